@@ -1,0 +1,140 @@
+# Two commands on a fresh machine: `make serve` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+# The model store, metrics files and BentoML's own state stay in this folder: one home for each running server.
+export BENTOML_HOME ?= $(CURDIR)/.bentoml
+export BENTOML_DO_NOT_TRACK ?= True
+
+IMAGE ?= media-classifier:latest
+# The image's requirements, without ending: those of the CPU engine, or with VARIANT=gpu those of the native one as well.
+IMAGE_REQUIREMENTS := $(if $(filter gpu,$(VARIANT)),deploy/requirements-gpu,requirements-serving)
+
+SERVING := $(VENV)/.serving
+IMAGING := $(VENV)/.imaging
+DEVELOPMENT := $(VENV)/.development
+PEERS := benchmarks/.venv
+NODE_MODULES := clients/typescript/node_modules/.package-lock.json
+
+.PHONY: help serve save fetch test lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
+	screenshots lock image up down test-containers container-figures clean
+
+help:  ## Shows this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+serve: $(SERVING) save  ## Sets everything up and serves (PROFILE=published serves imported checkpoints)
+	exec $(BIN)/bentoml serve service:MediaClassifier
+
+save: $(SERVING)  ## Puts the bundled models into the model store
+	$(BIN)/python -m models.save
+
+fetch: $(DEVELOPMENT)  ## Imports a published checkpoint for PROFILE=published: MODEL=voice_gender FROM=owner/name
+	$(BIN)/python -m models.fetch $(MODEL) $(if $(FROM),--from $(FROM)) $(FETCH_ARGS)
+
+test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEVELOPMENT)  ## Checks style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEVELOPMENT)  ## Checks types
+	$(BIN)/mypy
+
+format: $(DEVELOPMENT)  ## Formats the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+evaluate: $(DEVELOPMENT)  ## Measures every model on the validation data, fills README and cards (DATASETS_DIR)
+	$(BIN)/python -m models.evaluate
+
+notebooks: $(DEVELOPMENT)  ## Runs the notebooks in a short form, so that they cannot rot (DATASETS_DIR)
+	$(BIN)/python -m models.study.run
+
+notebooks-write: $(DEVELOPMENT)  ## Runs them with the bundled weights on all validation data, and keeps the outputs
+	$(BIN)/python -m models.study.run --write
+
+figures: $(DEVELOPMENT)  ## Fails where the committed weights are not as good as README and cards say (DATASETS_DIR)
+	$(BIN)/python -m models.evaluate --check
+
+bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (20 minutes)
+	$(PEERS)/bin/python -m benchmarks
+
+bench-quick: $(PEERS)/.some  ## A short form of it, so that it cannot rot
+	$(PEERS)/bin/python -m benchmarks --quick
+
+sizing: $(DEVELOPMENT) save  ## Measures what a request of each question costs, fills docs/scaling.md
+	$(BIN)/python -m benchmarks.sizing
+
+screenshots: $(DEVELOPMENT) save  ## Draws the pictures of the playground in docs/screenshots
+	mkdir -p docs/screenshots
+	SCREENSHOTS=$(CURDIR)/docs/screenshots $(BIN)/python -m pytest tests/browser/test_screenshots.py
+
+openapi: $(SERVING)  ## Writes the OpenAPI document to openapi.json
+	$(BIN)/python -m api.app >$(VENV)/openapi.json
+	mv $(VENV)/openapi.json openapi.json
+
+clients: $(DEVELOPMENT) $(NODE_MODULES)  ## Lints openapi.json and makes the Python and TypeScript clients from it (needs Node.js)
+	cd clients/typescript && export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true && \
+	  npm run --silent lint && npm run --silent generate && npm run --silent build
+	PATH="$(abspath $(BIN)):$$PATH" openapi-python-client generate --path openapi.json --meta none --overwrite \
+	  --fail-on-warning --config clients/python/config.yml --output-path clients/python/media_classification_client
+
+build: $(SERVING) save  ## Builds the bento
+	$(BIN)/bentoml build
+
+lock: $(IMAGING)  ## Writes the pinned and hashed requirements of the image
+	$(BIN)/pip-compile --quiet --generate-hashes --no-header --no-annotate --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o $(IMAGE_REQUIREMENTS).lock $(IMAGE_REQUIREMENTS).txt
+
+image: $(IMAGING)  ## Builds the image with docker, podman or buildah, and writes its bill of materials (IMAGE, BASE)
+	PATH="$(abspath $(BIN)):$$PATH" deploy/image $(IMAGE) $(IMAGE_REQUIREMENTS).lock
+
+up:  ## Starts the stack: the API, Redis, a container for each runner (SCALE="voice-gender=2", OBSERVABILITY=1, API_KEY)
+	IMAGE=$(IMAGE) SCALE="$(SCALE)" deploy/compose up --detach
+
+down:  ## Ends the stack, and leaves nothing of it behind
+	deploy/compose down --volumes
+
+test-containers: $(DEVELOPMENT)  ## Builds the image on a base of its own and tests it in containers (needs podman)
+	$(BIN)/python -m pytest -m containers tests/containers $(PYTEST_ARGS)
+
+container-figures: $(DEVELOPMENT)  ## Writes what `make test-containers` measured into deploy/README.md
+	$(BIN)/python -m tests.containers.figures
+
+clean:  ## Removes what the other targets made, and the model store
+	rm -rf $(VENV) $(PEERS) benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf clients/python/media_classification_client clients/typescript/{generated,dist,node_modules}
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVING): $(BIN)/python requirements-serving.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-serving.txt
+	touch $@
+
+$(IMAGING): $(SERVING) deploy/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
+	touch $@
+
+$(DEVELOPMENT): $(SERVING) requirements.txt deploy/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(NODE_MODULES): clients/typescript/package.json clients/typescript/package-lock.json
+	cd clients/typescript && npm ci --silent --no-audit --no-fund
+
+# On top of the development environment, so that nothing is installed twice, and seen by nothing else.
+$(PEERS)/.some: $(DEVELOPMENT) benchmarks/requirements.txt
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> "$$($(PEERS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/development.pth"
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	touch $@
+
+$(PEERS)/.all: $(PEERS)/.some benchmarks/requirements-ray.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-ray.txt
+	touch $@

@@ -1,0 +1,93 @@
+"""The five questions in the contract's words: what the operations find, as the routes and native methods answer it."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from api.schemas import (
+    ClassScore,
+    FaceMeta,
+    FacePrediction,
+    FaceResponse,
+    HeartResult,
+    SceneData,
+    SceneResponse,
+    VoiceRequest,
+    VoiceResponse,
+)
+from media.base64_audio import decode_base64_audio
+from media.pcm import PcmFormat
+from models.spec import ModelSpec
+from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
+from operations.context import Answer, Context
+
+
+class Answers:
+    """Asks the operations of one bundle.
+
+    Args:
+        context: The bundle.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    async def voice_gender(self, audio: bytes) -> list[ClassScore]:
+        """Both classes, highest score first (C1)."""
+        heard = await voice_gender.classify(self.context, audio)
+        pairs = sorted(heard.answer.probabilities.items(), key=lambda pair: -pair[1])
+        return [ClassScore.model_validate({"score": min(score, 1.0), "label": label}) for label, score in pairs]
+
+    async def face_gender(self, image: bytes) -> FaceResponse:
+        """Both classes, and what answered (C2)."""
+        found = await face_gender.classify(self.context, image)
+        return described(found.answer, self.context.models[face_gender.MODEL].spec)
+
+    async def heart_sound(self, audio: bytes) -> HeartResult:
+        """Class and confidence of a recording in any container (C3)."""
+        heard = await heart_sound.classify(self.context, audio)
+        return HeartResult.model_validate(heart_sound.as_result(heard.answer))
+
+    async def heart_sound_pcm(self, pcm: bytes, layout: PcmFormat, amplification: float) -> HeartResult:
+        """Class and confidence of raw PCM (C3)."""
+        heard = await heart_sound.classify_pcm(self.context, pcm, layout, amplification)
+        return HeartResult.model_validate(heart_sound.as_result(heard.answer))
+
+    async def audio_scene(self, url: str) -> SceneResponse:
+        """What the audio at an address is (C4)."""
+        analysis = await audio_scene.analyze_url(self.context, url)
+        return SceneResponse(data=SceneData.model_validate(analysis))
+
+    async def voice_detection(self, body: VoiceRequest) -> VoiceResponse:
+        """The ensemble's decision and its reasons (C5)."""
+        limit = self.context.settings.max_body_bytes
+        audio = await self.context.in_thread(
+            voice_deepfake.MODEL, "base64", lambda: decode_base64_audio(body.audioBase64, limit)
+        )
+        answer = await voice_deepfake.classify(self.context, audio, body.audioFormat)
+        return VoiceResponse.model_validate(
+            {
+                "language": body.language,
+                "classification": answer.verdict.classification,
+                "confidenceScore": answer.verdict.confidence,
+                "explanation": answer.explanation,
+            }
+        )
+
+
+def described(answer: Answer, spec: ModelSpec) -> FaceResponse:
+    """The answer in the form of C2; classes are numbered in the model's order, female 0 and male 1."""
+    classes: list[dict[str, Any]] = [
+        {"class": name, "label": label, "probability": min(probability, 1.0)}
+        for label, (name, probability) in enumerate(answer.probabilities.items())
+    ]
+    best = max(classes, key=lambda item: item["probability"])
+    meta = FaceMeta(
+        description=f"{spec.description} ({spec.architecture})",
+        language=f"python {platform.python_version()}",
+        library=spec.library,
+        main="computer vision (cv)",
+        programmer=f"model {answer.tag}",
+    )
+    return FaceResponse(predictions=FacePrediction.model_validate({**best, "meta": meta, "predictions": classes}))

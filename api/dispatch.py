@@ -1,0 +1,40 @@
+"""Innermost: BentoML answers its native methods, the HTTP application everything else.
+
+BentoML's own ``/readyz``, ``/docs.json`` and error bodies are no contract, so they are not reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.native import NativeErrors
+
+SCHEMA = "/schema.json"  # what BentoML's clients read first
+
+
+class Dispatch:
+    """ASGI middleware.
+
+    Args:
+        app: BentoML's application.
+        http_app: Gives the HTTP application; asked at the first request.
+        native: Paths of the native methods.
+    """
+
+    def __init__(self, app: ASGIApp, *, http_app: Callable[[], ASGIApp], native: Collection[str]) -> None:
+        self.app = app
+        self._http_app = http_app
+        self._native = NativeErrors(app)
+        self._native_paths = frozenset({*native, SCHEMA})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request, or BentoML's own life cycle events."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] in self._native_paths:
+            scope["bundle.route"] = scope["path"]
+            await self._native(scope, receive, send)
+        else:
+            await self._http_app()(scope, receive, send)

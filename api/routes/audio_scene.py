@@ -1,0 +1,31 @@
+"""C4: audio analysis by URL."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from api.bundle import answers, read_json
+from api.documents import MODEL_ERRORS, errors, example, json_body
+from api.schemas import AnalyzeRequest, SceneResponse
+from media.examples import MUSIC_URL
+from operations.audio_scene import MODEL
+
+router = APIRouter(tags=["audio scene"])
+
+EXAMPLE = {"duration": 4.26, "sample_rate": 16000, "channels": 1, "classification": "music"}
+
+
+@router.post(
+    "/analyze-audio",
+    response_model=SceneResponse,
+    responses=example({"status": "success", "data": EXAMPLE}) | errors(*MODEL_ERRORS, 415, 422, 502),
+    openapi_extra=json_body(AnalyzeRequest, {"audio_url": MUSIC_URL}),
+    summary="Is this audio speech, music, noise or silence?",
+)
+async def analyze_audio(request: Request) -> SceneResponse:
+    """Downloads the audio, describes it and says what it is; remembered under its URL.
+
+    The URL of the example names a recording that the bundle carries: it is answered without a network.
+    """
+    bundle = answers(request)
+    return await bundle.audio_scene((await read_json(request, AnalyzeRequest, MODEL)).audio_url)

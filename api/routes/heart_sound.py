@@ -1,0 +1,88 @@
+"""C3: heart sounds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from api.accept import preferred, prefers_html
+from api.bundle import answers
+from api.documents import MODEL_ERRORS, errors, try_it
+from api.pages import landing
+from api.schemas import HeartResult
+from core.errors import BadRequest, NotFound
+from media.pcm import PcmFormat
+
+router = APIRouter(tags=["heart sound"])
+
+EXAMPLE = {"class": "Normal", "confidence": 98.5}
+
+_PCM_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
+    }
+}
+
+
+@router.post(
+    "/upload_audio",
+    response_class=Response,  # none in particular: text comes first in the document, as it does in the contract
+    responses={
+        200: {
+            "description": "The class and its confidence in percent.",
+            "content": {
+                "text/plain": {"schema": {"type": "string"}, "example": "Normal, 98.5"},
+                "application/json": {"schema": {"$ref": "#/components/schemas/HeartResult"}, "example": EXAMPLE},
+            },
+        },
+        **errors(*MODEL_ERRORS),
+    },
+    openapi_extra=_PCM_BODY,
+    summary="What does this heart sound show?",
+    description=try_it(
+        "Classifies raw PCM (little-endian) and keeps the answer as the latest prediction. The answer is text; a "
+        "client whose `Accept` header prefers JSON gets JSON.",
+        "/upload_audio",
+        "heart.pcm",
+        "--data-binary @heart.pcm",
+    ),
+)
+async def upload_audio(
+    request: Request,
+    sample_rate: Annotated[int, Query(ge=100, le=768_000, description="Hz.")] = 16_000,
+    num_channels: Annotated[int, Query(ge=1, le=64)] = 1,
+    sample_width: Annotated[int, Query(ge=1, le=4, description="Bytes of a sample; 1 is unsigned.")] = 2,
+    amplification_factor: Annotated[float, Query(gt=0, le=1000, description="Gain, limited by the headroom.")] = 10.0,
+) -> Response:
+    """Answers for the body, in the form that the client prefers."""
+    if not (pcm := await request.body()):
+        raise BadRequest("No audio data received")
+    layout = PcmFormat(sample_rate, num_channels, sample_width)
+    result = await answers(request).heart_sound_pcm(pcm, layout, amplification_factor)
+    if preferred(request.headers.get("accept", ""), "text/plain", "application/json") == "application/json":
+        return JSONResponse(result.model_dump())
+    return PlainTextResponse(f"{result.class_}, {result.confidence}")
+
+
+@router.get(
+    "/",
+    response_model=HeartResult,
+    responses={
+        200: {
+            "content": {"text/html": {"schema": {"type": "string"}}, "application/json": {"example": EXAMPLE}},
+            "description": "The latest prediction; for a browser, the landing page.",
+        },
+        **errors(404, 500, 503),
+    },
+    summary="The latest heart sound prediction",
+)
+async def latest(request: Request) -> Response:
+    """The latest prediction in JSON; a browser gets the landing page."""
+    if prefers_html(request.headers.get("accept", "")):
+        return landing()
+    if (result := await answers(request).context.latest.load()) is None:
+        raise NotFound("no heart sound has been classified yet")
+    return JSONResponse(result, headers={"vary": "accept"})

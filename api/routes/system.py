@@ -1,0 +1,65 @@
+"""C6: health, readiness, metrics and pages."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.bundle import answers
+from api.documents import errors, example
+from api.errors import error_response
+from api.pages import asset
+from api.schemas import Readiness
+from core import metrics
+from core.errors import NotFound
+from media import examples
+from operations.runner_client import RETRY_AFTER_S
+
+router = APIRouter(tags=["service"])
+
+READY = example({"status": "ready", "models": {"voice_gender": "ready", "heart_sound": "ready"}})
+
+
+@router.get("/health", response_class=PlainTextResponse, summary="Whether the API process answers")
+@router.get("/livez", response_class=PlainTextResponse, operation_id="livez", summary="The same")
+@router.get("/healthz", response_class=PlainTextResponse, operation_id="healthz", summary="The same")
+async def health() -> str:
+    """Always `OK`: that a runner is down is for `/readyz` to say."""
+    return "OK"
+
+
+@router.get("/readyz", response_model=Readiness, responses=READY | errors(503), summary="Whether every model answers")
+async def readyz(request: Request) -> Response:
+    """Asks every runner; the answer names those that are not ready, within two seconds."""
+    clients = {name: model.client for name, model in answers(request).context.models.items()}
+    alive = await asyncio.gather(*(client.alive() for client in clients.values()))
+    if all(alive):
+        return JSONResponse({"status": "ready", "models": dict.fromkeys(clients, "ready")})
+    missing = [name for name, is_alive in zip(clients, alive, strict=True) if not is_alive]
+    return error_response(503, f"not ready: {', '.join(missing)}", retry_after=RETRY_AFTER_S)
+
+
+@router.get("/metrics", response_class=PlainTextResponse, summary="Metrics for Prometheus")
+async def exposition() -> Response:
+    """Metrics of all processes of this server."""
+    body = await asyncio.to_thread(metrics.exposition)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/examples/{name}", include_in_schema=False)
+async def example_file(name: str) -> Response:
+    """A file to try the routes with."""
+    if name not in examples.MEDIA_TYPES:
+        raise NotFound(f"the examples are {', '.join(examples.MEDIA_TYPES)}")
+    return FileResponse(examples.path(name), media_type=examples.MEDIA_TYPES[name])
+
+
+@router.get("/pages/{name}", include_in_schema=False)
+async def page_asset(name: str) -> Response:
+    """What the pages load: styles, scripts and the icon."""
+    if (response := asset(name)) is None:
+        raise NotFound("the pages have no such part")
+    return response

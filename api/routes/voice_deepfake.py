@@ -1,0 +1,51 @@
+"""C5: AI-generated voice detection."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Security
+from fastapi.security import APIKeyHeader
+
+from api.bundle import answers, read_json
+from api.documents import MODEL_ERRORS, errors, example, json_body
+from api.keys import check_key
+from api.schemas import VoiceRequest, VoiceResponse
+from media.examples import read
+from operations.voice_deepfake import MODEL
+
+_header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of `API_KEY` or `API_KEYS`.")
+
+
+def keyed(request: Request, _key: Annotated[str | None, Security(_header)]) -> None:
+    """Lets requests with a configured key pass, before their body is read."""
+    check_key(answers(request).context.settings.keys, request.headers)
+
+
+REQUEST = {"language": "Telugu", "audioFormat": "ogg", "audioBase64": base64.b64encode(read("voice.ogg")).decode()}
+EXAMPLE = {
+    "status": "success",
+    "language": "Telugu",
+    "classification": "HUMAN",
+    "confidenceScore": 0.51,
+    "explanation": "AI score 0.49: classified as human speech. Pointing to it: ...",
+}
+
+router = APIRouter(tags=["AI voice"], dependencies=[Depends(keyed)])
+
+
+@router.post(
+    "/api/voice-detection",
+    response_model=VoiceResponse,
+    responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 403, 415),
+    openapi_extra=json_body(VoiceRequest, REQUEST),
+    summary="Did a human or an AI speak this?",
+)
+async def voice_detection(request: Request) -> VoiceResponse:
+    """The decision of three models, with the measured values that drove it.
+
+    The key is one of `API_KEY` or `API_KEYS`, in the header `x-api-key`; on this page, give it under "Authorize".
+    """
+    bundle = answers(request)
+    return await bundle.voice_detection(await read_json(request, VoiceRequest, MODEL))

@@ -1,0 +1,33 @@
+"""C1: voice gender."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from api.bundle import answers
+from api.documents import MODEL_ERRORS, errors, example, file_form, try_it
+from api.schemas import ClassScore
+from api.uploads import read_file
+
+router = APIRouter(tags=["voice gender"])
+
+EXAMPLE = [{"score": 0.9987, "label": "male"}, {"score": 0.0013, "label": "female"}]
+
+
+@router.post(
+    "/api/detect-gender",
+    response_model=list[ClassScore],
+    responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 415),
+    openapi_extra=file_form("audio", "A recording of a voice: WAV, FLAC, MP3, Ogg, WebM, M4A or AAC."),
+    summary="Is this voice male or female?",
+    description=try_it(
+        "Both classes with their probabilities, the more probable one first.",
+        "/api/detect-gender",
+        "voice.flac",
+        "-F audio=@voice.flac",
+    ),
+)
+async def detect_gender(request: Request) -> list[ClassScore]:
+    """Answers for the file of the form."""
+    bundle = answers(request)
+    return await bundle.voice_gender(await read_file(request, "audio"))

@@ -1,0 +1,1 @@
+"""The bundle beside other model servers and against the floor: ``python -m benchmarks``."""

@@ -1,0 +1,1 @@
+"""The same question behind other servers, each written as its own documentation does it."""

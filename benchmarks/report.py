@@ -1,0 +1,216 @@
+"""From ``results.json`` to the tables, and into the documents that show them."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks import stages, tried
+from benchmarks.contenders import KINDS
+from benchmarks.rounds import ratios, spread
+
+Results = dict[str, Any]
+Row = tuple[str, str, str, bool | None]
+
+PEERS = ("fastapi", "litserve", "mosec", "ray")
+BLOCK = "<!-- figures: {} -->\n{}<!-- end -->"
+
+
+def measured(results: Results, workload: str) -> bool:
+    """Whether the bundle answered in every turn of a workload."""
+    cells = [cell for cell in results["workloads"][workload]["cells"] if cell["contender"] == "bundle"]
+    return bool(cells) and all(cell["requests"] and not cell.get("errors") for cell in cells)
+
+
+def tables(results: Results) -> str:
+    """All tables, as Markdown."""
+    parts = [header(results)]
+    if not results["quick"]:
+        parts += ["\n", targets(results)]
+    for found in results["workloads"].values():
+        parts += [f"\n**{found['title'][0].upper()}{found['title'][1:]}**\n\n", workload(found)]
+    return "".join(parts)
+
+
+def header(results: Results) -> str:
+    """When, on what, with what."""
+    machine = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"Python {machine['python']}, {versions}; {results.get('minutes', '?')} minutes, "
+        f"load average {machine['load']:.1f} when it began.\n"
+    )
+
+
+def _median(cells: list[dict[str, Any]], name: str, clients: int, value: str) -> float | None:
+    found = [
+        cell[value] for cell in cells
+        if cell["contender"] == name and cell["clients"] == clients and cell.get(value) is not None
+    ]  # fmt: skip
+    return statistics.median(found) if found else None
+
+
+def workload(found: dict[str, Any]) -> str:
+    """One line for each contender, with requests/s, p50 and p99 by number of clients."""
+    cells = found["cells"]
+    counts = sorted({cell["clients"] for cell in cells})
+    lines = [
+        "| server | " + " | ".join(f"{n} client{'s' * (n > 1)}: req/s, p50, p99 (ms)" for n in counts)
+        + " | errors | memory | ready |",
+        "| --- |" + " ---: |" * (len(counts) + 3),
+    ]  # fmt: skip
+    for name, contender in found["contenders"].items():
+        title = KINDS[name].title
+        if "failed" in contender:
+            lines.append(f"| {title} |" + " |" * len(counts) + " did not take part | | |")
+            continue
+        figures = " | ".join(_figures(cells, name, count) for count in counts)
+        mine = [cell for cell in cells if cell["contender"] == name]
+        errors = sum(sum(cell.get("errors", {}).values()) for cell in mine)
+        lines.append(
+            f"| {title} | {figures} | {errors} | {contender['pss_bytes'] / 1e6:.0f} MB | {contender['ready_s']:.1f} s |"
+        )
+    return "\n".join(lines) + "\n" + _unanswered(cells)
+
+
+def _figures(cells: list[dict[str, Any]], name: str, clients: int) -> str:
+    rate, p50, p99 = (_median(cells, name, clients, value) for value in ("rate", "p50_s", "p99_s"))
+    if rate is None:
+        return "not asked"
+    if not rate or p50 is None or p99 is None:
+        return "no answer"
+    return f"{rate:.3g}, {1000 * p50:.0f}, {1000 * p99:.0f}"
+
+
+def _unanswered(cells: list[dict[str, Any]]) -> str:
+    names = sorted({KINDS[cell["contender"]].title for cell in cells if cell.get("unanswered")})
+    if not names:
+        return ""
+    return (
+        "\nSome requests had no answer when the turn ended, and count in p50 and p99 with the time waited so far: "
+        f"{', '.join(names)}.\n"
+    )
+
+
+def best_peer(found: dict[str, Any], clients: int) -> str | None:
+    """The peer with the most requests/s."""
+    rates = {name: _median(found["cells"], name, clients, "rate") for name in PEERS}
+    known = {name: value for name, value in rates.items() if value}
+    return max(known, key=lambda name: known[name]) if known else None
+
+
+def targets(results: Results) -> str:
+    """What was aimed at and what was reached."""
+    lines = ["| what | target | measured | |", "| --- | ---: | ---: | --- |"]
+    for what, target, value, met in _rows(results):
+        lines.append(f"| {what} | {target} | {value} | {'' if met is None else 'met' if met else '**missed**'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(results: Results) -> list[Row]:
+    rows: list[Row] = []
+    limits = results.get("limits") or {}
+    if whole := limits.get("whole"):
+        share, title = whole["share_of_peak"], "engine on wav2vec2-large, 5 s: share of the matmul peak"
+        rows.append((title, ">= 75 %", f"{100 * share:.0f} %", share >= 0.75))
+    found = results["workloads"]
+    for name, clients, target in (("full", 8, 0.95), ("voices", 32, 0.70)):
+        if name in found:
+            rows += _served(found[name], clients, target, "full-size" if name == "full" else "compact voices")
+    if "faces" in found:
+        rows += _served_work(found["faces"], 32)
+    for name, target in (("full", 2.0), ("voices", 1.5), ("faces", 1.5)):
+        if name in found:
+            rows += _against(found[name], 32, target, name)
+    if "voices" in found:
+        rows += _process(found["voices"])
+        bundle = found["voices"]["contenders"].get("bundle", {})
+        if "ready_s" in bundle:
+            ready, memory = bundle["ready_s"], bundle["pss_bytes"] / 1e9
+            rows.append(("start to ready, all compact models", "<= 10 s", f"{ready:.1f} s", ready <= 10))
+            rows.append(("memory of the process tree (PSS)", "<= 1.5 GB", f"{memory:.2f} GB", memory <= 1.5))
+    if cpu := limits.get("features_cpu_s"):
+        rows.append(("47 features of a 30 s clip, processor time", "<= 0.3 s", f"{cpu:.2f} s", cpu <= 0.3))
+    return rows
+
+
+def _bare(found: dict[str, Any], clients: int, key: str) -> list[float]:
+    """Round by round, the bundle's requests/s over the bare loop's of the same round."""
+    rates = [cell["rate"] for cell in found["cells"] if cell["contender"] == "bundle" and cell["clients"] == clients]
+    return [rate / bare[key] for rate, bare in zip(rates, found["bare"], strict=False) if bare.get(key)]
+
+
+def _served(found: dict[str, Any], clients: int, target: float, title: str) -> list[Row]:
+    own, wide = (_bare(found, clients, key) for key in ("engine", "engine_all_cores"))
+    if not own:
+        return []
+    met = statistics.median(own) >= target
+    rows: list[Row] = [
+        (f"served / bare engine, {title}, {clients} clients", f">= {100 * target:.0f} %", _percent(own), met)
+    ]
+    if own != wide:
+        rows.append((f"the same, the bare engine having all cores ({title})", "", _percent(wide), None))
+    return rows
+
+
+def _served_work(found: dict[str, Any], clients: int) -> list[Row]:
+    work = _bare(found, clients, "work")
+    title = f"served / the work in one process (decode, find the face, engine), faces, {clients} clients"
+    return [(title, "", _percent(work), None)] if work else []
+
+
+def _percent(values: list[float]) -> str:
+    return spread([100 * value for value in values], ".0f") + " %"
+
+
+def _against(found: dict[str, Any], clients: int, target: float, name: str) -> list[Row]:
+    peer = best_peer(found, clients)
+    if peer is None:
+        return []
+    mine = "bundle-wide" if "bundle-wide" in found["contenders"] else "bundle"
+    rates = ratios(found["cells"], mine, peer, clients)
+    tails = ratios(found["cells"], mine, peer, clients, "p99_s")
+    met = bool(rates and tails) and statistics.median(rates) >= target and statistics.median(tails) < 1
+    title = f"requests/s against the best peer ({KINDS[peer].title}), {name}, {clients} clients"
+    rows: list[Row] = [(title, f">= {target:g}x, lower p99", f"{spread(rates)}x, p99 {spread(tails)}x", met)]
+    if mine != "bundle":
+        default = spread(ratios(found["cells"], "bundle", peer, clients))
+        rows.append(
+            (f"the same, in the bundle's own settings (half of the cores for a model), {name}", "", f"{default}x", None)
+        )
+    return rows
+
+
+def _process(found: dict[str, Any]) -> list[Row]:
+    times = ratios(found["cells"], "process", "bundle", 1, "p50_s")
+    if not times:
+        return []
+    title = "latency of a process per request over the bundle's, 1 client"
+    return [(title, ">= 50x", f"{spread(times, '.0f')}x", statistics.median(times) >= 50)]
+
+
+def write(results: Results, folder: Path) -> None:
+    """Fills the blocks of ``benchmarks/README.md`` and of the README."""
+    plots = "\n![Latency by length of the clip](length.png)\n\n![Requests/s by number of processes](replicas.png)\n"
+    page = {"results": tables(results) + plots}
+    if results.get("stages"):
+        page["stages"] = stages.table(results["stages"])
+    if results.get("tried"):
+        page["tried"] = tried.table(results["tried"])
+    fill(folder / "README.md", page)
+    about = "From `make bench`, which `benchmarks/README.md` explains and shows in full.\n"
+    speed = f"{about}{header(results)}\n{targets(results)}"
+    fill(folder.parent / "README.md", {"performance": speed})
+
+
+def fill(path: Path, blocks: dict[str, str]) -> None:
+    """Replaces the named blocks that a document has."""
+    text = path.read_text()
+    for name, content in blocks.items():
+        pattern = re.compile(re.escape(f"<!-- figures: {name} -->") + r".*?<!-- end -->", re.DOTALL)
+        new = BLOCK.format(name, content)
+        text = pattern.sub(lambda _, new=new: new, text)  # type: ignore[misc]
+    path.write_text(text)

@@ -1,0 +1,95 @@
+"""What is measured: which weights answer, what is sent, and how many clients send it for how long."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CACHE = Path(__file__).parent / ".cache"  # full-size weights, and a model store of the benchmark's own
+STORE = CACHE / "bentoml"
+FULL = CACHE / "voice_gender-full"
+CORES = len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One contender's turn.
+
+    Attributes:
+        clients: How many send at the same time.
+        seconds: How long they do.
+        rounds: How often every contender has its turn.
+        patience_s: How long answers are waited for after that. A peer goes on with what nobody waits for any more, so
+            only the last turn may leave work behind.
+        bare: Whether the bare engine has its turn, too.
+    """
+
+    clients: int
+    seconds: float
+    rounds: int
+    patience_s: float = 5.0
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One question, asked of one set of weights.
+
+    Attributes:
+        name: In tables and on the command line.
+        title: For people.
+        model: Of the registry.
+        weights: Folder of the native and the compiled form.
+        bodies: What is sent, as ``benchmarks.load`` calls it.
+        route: Where the bundle answers.
+        contenders: Who takes part.
+        turns: In this order.
+        settings: Of the bundle, where they are not its defaults.
+        bare_requests: In one pass of the bare engine.
+    """
+
+    name: str
+    title: str
+    model: str
+    weights: Path
+    bodies: str
+    route: str
+    contenders: tuple[str, ...]
+    turns: tuple[Turn, ...]
+    settings: tuple[tuple[str, str], ...] = ()
+    bare_requests: int = 32
+
+
+PEERS = ("fastapi", "litserve", "mosec", "ray")
+VOICES = Workload(
+    "voices", "compact voice gender, clips of 1 to 15 s", "voice_gender", ROOT / "models/voice_gender/weights",
+    "voices", "/api/detect-gender", ("bundle", "bundle-wide", *PEERS, "mosec-openvino", "process"),
+    (Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 3, bare=True)),
+)  # fmt: skip
+FACES = Workload(
+    "faces", "compact face gender, portraits", "face_gender", ROOT / "models/face_gender/weights", "faces",
+    "/api/gender", ("bundle", *PEERS), (Turn(1, 3, 2), Turn(32, 4, 2, bare=True)),
+)  # fmt: skip
+WHOLE = Workload(
+    "full", "full-size wav2vec2 (315 M parameters, random numbers), clips of 1 to 15 s", "voice_gender", FULL,
+    "voices", "/api/detect-gender", ("bundle", *PEERS, "process"),
+    (Turn(1, 6, 1, 20), Turn(8, 10, 2, 40, bare=True), Turn(32, 25, 1, 2)),
+    # One large model has all cores, and nobody is turned away: peers let everybody wait, too.
+    (
+        ("PROFILE", "published"), ("RUNNERS", json.dumps({"voice_gender": {"threads": CORES}})),
+        ("QUEUE_LATENCY_S", "600"), ("REQUEST_TIMEOUT_S", "600"),
+    ), 4,
+)  # fmt: skip
+WORKLOADS = {workload.name: workload for workload in (VOICES, FACES, WHOLE)}
+
+
+def quick() -> list[Workload]:
+    """A short form of the compact workloads, so that the benchmark cannot rot; its figures say little."""
+    few = ("bundle", "fastapi", "litserve", "process")
+    return [
+        replace(VOICES, contenders=few, turns=(Turn(1, 1.5, 1), Turn(8, 1.5, 1, 30, bare=True))),
+        replace(FACES, contenders=few[:1], turns=(Turn(8, 1.5, 1),)),
+    ]

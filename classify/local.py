@@ -1,0 +1,69 @@
+"""The operations in one process: decoding, queue, models and joining as behind the service, but without runners."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from core.settings import Settings
+from media.fetch import Fetcher, FetchLimits
+from models import registry
+from operations.cache import open_cache
+from operations.context import Context, Model
+from operations.latest import LatestResult
+from operations.queue import ModelQueue
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+from runners.predictor import Predictor
+
+PATIENCE_S = 1e9  # nobody is refused: files wait for one another
+
+
+class LocalRunner:
+    """Answers with the bundled weights of one model.
+
+    Args:
+        name: The model.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._predictor = Predictor.bundled(name)
+        self.tag = self._predictor.entry.tag
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)  # a predictor takes one call at a time
+
+    async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        """Answers for a batch, in order."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._predictor.answer_parcels, parcels)
+
+    async def alive(self) -> bool:
+        """It is here."""
+        return True
+
+
+def local_context(settings: Settings, names: Sequence[str]) -> Context:
+    """The context of the operations, with models in this process; nothing is written and nothing downloaded.
+
+    Args:
+        settings: The configuration: limits, weights and threshold of the ensemble, options of the engine.
+        names: The models that will be asked.
+    """
+    return Context(
+        settings=settings,
+        models={name: _model(name, settings) for name in names},
+        threads=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode"),
+        fetcher=Fetcher(FetchLimits(settings.max_body_bytes)),
+        cache=open_cache(None, settings.data_dir, namespace="audio-scene", ttl_s=0),
+        latest=LatestResult(settings.data_dir),
+        redis=None,
+    )
+
+
+def _model(name: str, settings: Settings) -> Model:
+    runner = LocalRunner(name)
+    options = settings.runner(name)
+    queue = ModelQueue(
+        name, runner.predict, most=options.batch_items, budget=options.batch_cost, patience_s=PATIENCE_S
+    )  # fmt: skip
+    return Model(registry.specs()[name], runner.tag, runner, queue)

@@ -1,0 +1,146 @@
+"""Prometheus metrics: every name that the bundle itself exports; ``python -m core.metrics`` prints them as a table.
+
+Values of all processes of one server are added up through the directory that ``PROMETHEUS_MULTIPROC_DIR`` names, which
+BentoML sets for its processes. Labels are bounded: a route is its template, never the path that was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import REGISTRY
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+ITEMS = (1, 2, 4, 8, 16, 32, 64)
+
+REQUESTS = Counter("bundle_requests", "Requests; `status` 499: the caller left", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram("bundle_request_seconds", "Time until the answer was sent", ["route"], buckets=SECONDS)
+IN_PROGRESS = Gauge("bundle_requests_in_progress", "Requests under way", multiprocess_mode="livesum")
+ANSWERS = Counter("bundle_answers", "Answers given", ["model", "tag", "answer"])
+DECODE_SECONDS = Histogram(
+    "bundle_decode_seconds",
+    "Time to read an upload: JSON, base64, audio, pictures; for the three models of AI voices together",
+    ["model", "kind"],
+    buckets=SECONDS,
+)
+DOWNLOAD_SECONDS = Histogram("bundle_download_seconds", "Time of a download", buckets=SECONDS)
+CACHE = Counter("bundle_cache", "Look-ups of analysed URLs: `hit` or `miss`", ["result"])
+QUEUE_DEPTH = Gauge("bundle_queue_depth", "Items waiting for a model", ["model"], multiprocess_mode="livesum")
+QUEUE_SECONDS = Histogram("bundle_queue_seconds", "Time an item waited for its model", ["model"], buckets=SECONDS)
+REFUSED = Counter("bundle_queue_refused", "Items refused because too much was waiting", ["model"])
+DROPPED = Counter("bundle_queue_dropped", "Items dropped because their caller had gone", ["model"])
+BATCH_ITEMS = Histogram("bundle_batch_items", "Items sent to a runner at once", ["model"], buckets=ITEMS)
+BATCH_COST = Histogram(
+    "bundle_batch_cost",
+    "Padded cost sent at once: longest item (seconds of audio, or 1) times items",
+    ["model"],
+    buckets=(*ITEMS, 128),
+)
+PADDING = Counter("bundle_padding_cost", "The part of the padded cost that was padding", ["model"])
+CALL_SECONDS = Histogram("bundle_call_seconds", "Time of a call to a runner and back", ["model"], buckets=SECONDS)
+PREPARE_SECONDS = Histogram(
+    "bundle_prepare_seconds", "Time to compute the features of an item, in the runner", ["model"], buckets=SECONDS
+)
+ENGINE_SECONDS = Histogram(
+    "bundle_engine_seconds", "Time of the engine for a batch, in the runner", ["model"], buckets=SECONDS
+)
+QUALITY = Counter(
+    "bundle_recording_quality", "Recordings that are `too_short`, `too_quiet` or `too_noisy`", ["model", "problem"]
+)
+RUNNER_UP = Gauge(
+    "bundle_runner_up",
+    "Whether the runner answered when it was last called or probed: 1 or 0",
+    ["model"],
+    multiprocess_mode="livemostrecent",
+)
+RUNNER_RETRIES = Counter("bundle_runner_retries", "Calls to a runner that were sent again", ["model"])
+MODEL = Gauge(
+    "bundle_model_info", "1 for what a runner serves", ["model", "tag", "engine"], multiprocess_mode="livemax"
+)
+BUILD = Gauge("bundle_build_info", "1 for the version that is served", ["version"], multiprocess_mode="livemax")
+
+PROBLEMS = ("too_short", "too_quiet", "too_noisy")
+OF_A_QUEUE: tuple[Counter | Gauge | Histogram, ...] = (
+    QUEUE_DEPTH,
+    QUEUE_SECONDS,
+    REFUSED,
+    DROPPED,
+    BATCH_ITEMS,
+    BATCH_COST,
+    PADDING,
+    CALL_SECONDS,
+    RUNNER_RETRIES,
+)
+
+
+def start_api(version: str) -> None:
+    """Makes the series of the API process, so that what has not happened yet is 0 and not unknown."""
+    BUILD.labels(version).set(1)
+    for result in ("hit", "miss"):
+        CACHE.labels(result)
+    for problem in PROBLEMS:
+        QUALITY.labels("heart_sound", problem)
+
+
+def start_queue(model: str) -> None:
+    """Makes the series of a model's queue."""
+    for metric in OF_A_QUEUE:
+        metric.labels(model)
+
+
+def observe_batch(model: str, costs: Sequence[float], waited_s: Sequence[float]) -> None:
+    """Records a batch that goes to a runner.
+
+    Args:
+        model: Its name.
+        costs: Cost of each item.
+        waited_s: Time that each item has waited (seconds).
+    """
+    padded = max(costs) * len(costs)
+    BATCH_ITEMS.labels(model).observe(len(costs))
+    BATCH_COST.labels(model).observe(padded)
+    PADDING.labels(model).inc(max(0.0, padded - sum(costs)))  # by rounding, equal costs can come out below 0
+    for seconds in waited_s:
+        QUEUE_SECONDS.labels(model).observe(seconds)
+
+
+def exposition() -> bytes:
+    """All metrics of this server, in Prometheus' text format."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Drops the gauges of processes that were killed: what was waiting in them waits no longer."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            with contextlib.suppress(FileNotFoundError):  # another API process has just done it
+                mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
+
+
+def table() -> str:
+    """The table of ``docs/observability.md``: name as Prometheus sees it, type, labels, meaning."""
+    lines = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for metric in vars(sys.modules[__name__]).values():
+        if isinstance(metric, MetricWrapperBase):
+            (family,) = metric.describe()
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+            lines.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -1,0 +1,62 @@
+"""What is known of the request that the running task works for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from core.errors import ServiceError
+
+
+@dataclass(slots=True)
+class RequestState:
+    """One HTTP request.
+
+    Attributes:
+        id: Its id, taken from ``x-request-id`` or made here.
+        trace_id: The trace that it belongs to, 32 hexadecimal digits; empty when there is none.
+        models: Tags of the store entries that have answered for it, in order.
+        failure: What a native method failed with, kept where BentoML would hide it.
+        on_progress: Who is told how far the models are: model, windows answered, windows in all.
+    """
+
+    id: str
+    trace_id: str = ""
+    models: list[str] = field(default_factory=list)
+    failure: ServiceError | None = None
+    on_progress: Callable[[str, int, int], None] | None = None
+
+
+CURRENT: ContextVar[RequestState | None] = ContextVar("request", default=None)
+
+
+@contextlib.contextmanager
+def working_for(request_id: str, trace_id: str) -> Iterator[None]:
+    """What is logged inside belongs to a request: for a runner, whose process does not see the request itself."""
+    token = CURRENT.set(RequestState(request_id, trace_id))
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
+
+
+def note_model(tag: str) -> None:
+    """Remembers that a model has answered for the current request."""
+    state = CURRENT.get()
+    if state is not None and tag not in state.models:
+        state.models.append(tag)
+
+
+def note_progress(model: str, done: int, total: int) -> None:
+    """Tells whoever asked for it how far a model is with the current request.
+
+    Args:
+        model: Its name.
+        done: Windows of the recording that it has answered for.
+        total: Windows of the recording.
+    """
+    state = CURRENT.get()
+    if state is not None and state.on_progress is not None:
+        state.on_progress(model, done, total)

@@ -1,0 +1,185 @@
+"""Configuration: everything that the environment (or ``.env``) can set, in one typed place.
+
+The README's table is checked against this class by a test.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RedisDsn,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MEBIBYTE = 1 << 20
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
+
+
+def _split(value: object) -> object:
+    """Splits ``a, b`` into a tuple; other values pass."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _from_json(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("it is not JSON") from None
+
+
+def _check_ip(value: str) -> str:
+    if value == "localhost":  # a server listens on addresses, not on names; this one means the same everywhere
+        return "127.0.0.1"
+    ipaddress.ip_address(value)
+    return value
+
+
+def _check_origin(value: str) -> str:
+    if value != "*" and not ORIGIN.fullmatch(value):
+        raise ValueError(f"'{value}' is neither * nor an origin such as https://example.org")
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, BeforeValidator(_split)]
+Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Weights = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
+
+
+class RunnerOptions(BaseModel):
+    """How one model's runner is scaled and fed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int = Field(1, ge=1, le=256, description="Processes.")
+    threads: int = Field(0, ge=0, le=1024, description="Threads of each process's engine; 0 shares the cores.")
+    batch_items: int = Field(16, ge=1, le=1024, description="Most items in one call.")
+    batch_cost: float = Field(
+        32, gt=0, description="Largest padded cost of a call of several items: seconds of audio, or pictures."
+    )
+
+
+class Settings(BaseSettings):
+    """The bundle's settings; each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=False
+    )
+
+    host: Annotated[str, AfterValidator(_check_ip)] = Field("127.0.0.1", description="Address that is listened on.")
+    port: int = Field(3000, ge=1, le=65535, description="Port that is listened on.")
+    api_workers: int = Field(1, ge=1, le=64, description="Processes that answer HTTP.")
+    api_key: SecretStr | None = Field(None, description="Key for `/api/voice-detection`.")
+    api_keys: Keys = Field((), description="Several such keys, separated by commas.")
+    cors_origins: Origins = Field(("*",), description="Origins whose pages may call, separated by commas.")
+    redis_url: RedisDsn | None = Field(None, description="Redis for the cache and the latest heart result.")
+    allowed_private_hosts: Names = Field(
+        (), description="Names, addresses or networks that `/analyze-audio` may reach though they are not public."
+    )
+    max_body_mb: float = Field(32, gt=0, le=1024, description="Largest request body, and largest download (MiB).")
+    max_audio_seconds: float = Field(600, gt=0, le=24 * 3600, description="Longest recording (seconds).")
+    max_image_megapixels: float = Field(50, gt=0, le=1000, description="Largest picture (millions of pixels).")
+    request_timeout_s: float = Field(60, gt=0, le=3600, description="Time limit of a request (seconds).")
+    fetch_timeout_s: float = Field(20, gt=0, le=3600, description="Time limit of a download (seconds).")
+    max_redirects: int = Field(5, ge=0, le=20, description="Redirects that a download follows.")
+    cache_ttl_s: int = Field(3600, ge=0, description="How long an analysed URL is remembered (seconds); 0 is off.")
+    queue_latency_s: float = Field(
+        10, gt=0, le=3600, description="Waiting time for a model above which requests are refused with 429 (seconds)."
+    )
+    ensemble_weights: Weights = Field(
+        (0.50, 0.25, 0.25), description="Weights of the wav2vec2, CNN and MLP scores in the AI-voice decision."
+    )
+    ensemble_threshold: float = Field(0.55, gt=0, lt=1, description="Score above which a voice is `AI_GENERATED`.")
+    playground: bool = Field(True, description="Whether `/ui` is served, the page to try.")
+    profile: Literal["compact", "published"] = Field("compact", description="Which models are served.")
+    runners: Annotated[dict[str, RunnerOptions], NoDecode, BeforeValidator(_from_json)] = Field(
+        {}, description='Options by model, in JSON: `{"voice_gender": {"workers": 2, "threads": 1}}`.'
+    )
+    engine: Literal["auto", "compiled", "native"] = Field(
+        "auto",
+        description="What runs the networks: `compiled` (OpenVINO), or `native` (torch and Keras); `auto` takes "
+        "`native` on a GPU where torch with CUDA is installed.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where they run; `cuda` needs `native`.")
+    precision: Literal["auto", "f32", "bf16", "f16"] = Field(
+        "auto",
+        description="Arithmetic: `auto` takes bfloat16 for large networks where it is native and was measured to "
+        "agree when the model was saved; `f16` needs `DEVICE=cuda`.",
+    )
+    log_dir: Path = Field(Path("logs"), description="Folder of the rotating log file.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log level.")
+    data_dir: Path = Field(Path("data"), description="Folder of the latest heart result and the embedded cache.")
+
+    @model_validator(mode="after")
+    def _weights_make_a_mean(self) -> Self:
+        if min(self.ensemble_weights) < 0 or abs(sum(self.ensemble_weights) - 1) > 1e-6:
+            raise ValueError("ENSEMBLE_WEIGHTS must be three numbers of at least 0 that sum to 1")
+        return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys that open the keyed route."""
+        single = (self.api_key,) if self.api_key is not None else ()
+        return tuple(k for key in (*single, *self.api_keys) if (k := key.get_secret_value()))
+
+    def runner(self, model: str) -> RunnerOptions:
+        """The options of a model's runner."""
+        return self.runners.get(model, RunnerOptions())
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest request body (bytes)."""
+        return int(self.max_body_mb * MEBIBYTE)
+
+
+def describe(error: ValidationError) -> str:
+    """One line that names each wrong setting and what is wrong with it; secrets are not repeated."""
+    problems = []
+    for item in error.errors(include_url=False, include_context=False):
+        name, *inner = (str(part) for part in item["loc"] or ("",))
+        name = ".".join((name.upper(), *inner))
+        problems.append(f"{name}: {item['msg']}" if name else item["msg"])
+    return "; ".join(problems)
+
+
+@functools.cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SystemExit: A value cannot be right; the message is one line.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        sys.exit(f"configuration error: {describe(error)}")
+
+
+def table() -> str:
+    """The README's table of settings, one line for each: variable, default, meaning."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        text = "" if shown in (None, "", {}) else f"`{shown}`"
+        lines.append(f"| `{name.upper()}` | {text} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -1,0 +1,75 @@
+"""The CPU engine: OpenVINO on the compiled form that the store entry holds.
+
+Chosen by measurement (``benchmarks/``); it needs no deep learning framework in the serving process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from engine.threads import default_threads
+
+# Weights below this size stay in float32. Networks of a few million parameters gain nothing from bfloat16, and the
+# wav2vec2 classifiers trained here lose by it: their filter banks need the digits (probabilities moved by up to 0.45).
+BF16_FROM_BYTES = 50 * (1 << 20)
+
+
+def computes_bf16(core: ov.Core) -> bool:
+    """Whether this processor computes in bfloat16 natively; where it does not, bfloat16 is slower than float32."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class CompiledEngine:
+    """One compiled network with one inference stream.
+
+    Args:
+        model: The ``model.xml`` of the compiled form; ``model.bin`` lies beside it.
+        threads: Threads of the engine; 0 takes ``default_threads()``.
+        precision: ``f32``, ``bf16``, or ``auto``: bf16 for large networks that were measured to agree in it, on
+            processors that compute it natively.
+        bf16_agrees: Whether this network was.
+    """
+
+    def __init__(self, model: Path, *, threads: int = 0, precision: str = "auto", bf16_agrees: bool = False) -> None:
+        core = ov.Core()
+        if precision == "auto":
+            large = model.with_suffix(".bin").stat().st_size >= BF16_FROM_BYTES
+            precision = "bf16" if large and bf16_agrees and computes_bf16(core) else "f32"
+        self._precision = precision
+        compiled = core.compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_NUM_THREADS": threads or default_threads(),
+                "NUM_STREAMS": 1,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": precision,
+                # Several runners on one machine would otherwise pin their threads to the same first cores.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._request = compiled.create_infer_request()
+
+    @property
+    def description(self) -> str:
+        """Name and arithmetic."""
+        return f"openvino-{self._precision}"
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Runs one batch; not to be called from two threads at once.
+
+        Args:
+            inputs: By input name, batch axis first.
+
+        Returns:
+            Logits, float32 [batch, classes].
+        """
+        results = self._request.infer(dict(inputs), share_inputs=True)
+        logits: NDArray[np.float32] = np.array(results[0], dtype=np.float32)
+        return logits

@@ -1,0 +1,71 @@
+"""The reference engine, and the one for GPUs: the native network, in torch or in Keras on torch.
+
+It reads the same store entry as the compiled engine and needs ``requirements.txt``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.threads import default_threads
+from models import native
+from models.spec import ModelSpec
+from models.store import Entry
+
+REDUCED = {"bf16": torch.bfloat16, "f16": torch.float16}
+
+
+class NativeEngine:
+    """One native network in evaluation mode.
+
+    Args:
+        spec: The model.
+        entry: Its files.
+        device: ``cpu`` or ``cuda``.
+        threads: Threads on the CPU; 0 takes ``default_threads()``.
+        precision: ``f32``, ``bf16``, ``f16``, or ``auto``: bf16 on a GPU that computes it natively, for networks that
+            were measured to agree in it.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, entry: Entry, *, device: str = "cpu", threads: int = 0, precision: str = "auto"
+    ) -> None:
+        torch.set_num_threads(threads or default_threads())
+        os.environ["KERAS_TORCH_DEVICE"] = device  # read when Keras is first imported
+        self._device = torch.device(device)
+        if precision == "auto":
+            reduced = device == "cuda" and entry.bf16_agrees and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if reduced else "f32"
+        self._precision = precision
+        self._network = native.load(spec, entry.path).to(self._device)
+
+    @property
+    def description(self) -> str:
+        """Name, device and arithmetic."""
+        return f"native-{self._device.type}-{self._precision}"
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Runs one batch.
+
+        Args:
+            inputs: By input name, batch axis first, in the order of the network's parameters.
+
+        Returns:
+            Logits, float32 [batch, classes].
+        """
+        tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in inputs.values()]
+        with torch.inference_mode(), self._arithmetic():
+            logits: NDArray[np.float32] = self._network(*tensors).float().cpu().numpy()
+        return logits
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager[Any]:
+        if self._precision == "f32":
+            return contextlib.nullcontext()
+        return torch.autocast(self._device.type, REDUCED[self._precision])

@@ -1,0 +1,81 @@
+"""Which engine a runner gets. Only the chosen one is loaded: a process on the compiled engine never imports torch."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import runpy
+from pathlib import Path
+
+from core.settings import Settings
+from engine.base import Engine
+from models.spec import ModelSpec
+from models.store import Entry
+
+NATIVE_PACKAGES = ("torch", "transformers", "keras")
+
+
+def build_engine(spec: ModelSpec, entry: Entry, settings: Settings) -> Engine:
+    """Opens a store entry with the configured engine.
+
+    Args:
+        spec: The model.
+        entry: Its store entry.
+        settings: ``engine``, ``device``, ``precision`` and the runner's ``threads`` apply.
+    """
+    threads = settings.runner(spec.name).threads
+    device = "cuda" if _on_cuda(settings) else "cpu"
+    if settings.engine == "native" or device == "cuda":
+        from engine.native import NativeEngine
+
+        return NativeEngine(spec, entry, device=device, threads=threads, precision=settings.precision)
+    from engine.compiled import CompiledEngine
+
+    return CompiledEngine(entry.compiled, threads=threads, precision=settings.precision, bf16_agrees=entry.bf16_agrees)
+
+
+def problem(settings: Settings) -> tuple[str, str] | None:
+    """What is wrong with the settings of the engine on this machine: the variable and a few words."""
+    if settings.engine == "compiled" and settings.device == "cuda":
+        return "DEVICE", "the compiled engine runs on the CPU; cuda needs ENGINE=native"
+    if settings.precision == "f16" and settings.device != "cuda":
+        return "PRECISION", "f16 needs DEVICE=cuda"
+    if (settings.engine == "native" or settings.device == "cuda") and (missing := _missing()):
+        return "ENGINE", f"the native engine needs {', '.join(missing)}: pip install -r requirements.txt"
+    if settings.device == "cuda" and not _can_use_gpu():
+        return "DEVICE", "cuda needs an NVIDIA driver that offers a GPU, and torch built with CUDA"
+    return None
+
+
+def _on_cuda(settings: Settings) -> bool:
+    """Whether networks run on a GPU; ``problem`` has made sure that it can be done where it was asked for."""
+    if settings.engine == "compiled" or settings.device == "cpu":
+        return False
+    return settings.device == "cuda" or _can_use_gpu()
+
+
+def _can_use_gpu() -> bool:
+    return not _missing() and _torch_has_cuda() and gpus() > 0
+
+
+def _missing() -> list[str]:
+    return [name for name in NATIVE_PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def gpus() -> int:
+    """Number of NVIDIA devices that this process may use, asked of the driver itself: torch takes seconds to load."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return 0 if failed else count.value
+
+
+def _torch_has_cuda() -> bool:
+    """Whether the installed torch is built with CUDA, as its own version file says."""
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None  # noqa: S101 - ``_missing`` was asked first
+    assert spec.origin is not None  # noqa: S101 - it is a package with files
+    return runpy.run_path(str(Path(spec.origin).with_name("version.py")))["cuda"] is not None

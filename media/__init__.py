@@ -1,0 +1,1 @@
+"""From untrusted bytes and addresses to arrays: decoding, face detection and downloads."""

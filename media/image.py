@@ -1,0 +1,102 @@
+"""Pictures from strangers: bytes to an upright RGB array, bounded before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from core.errors import BadRequest, PayloadTooLarge
+
+Picture = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # the only decoders that see the bytes
+MAX_PIXELS = 50_000_000  # about 150 MB as RGB; phones make 12 to 50 million
+MAX_SIDE = 2048  # pixels: larger pictures are scaled down, no face needs more
+MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, a bomb thousands of empty ones
+START_OF_SCAN = b"\xff\xda"  # cannot occur inside JPEG's coded data
+BACKGROUND = (255, 255, 255)  # below transparent pixels
+
+# What Pillow's decoders raise on damaged data, besides its own OSError.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+
+_UPRIGHT = {  # what undoes each EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``_open`` refuses, with our own limit
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decodes a picture: the first frame, upright as EXIF says, transparency over white.
+
+    Args:
+        data: A file of one of ``FORMATS``, recognised by its content.
+        max_pixels: More than this is refused before decoding.
+
+    Returns:
+        uint8 RGB [height, width, 3]; the longer side is at most ``MAX_SIDE``.
+
+    Raises:
+        BadRequest: Empty, not a picture of a known kind, or damaged.
+        PayloadTooLarge: Too many pixels.
+    """
+    image = _open(data, max_pixels)
+    try:
+        image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG: decodes at a half, a quarter or an eighth where that is enough
+        image.load()
+        image = _rgb(_upright(image))
+    except _DAMAGE as error:
+        raise BadRequest("the picture is damaged or cut off") from error
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    return np.array(image, dtype=np.uint8)
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Reads the header and applies the bounds."""
+    if not data:
+        raise BadRequest("the picture file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except _DAMAGE as error:
+        raise BadRequest("the file is not a picture of a known kind (JPEG, PNG, WebP, BMP or GIF)") from error
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise BadRequest("the picture has no pixels")
+    if width * height > max_pixels:
+        raise PayloadTooLarge(f"the picture has {width} x {height} pixels, more than the limit of {max_pixels}")
+    if image.format in ("JPEG", "MPO") and data.count(START_OF_SCAN) > MAX_SCANS:
+        raise BadRequest("the picture is damaged: it has too many scans")
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation; unreadable EXIF data counts as none."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _DAMAGE:
+        return image
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Converts any mode to RGB: 16-bit greys keep their upper byte, transparency is put over white."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    overlay = image.convert("RGBA")
+    canvas = Image.new("RGBA", overlay.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(canvas, overlay).convert("RGB")

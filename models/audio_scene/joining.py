@@ -1,0 +1,28 @@
+"""What a recording is when its windows differ: pauses do not outvote what is heard between them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.audio_scene import SPEC
+from models.windows import average
+
+SILENCE = SPEC.classes.index("silence")
+# Where at least this share of a recording is something else, its silent windows do not count: a few words are speech
+# however long the pauses, but one doubtful window does not make a scene of an hour of silence.
+HEARD_SHARE = 0.2
+
+
+def join(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Joins the answers of a recording's windows.
+
+    Args:
+        rows: float64 [windows, classes], probabilities.
+        weights: float64 [windows], lengths in any unit, not all zero.
+
+    Returns:
+        float64 [classes], summing to 1.
+    """
+    heard = np.where(rows.argmax(axis=1) == SILENCE, 0.0, weights)
+    return average(rows, heard if heard.sum() >= HEARD_SHARE * np.sum(weights) else weights)

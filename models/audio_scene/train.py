@@ -1,0 +1,175 @@
+"""Trains the scene classifier: a few small convolution networks first, then the transformer that learns from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dsp.kaldi import FLOOR
+from models.audio_scene import SPEC, bank, network
+from models.audio_scene.processing import PROCESSOR
+from models.training import calibrate, command, loop, metrics
+from models.training.datasets import datasets_dir, draw
+from models.training.history import History
+from models.training.precision import reduced
+
+BATCH = 32
+STEPS = 40  # of one epoch
+TEACHER_SHARE = 0.6  # of the transformer's targets; the rest is the labels
+LOG_PER_DB = np.log(10) / 10  # log energy for one decibel
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = command.parser(__doc__, SPEC.name, network.WEIGHTS, epochs=90, steps=STEPS)
+    parser.add_argument("--teacher-epochs", type=int, default=25)
+    parser.add_argument("--teachers", type=int, default=1)
+    parser.add_argument("--variants", type=int, default=10, help="pictures of each clip")
+    train(command.parse(parser, arguments))
+
+
+def train(options: argparse.Namespace) -> None:
+    """Trains, saves, calibrates and exports."""
+    data = datasets_dir(options.data)
+    pictures = bank.cached(options.work / "bank.npz", data, options.variants, 40 * options.variants, options.seed)
+    validation, history = bank.validation(data), History.of(options)
+    teachers = [_teacher(options, pictures, validation, place, history) for place in range(options.teachers)]
+    student = _student(options, pictures, validation, teachers, history)
+    history.save(options.out)
+    network.save(student.cpu(), options.out)
+    finish(options.out, data)
+
+
+def finish(weights: Path, data: Path) -> None:
+    """Calibrates the saved network on the validation part and writes its compiled form."""
+    validation = bank.validation(data)
+    logits = _predict(network.load_native(weights), validation.pictures)
+    report = calibrate.fit(logits, validation.labels[validation.clips])
+    report.calibration.save(weights)
+    print(report)
+    pictures = validation.pictures
+    checked = range(0, min(len(pictures), 100), 40)
+    difference = network.export(weights, [PROCESSOR.collate(list(pictures[start : start + 8])) for start in checked])
+    print(f"largest difference of a probability, compiled against native: {difference:.5f}")
+
+
+def _teacher(
+    options: argparse.Namespace,
+    pictures: bank.Bank,
+    validation: bank.Windows,
+    place: int,
+    history: History,
+) -> nn.Module:
+    settings = loop.Settings(
+        options.teacher_epochs, options.steps, 2e-3, seed=options.seed + 1000 * (place + 1), ema_decay=0.99
+    )
+    torch.manual_seed(settings.seed)
+    device = loop.pick_device()
+    trainer = loop.Trainer(network.Teacher().to(device), settings, reduced(loop.cross_entropy(0.05), device))
+    history.runs[f"teacher {place + 1}"] = trainer.history
+    return trainer.run(
+        lambda epoch: _batches(pictures, options.steps, settings.seed + epoch, device),
+        lambda module: _figures(module, validation),
+        options.work / f"teacher{place}.pt",
+        options.resume,
+    )
+
+
+def _student(
+    options: argparse.Namespace,
+    pictures: bank.Bank,
+    validation: bank.Windows,
+    teachers: list[nn.Module],
+    history: History,
+) -> nn.Module:
+    settings = loop.Settings(options.epochs, options.steps, 1e-3, seed=options.seed, ema_decay=0.995)
+    torch.manual_seed(settings.seed)
+    device = loop.pick_device()
+    sample = PROCESSOR.normalise(pictures.pictures[:: max(1, len(pictures.labels) // 500)].astype(np.float32))
+    trainer = loop.Trainer(network.create(sample).to(device), settings, reduced(_distillation(teachers), device))
+    history.runs["transformer"] = trainer.history
+    return trainer.run(
+        lambda epoch: _batches(pictures, options.steps, settings.seed + epoch, device),
+        lambda module: _figures(module, validation),
+        options.work / "student.pt",
+        options.resume,
+    )
+
+
+def _distillation(teachers: list[nn.Module]) -> loop.Loss:
+    """Cross-entropy against a mix of the labels and the teachers' mean opinion of the same pictures."""
+    plain = loop.cross_entropy(0.05)
+
+    def loss(module: nn.Module, batch: loop.Batch) -> Tensor:
+        if not teachers:
+            return plain(module, batch)
+        with torch.no_grad():
+            opinion = torch.stack([t(**batch.inputs).softmax(dim=1) for t in teachers]).mean(dim=0)
+        return plain(module, replace(batch, targets=TEACHER_SHARE * opinion + (1 - TEACHER_SHARE) * batch.targets))
+
+    return loss
+
+
+def _batches(pictures: bank.Bank, steps: int, seed: int, device: torch.device) -> Iterator[loop.Batch]:
+    """One epoch of changed pictures, half of the batches mixed in pairs."""
+    rng = np.random.default_rng(seed)
+    for chosen in draw(pictures.weights, steps * BATCH, rng).reshape(steps, BATCH):
+        inputs = torch.from_numpy(np.stack([change(pictures.pictures[place], rng) for place in chosen]))
+        targets = loop.one_hot(pictures.labels[chosen], len(SPEC.classes))
+        if rng.random() < 0.5:
+            order, share = torch.from_numpy(rng.permutation(BATCH)), float(rng.beta(0.4, 0.4))
+            inputs = share * inputs + (1 - share) * inputs[order]
+            targets = share * targets + (1 - share) * targets[order]
+        yield loop.Batch({"input_values": inputs.to(device)}, targets.to(device))
+
+
+def change(picture: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float32]:
+    """One window of a picture, with another level and colour and with gaps (SpecAugment), normalised.
+
+    Args:
+        picture: float16 [at least a window's frames, mel bins], log energies.
+        rng: Source of chance.
+
+    Returns:
+        float32 [frames, mel bins], one window.
+    """
+    frames, bins = PROCESSOR.max_length, PROCESSOR.mel_bins
+    tilt = np.linspace(-1, 1, bins, dtype=np.float32) * rng.normal(0, 2)
+    shift = LOG_PER_DB * (rng.uniform(-3, 3) + tilt)
+    first = int(rng.integers(0, len(picture) - frames + 1))
+    energies = picture[first : first + frames].astype(np.float32) + shift.astype(np.float32)
+    changed = PROCESSOR.normalise(np.maximum(energies, np.log(FLOOR)))
+    for axis, (size, widest) in enumerate(((frames, 40), (bins, 10))):
+        for _ in range(2):
+            width = int(rng.integers(0, widest))
+            start = int(rng.integers(0, size - width))
+            changed[(slice(None),) * axis + (slice(start, start + width),)] = 0
+    return changed
+
+
+def _figures(module: nn.Module, validation: bank.Windows) -> Mapping[str, float]:
+    """Accuracy and recalls on the validation clips."""
+    opinions = torch.from_numpy(_predict(module, validation.pictures)).softmax(dim=1).numpy()
+    probabilities = validation.mean(opinions)
+    recalls = zip(SPEC.classes, metrics.recalls(validation.labels, probabilities), strict=True)
+    return {"accuracy": metrics.accuracy(validation.labels, probabilities), **{k: float(v) for k, v in recalls}}
+
+
+def _predict(module: nn.Module, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits, float32 [clips, classes]."""
+    device = next(module.parameters()).device
+    with torch.inference_mode():
+        pieces = torch.split(torch.from_numpy(pictures), 32)
+        parts = [loop.logits_of(module, {"input_values": piece.to(device)}).cpu() for piece in pieces]
+    return np.asarray(torch.cat(parts).numpy(), np.float32)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""The feature network: four specialised units and a trunk, in several copies whose logits are averaged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dsp.features import FEATURE_NAMES
+from models import export as compiled
+from models.deepfake_mlp import SPEC
+
+WEIGHTS = Path(__file__).parent / "weights"
+CONFIG = "config.json"
+NATIVE = "model.safetensors"
+INPUT = "input_values"
+
+UNITS: dict[str, tuple[str, ...]] = {
+    "stability": ("jitter", "shimmer"),
+    "artifact": ("phase_coherence",),
+    "dynamic_range": ("rms_variance",),
+    "flatness": ("spectral_flatness",),
+}
+SKEWED = (  # spread over decades: read on a logarithmic scale
+    "spectral_flatness",
+    "pitch_std",
+    "jitter",
+    "shimmer",
+    "rms_energy",
+    "rms_variance",
+    "spectral_flux",
+)
+LOWEST = 1e-6  # added before the logarithm: a ratio or variance that could not be measured is 0
+FARTHEST = 4.0  # standard deviations: values further out are drawn towards this, never past it
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Size of the network.
+
+    Attributes:
+        copies: Networks trained side by side from different starts and batches; their logits are averaged.
+        unit_width: Hidden values of a specialised unit.
+        widths: Hidden layers of the trunk.
+        dropout: Share of hidden values dropped while training.
+        input_dropout: Share of features replaced by their mean while training.
+        noise: Standard deviation of noise added to standardised features while training.
+    """
+
+    copies: int = 8
+    unit_width: int = 8
+    widths: tuple[int, ...] = (384, 128)
+    dropout: float = 0.3
+    input_dropout: float = 0.1
+    noise: float = 0.1
+
+
+class Parallel(nn.Module):
+    """One linear layer for each copy: [copies, batch, before] to [copies, batch, after]."""
+
+    def __init__(self, copies: int, before: int, after: int) -> None:
+        """Draws the weights as He et al. (2015) do."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(copies, before, after) * (2.0 / before) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(copies, 1, after))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Applies each copy's layer to its values."""
+        return torch.matmul(values, self.weight) + self.bias
+
+
+class FeatureNetwork(nn.Module):
+    """Logits from the 47 features, as measured: scaling is inside."""
+
+    center: Tensor
+    scale: Tensor
+    skewed: Tensor
+
+    def __init__(self, config: Config) -> None:
+        """Builds an untrained network with a neutral scaling.
+
+        Args:
+            config: Its size.
+        """
+        super().__init__()
+        self.config = config
+        count, copies = len(FEATURE_NAMES), config.copies
+        self.register_buffer("center", torch.zeros(count))
+        self.register_buffer("scale", torch.ones(count))
+        self.register_buffer("skewed", torch.tensor([name in SKEWED for name in FEATURE_NAMES]).float())
+        self.places = {unit: [FEATURE_NAMES.index(name) for name in names] for unit, names in UNITS.items()}
+        self.units = nn.ModuleDict(
+            {unit: _unit(copies, len(names), config.unit_width) for unit, names in UNITS.items()}
+        )
+        sizes = (count + len(UNITS), *config.widths)
+        self.trunk = nn.ModuleList(Parallel(copies, a, b) for a, b in pairwise(sizes))
+        self.head = Parallel(copies, sizes[-1], len(SPEC.classes))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def standardise(self, features: Tensor) -> Tensor:
+        """Features in standard deviations from the training mean, softly limited, same shape."""
+        logarithms = torch.log(torch.clamp(features, min=0.0) + LOWEST)
+        values = features * (1 - self.skewed) + logarithms * self.skewed
+        return FARTHEST * torch.tanh((values - self.center) / (self.scale * FARTHEST))
+
+    def fit_scaling(self, features: Tensor) -> None:
+        """Sets the scaling from training features [clips, 47]."""
+        self.center.zero_()
+        self.scale.fill_(1.0)
+        logarithms = torch.log(torch.clamp(features, min=0.0) + LOWEST)
+        values = features * (1 - self.skewed) + logarithms * self.skewed
+        self.center.copy_(values.mean(dim=0))
+        self.scale.copy_(values.std(dim=0).clamp(min=1e-6))
+
+    def forward(self, input_values: Tensor) -> Tensor:
+        """Mean logits of all copies.
+
+        Args:
+            input_values: float32 [batch, 47], as ``dsp.features.extract`` measures them.
+
+        Returns:
+            float32 [batch, 2].
+        """
+        return self.opinions(self.standardise(input_values)[None]).mean(dim=0)
+
+    def opinions(self, standardised: Tensor) -> Tensor:
+        """Logits of each copy.
+
+        Args:
+            standardised: [1 or copies, batch, 47].
+
+        Returns:
+            [copies, batch, 2].
+        """
+        shared = standardised.expand(self.config.copies, -1, -1)
+        units = [torch.tanh(unit(shared[..., self.places[name]])) for name, unit in self.units.items()]
+        values = torch.cat([shared, *units], dim=-1)
+        for layer in self.trunk:
+            values = self.dropout(nn.functional.gelu(layer(values)))
+        return cast(Tensor, self.head(values))
+
+
+def _unit(copies: int, inputs: int, width: int) -> nn.Sequential:
+    """A specialised unit: a curve (or surface) over its own features, one value out."""
+    return nn.Sequential(Parallel(copies, inputs, width), nn.GELU(), Parallel(copies, width, 1))
+
+
+def save(network: FeatureNetwork, weights: Path = WEIGHTS) -> None:
+    """Writes ``config.json`` and ``model.safetensors``."""
+    weights.mkdir(parents=True, exist_ok=True)
+    (weights / CONFIG).write_text(json.dumps({**asdict(network.config), "features": FEATURE_NAMES}, indent=1) + "\n")
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, weights / NATIVE)
+    (weights / NATIVE).chmod(0o644)  # safetensors writes files that only their owner may read
+
+
+def load_native(weights: Path = WEIGHTS) -> FeatureNetwork:
+    """The network of a folder, in evaluation mode.
+
+    Raises:
+        ValueError: It was trained on other features than the present ones.
+    """
+    data = json.loads((weights / CONFIG).read_text())
+    if tuple(data.pop("features")) != FEATURE_NAMES:
+        raise ValueError(f"{weights / CONFIG}: the features are not those of dsp.features")
+    network = FeatureNetwork(Config(**{**data, "widths": tuple(data["widths"])}))
+    network.load_state_dict(load_file(weights / NATIVE))
+    return network.eval()
+
+
+def export(weights: Path = WEIGHTS, features: NDArray[np.float32] | None = None) -> float:
+    """Writes the compiled form beside the native one.
+
+    Args:
+        weights: Folder with the native files and the calibration.
+        features: float32 [clips, 47] of real clips to check it on; zeros where none are given.
+
+    Returns:
+        The largest difference of a probability.
+    """
+    network = load_native(weights)
+    rows = np.zeros((2, len(FEATURE_NAMES)), np.float32) if features is None else features
+    model = compiled.convert(network, {INPUT: torch.from_numpy(rows[:2])}, {INPUT: [-1, len(FEATURE_NAMES)]})
+    batches = [{INPUT: rows[start : start + 32]} for start in range(0, len(rows), 32)]
+    return compiled.save(model, weights, lambda batch: run(network, batch[INPUT]), batches)
+
+
+def run(network: FeatureNetwork, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits, float32 [clips, 2], of features, float32 [clips, 47]."""
+    with torch.inference_mode():
+        return cast(NDArray[np.float32], network(torch.from_numpy(features)).numpy())

@@ -1,0 +1,116 @@
+"""The compiled form of a network: OpenVINO's intermediate representation, checked against the native network.
+
+Needs the training requirements; serving only reads what this wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from numpy.typing import NDArray
+
+from engine.compiled import CompiledEngine, computes_bf16
+from models.calibration import Calibration
+from models.store import BF16_DIFFERENCE, DIFFERENCE, IR_MODEL, MAX_DIFFERENCE, RECORD
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def convert(module: torch.nn.Module, example: Mapping[str, torch.Tensor], shapes: Mapping[str, list[int]]) -> ov.Model:
+    """Traces a torch module into an OpenVINO model with one output named ``logits``.
+
+    Args:
+        module: In evaluation mode; takes the inputs as keyword arguments and returns logits [batch, classes].
+        example: One batch, by input name, in the order of the module's parameters.
+        shapes: The shape of each input by name; -1 for an axis of any length.
+    """
+    with torch.inference_mode():
+        inputs = [(name, ov.PartialShape(shapes[name])) for name in example]
+        model = ov.convert_model(module, example_input=dict(example), input=inputs)
+    for port, name in zip(model.inputs, example, strict=True):
+        port.get_tensor().set_names({name})
+    model.outputs[0].get_tensor().set_names({"logits"})
+    return model
+
+
+def save(
+    model: ov.Model,
+    weights: Path,
+    native: Callable[[Arrays], NDArray[np.float32]],
+    batches: Sequence[Arrays],
+    *,
+    half: bool = True,
+) -> float:
+    """Writes the compiled form and its record, unless it disagrees with the native network.
+
+    Args:
+        model: The converted network.
+        weights: The model's weights folder; it holds ``calibration.json`` and the native files.
+        native: Computes logits with the native network.
+        batches: Real clips or pictures, collated as they are while serving.
+        half: Keep the weights in 16 bits.
+
+    Returns:
+        The largest difference of a calibrated probability.
+
+    Raises:
+        ValueError: The difference is above ``MAX_DIFFERENCE``; nothing is kept.
+    """
+    path = weights / IR_MODEL
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ov.save_model(model, path, compress_to_fp16=half)
+    expected = [native(batch) for batch in batches]
+    differences = {DIFFERENCE: difference(path, "f32", batches, expected)}
+    if not differences[DIFFERENCE] <= MAX_DIFFERENCE:  # so that nan is refused too
+        shutil.rmtree(path.parent)
+        raise ValueError(
+            f"compiled and native probabilities differ by {differences[DIFFERENCE]:.4f}, more than {MAX_DIFFERENCE}"
+        )
+    if computes_bf16(ov.Core()):
+        differences[BF16_DIFFERENCE] = difference(path, "bf16", batches, expected)
+    record = {
+        **differences,
+        "checked_batches": len(batches),
+        "openvino": ov.__version__,
+        "sha256": {path.relative_to(weights).as_posix(): digest(path) for path in weight_files(weights)},
+    }
+    (weights / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    return differences[DIFFERENCE]
+
+
+def difference(
+    model: Path, precision: str, batches: Sequence[Arrays], expected: Sequence[NDArray[np.float32]]
+) -> float:
+    """Largest difference of a calibrated probability, compiled against native.
+
+    Args:
+        model: The ``model.xml`` in a weights folder.
+        precision: Arithmetic of the compiled form, ``f32`` or ``bf16``.
+        batches: Inputs by name.
+        expected: The native logits of each batch.
+    """
+    engine = CompiledEngine(model, precision=precision)
+    probabilities = Calibration.load(model.parent.parent).probabilities
+    return max(
+        float(np.abs(probabilities(logits) - probabilities(engine.infer(batch))).max())
+        for batch, logits in zip(batches, expected, strict=True)
+    )
+
+
+def weight_files(weights: Path) -> list[Path]:
+    """All files of a weights folder but the record itself, sorted."""
+    return sorted(p for p in weights.rglob("*") if p.is_file() and p.name != RECORD)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

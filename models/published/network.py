@@ -1,0 +1,158 @@
+"""The native network of an imported checkpoint: the publisher's outputs, read as this bundle's classes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from transformers import AutoModelForAudioClassification, PreTrainedModel
+from transformers import logging as transformers_logging
+
+from models import examples, export
+from models.calibration import Calibration
+from models.processing import Processor
+from models.published.checkpoint import Checkpoint, LogMel, Waveform
+from models.published.errors import CheckpointError
+from models.spec import ModelSpec
+
+transformers_logging.set_verbosity_error()
+
+INPUT = "input_values"
+CHECKED = 6  # clips that the compiled form is checked on, in batches of two; a large network takes seconds for each
+AT_ONCE = 2
+# Weights of training alone, which some published files leave out.
+UNUSED_WEIGHTS = ("masked_spec_embed",)
+
+
+class Readout(nn.Module):
+    """A publisher's network with one logit for each class of the bundle, in its order.
+
+    Labels that exclude each other count for a class by the sum of their probabilities. Of independent labels the
+    strongest counts: a class that many labels name would otherwise win by their number.
+    """
+
+    def __init__(self, network: nn.Module, groups: Sequence[Sequence[int]], outputs: str) -> None:
+        """Takes over a network in evaluation mode.
+
+        Args:
+            network: Gives [batch, labels], or an object with such ``logits``.
+            groups: For each class the labels that count for it.
+            outputs: As in ``Checkpoint``.
+        """
+        super().__init__()
+        self.network = network
+        self.groups = [list(group) for group in groups]
+        self.outputs = outputs
+
+    def forward(self, input_values: Tensor) -> Tensor:
+        """Logits [batch, classes]; their softmax are the classes' probabilities."""
+        answer = self.network(input_values)
+        values: Tensor = getattr(answer, "logits", answer)
+        if self.outputs == "probabilities":
+            values = torch.log(values.clamp(min=1e-7))
+        columns = [values[:, group] for group in self.groups]
+        if self.outputs == "independent":
+            return torch.stack([nn.functional.logsigmoid(column.amax(dim=1)) for column in columns], dim=1)
+        return torch.stack([torch.logsumexp(column, dim=1) for column in columns], dim=1)
+
+
+def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
+    """Loads the native network of an imported checkpoint.
+
+    Args:
+        weights: The folder of a store entry, or one that is to become one.
+        checkpoint: What the folder says of itself.
+        classes: Class names in the order of the bundle.
+
+    Raises:
+        CheckpointError: The files are not a whole network of the library's own.
+    """
+    if isinstance(checkpoint.fed, Waveform | LogMel):
+        network: nn.Module = load_transformers(weights)
+    else:
+        from models.published.faces import load_keras
+
+        network = load_keras(weights, checkpoint)
+    return Readout(network, checkpoint.groups(classes), checkpoint.outputs).eval()
+
+
+def load_transformers(folder: Path) -> PreTrainedModel:
+    """A transformers network from safetensors, with plain attention that can be traced.
+
+    Raises:
+        CheckpointError: Weights are missing or do not fit: the library would fill in random ones.
+    """
+    try:
+        network, info = AutoModelForAudioClassification.from_pretrained(
+            folder,
+            attn_implementation="eager",
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with their names
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"transformers cannot load it: {str(error).splitlines()[0]}") from error
+    missing = [name for name in info["missing_keys"] if not name.endswith(UNUSED_WEIGHTS)]
+    if wrong := sorted([*missing, *(str(key[0]) for key in info["mismatched_keys"])]):
+        raise CheckpointError(f"{len(wrong)} weights are missing or have another shape, such as {wrong[0]}")
+    _fold_weight_norm(network)
+    return network.eval()
+
+
+def _fold_weight_norm(network: nn.Module) -> None:
+    """Makes plain weights of parametrised ones, which would otherwise be computed again for every batch."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight")
+
+
+def save_compiled(spec: ModelSpec, weights: Path, checkpoint: Checkpoint) -> float:
+    """Writes the compiled form into a folder with the native files, checked on real clips.
+
+    Args:
+        spec: The model whose place the checkpoint takes.
+        weights: The folder; the calibration and ``checkpoint.json`` are written too.
+        checkpoint: What it is.
+
+    Returns:
+        The largest difference of a probability, compiled against native.
+
+    Raises:
+        CheckpointError: The network cannot be loaded.
+        ValueError: The two forms disagree.
+    """
+    spec = checkpoint.describe(spec)
+    Calibration.identity(len(spec.classes)).save(weights)
+    checkpoint.save(weights)
+    network = load_native(weights, checkpoint, spec.classes)
+    batches = real_batches(spec, checkpoint.processor())
+    example = torch.from_numpy(batches[0][INPUT])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are fixed on purpose
+        compiled = export.convert(network, {INPUT: example}, {INPUT: [-1, *example.shape[1:]]})
+    return export.save(compiled, weights, lambda batch: logits(network, batch[INPUT]), batches)
+
+
+def real_batches(spec: ModelSpec, processor: Processor) -> list[dict[str, NDArray[Any]]]:
+    """Real clips or pictures, as they are collated while serving."""
+    items = examples.items(spec)
+    prepared = [processor.prepare(item) for item in items[:: -(-len(items) // CHECKED)]]
+    features = [item.features for item in prepared if not item.verdict]
+    return [processor.collate(features[at : at + AT_ONCE]) for at in range(0, len(features), AT_ONCE)]
+
+
+@torch.inference_mode()
+def logits(network: nn.Module, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits, float32 [batch, classes], of inputs with the batch axis first."""
+    answer: Tensor = network(torch.from_numpy(values))
+    return np.asarray(answer.numpy(), np.float32)

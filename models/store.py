@@ -1,0 +1,147 @@
+"""Entries of the BentoML model store: how a model's files get in, and how a runner finds them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from models.calibration import Calibration
+from models.spec import ModelSpec
+
+IR_MODEL = Path("openvino") / "model.xml"
+RECORD = "export.json"
+DIFFERENCE = "max_probability_difference"
+BF16_DIFFERENCE = "bf16_probability_difference"
+MAX_DIFFERENCE = 0.01  # largest tolerated difference of a probability, compiled against native
+
+
+class WeightsError(RuntimeError):
+    """The files of a weights folder are not what their record says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One saved model, opened for serving.
+
+    Attributes:
+        tag: Name and version in the store.
+        path: Folder of the files.
+        calibration: From logits to probabilities.
+        bf16_agrees: Whether the network was measured to give the same answers in bfloat16.
+    """
+
+    tag: str
+    path: Path
+    calibration: Calibration
+    bf16_agrees: bool = False
+
+    @classmethod
+    def read(cls, tag: str, path: Path) -> Entry:
+        """Opens a folder as an export or an import leaves it.
+
+        Args:
+            tag: What the entry is called in answers and logs.
+            path: The folder.
+        """
+        record = json.loads((path / RECORD).read_text())
+        agrees = record.get(BF16_DIFFERENCE, 1.0) <= MAX_DIFFERENCE
+        return cls(tag, path, Calibration.load(path), agrees)
+
+    @classmethod
+    def open(cls, model: bentoml.Model) -> Entry:
+        """Opens an entry of the store."""
+        return cls.read(str(model.tag), Path(model.path))
+
+    @property
+    def compiled(self) -> Path:
+        """The compiled form, for the CPU engine."""
+        return self.path / IR_MODEL
+
+
+def store_name(spec: ModelSpec, profile: str) -> str:
+    """Name of a model's entries for a profile; ``compact`` is the plain name."""
+    return spec.name if profile == "compact" else f"{spec.name}-{profile}"
+
+
+def tag_to_serve(spec: ModelSpec, profile: str) -> str:
+    """The entry that answers for a model: that of the profile, or the compact one where it has none.
+
+    Returns:
+        A tag ending in ``:latest``.
+    """
+    name = store_name(spec, profile)
+    try:
+        bentoml.models.get(f"{name}:latest")
+    except NotFound:
+        name = spec.name
+    return f"{name}:latest"
+
+
+def check(weights: Path) -> dict[str, Any]:
+    """Compares a weights folder with its record.
+
+    Returns:
+        The record.
+
+    Raises:
+        WeightsError: A file is missing or differs from the one that was checked when it was exported, or the compiled
+            form was not found to agree with the native network.
+    """
+    try:
+        record: dict[str, Any] = json.loads((weights / RECORD).read_text())
+        for name, expected in record["sha256"].items():
+            if hashlib.sha256((weights / name).read_bytes()).hexdigest() != expected:
+                raise WeightsError(f"{weights.parent.name}: {name} is not the file that was exported")
+        if not record[DIFFERENCE] <= MAX_DIFFERENCE:
+            raise WeightsError(
+                f"{weights.parent.name}: compiled and native probabilities differ by {record[DIFFERENCE]}"
+            )
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{weights.parent.name}: weights are missing or have no readable record") from error
+    return record
+
+
+def save(spec: ModelSpec, weights: Path, profile: str = "compact", **origin: Any) -> str:
+    """Puts a weights folder into the model store, unless the same files are there already.
+
+    Args:
+        spec: The model.
+        weights: Folder with the native files, the compiled form, ``calibration.json`` and ``export.json``.
+        profile: ``compact`` or ``published``.
+        **origin: Further metadata (where it is from, revision, licence, labels).
+
+    Returns:
+        The tag of the entry.
+
+    Raises:
+        WeightsError: The files are not those that were checked when they were exported.
+    """
+    record = check(weights)
+    digest = hashlib.sha256(json.dumps(record["sha256"], sort_keys=True).encode()).hexdigest()
+    tag = f"{store_name(spec, profile)}:{digest[:16]}"
+    try:
+        known = bentoml.models.get(tag)
+    except NotFound:
+        pass
+    else:
+        # What was saved last is served, also when it was there before: BentoML moves its mark for new entries only.
+        (Path(known.path).parent / "latest").write_text(known.tag.version or "")
+        return str(known.tag)
+    metadata = {
+        "classes": list(spec.classes),
+        "architecture": spec.architecture,
+        **{name: record[name] for name in (DIFFERENCE, BF16_DIFFERENCE) if name in record},
+        "sha256": digest,
+        **origin,
+    }
+    labels = {"profile": profile, "runner": spec.runner}
+    with bentoml.models.create(tag, labels=labels, metadata=metadata) as model:
+        shutil.copytree(weights, model.path, dirs_exist_ok=True)
+    return tag

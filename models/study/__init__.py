@@ -1,0 +1,1 @@
+"""What the notebooks share: a model's data, a training by its own command, its answers, and pictures of all three."""

@@ -1,0 +1,1 @@
+"""The five questions, each one asynchronous function, and what they share."""

@@ -1,0 +1,105 @@
+"""Puts the parts of the API process together when it starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from _bentoml_impl.client import RemoteProxy
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from core import metrics
+from core.settings import Settings
+from media.addresses import AllowedHosts
+from media.fetch import Fetcher, FetchLimits
+from models import registry
+from models.published.checkpoint import Checkpoint
+from models.spec import ModelSpec
+from models.store import tag_to_serve
+from operations.cache import open_cache
+from operations.context import Context, Model
+from operations.latest import LatestResult
+from operations.queue import ModelQueue
+from operations.redis_link import RedisLink
+from operations.runner_client import RunnerClient
+
+# Batches under way at once for a runner on the network, which may have replicas that nobody tells the API about. What
+# is too much for one replica is put together again by its own batcher.
+LANES_ON_NETWORK = 4
+
+
+def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
+    """Makes the context of the operations.
+
+    Args:
+        settings: The configuration.
+        runners: What BentoML resolved each dependency to, by model name.
+
+    Raises:
+        SystemExit: A runner would be loaded into this process, because the deployment does not say where it is.
+    """
+    here = [name for name, proxy in runners.items() if not isinstance(proxy, RemoteProxy)]
+    if here:
+        sys.exit(f"configuration error: no address for the runners of {', '.join(here)}")
+    redis = RedisLink(str(settings.redis_url)) if settings.redis_url else None
+    return Context(
+        settings=settings,
+        models={name: _model(registry.specs()[name], proxy, settings) for name, proxy in runners.items()},
+        threads=ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1, thread_name_prefix="decode"),
+        fetcher=Fetcher(_fetch_limits(settings)),
+        cache=open_cache(redis, settings.data_dir, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
+        latest=LatestResult(settings.data_dir, redis),
+        redis=redis,
+    )
+
+
+def _fetch_limits(settings: Settings) -> FetchLimits:
+    return FetchLimits(
+        max_bytes=settings.max_body_bytes,
+        timeout_s=settings.fetch_timeout_s,
+        max_redirects=settings.max_redirects,
+        allowed=AllowedHosts.parse(settings.allowed_private_hosts),
+    )
+
+
+def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Model:
+    metrics.start_queue(spec.name)
+    stored = bentoml.models.get(tag_to_serve(spec, settings.profile))
+    checkpoint = Checkpoint.load(Path(stored.path))
+    spec = checkpoint.describe(spec) if checkpoint else spec
+    client = RunnerClient(spec.name, proxy)
+    workers = BentoMLContainer.config.services.get().get(spec.runner, {}).get("workers", 1)
+    lanes = workers if isinstance(workers, int) else os.cpu_count() or 1
+    if share_among_replicas(proxy):
+        lanes = max(lanes, LANES_ON_NETWORK)
+    options = settings.runner(spec.name)
+    queue = ModelQueue(
+        spec.name,
+        client.predict,
+        lanes=lanes,
+        most=options.batch_items,
+        budget=options.batch_cost,
+        patience_s=settings.queue_latency_s,
+    )
+    return Model(spec, str(stored.tag), client, queue)
+
+
+def share_among_replicas(proxy: RemoteProxy[Any]) -> bool:
+    """Makes a connection for each call to a runner that is on the network.
+
+    The addresses of its name then take turns, and one that does not answer is passed over; a connection that is kept
+    would give all work to one replica.
+
+    Returns:
+        Whether it is on the network, and not a process beside the API.
+    """
+    remote = proxy.to_async
+    if not remote.url.startswith(("http://", "https://")):
+        return False
+    remote.default_headers["Connection"] = "close"  # of the session that its first call opens
+    return True

@@ -1,0 +1,224 @@
+"""What the five operations share: settings, models, the decoding threads, the cache and the latest result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import metrics, tracing
+from core.errors import BadRequest, InternalError
+from core.request import note_model, note_progress
+from core.settings import Settings
+from media.audio import AudioLimits, DecodedAudio, decode
+from media.fetch import Fetcher
+from models.spec import AudioInput, ModelSpec
+from models.windows import average, cost, split
+from operations.cache import ResultCache
+from operations.latest import LatestResult
+from operations.queue import ModelQueue
+from operations.redis_link import RedisLink
+from operations.runner_client import Runner
+from runners.outcome import Outcome
+
+T = TypeVar("T")
+Join = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+# Windows of one recording that are under way at once, so that a long one does not keep everybody else waiting.
+WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of one recording or picture.
+
+    Attributes:
+        tag: Store entry that answered.
+        probabilities: By class name, in the model's order; they sum to 1.
+        extras: Values measured on the way, by name.
+        windows: Probabilities of each window, for recordings that are longer than one.
+    """
+
+    tag: str
+    probabilities: Mapping[str, float]
+    extras: Mapping[str, float] = field(default_factory=dict)
+    windows: Sequence[Mapping[str, float]] = ()
+
+    @property
+    def best(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model says of a recording, and what it heard.
+
+    Attributes:
+        answer: The model's.
+        audio: The recording, mono at the model's rate.
+    """
+
+    answer: Answer
+    audio: DecodedAudio
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model as the API process sees it.
+
+    Attributes:
+        spec: What it is.
+        tag: The store entry that its runner serves.
+        client: What answers: the way to its runner.
+        queue: What is waiting for it.
+    """
+
+    spec: ModelSpec
+    tag: str
+    client: Runner
+    queue: ModelQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that an operation needs."""
+
+    settings: Settings
+    models: Mapping[str, Model]
+    threads: ThreadPoolExecutor
+    fetcher: Fetcher
+    cache: ResultCache
+    latest: LatestResult
+    redis: RedisLink | None
+
+    async def close(self) -> None:
+        """Closes connections, files and threads."""
+        await self.fetcher.aclose()
+        await self.cache.aclose()
+        await self.latest.aclose()
+        if self.redis is not None:
+            await self.redis.aclose()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    async def in_thread(self, model: str, kind: str, function: Callable[[], T]) -> T:
+        """Runs work that would hold up the event loop in a thread, and times it as decoding of ``kind`` for a model."""
+        started = time.perf_counter()
+        try:
+            with tracing.step(f"decode {kind}"):
+                return await asyncio.get_running_loop().run_in_executor(self.threads, function)
+        finally:
+            metrics.DECODE_SECONDS.labels(model, kind).observe(time.perf_counter() - started)
+
+    async def decode(
+        self, model: str, data: bytes, rate: int, *, declared: str | None = None, keep_seconds: float | None = None
+    ) -> DecodedAudio:
+        """Decodes a recording to mono at a model's rate, within the configured limits.
+
+        Args:
+            model: For whom, as the metrics call it.
+            data: The file's bytes.
+            rate: Of the answer (Hz).
+            declared: The container that the caller named.
+            keep_seconds: Decoding stops after this much.
+
+        Raises:
+            ServiceError: As ``media.audio.decode``.
+        """
+        limits = AudioLimits(
+            max_seconds=self.settings.max_audio_seconds, deadline=time.monotonic() + self.settings.request_timeout_s
+        )
+        return await self.in_thread(
+            model,
+            "audio",
+            lambda: decode(data, limits=limits, declared_format=declared, target_rate=rate, keep_seconds=keep_seconds),
+        )
+
+    def ensure_room(self, *names: str) -> None:
+        """Refuses a request before any work is done for it.
+
+        Args:
+            names: The models that it needs.
+
+        Raises:
+            TooManyRequests: One of them has more waiting than it can answer in time.
+        """
+        for name in names:
+            self.models[name].queue.ensure_room()
+
+    def audio_input(self, name: str) -> AudioInput:
+        """The input of an audio model.
+
+        Raises:
+            TypeError: The model takes pictures.
+        """
+        kind = self.models[name].spec.input
+        if not isinstance(kind, AudioInput):
+            raise TypeError(f"{name} does not take audio")
+        return kind
+
+    async def classify(self, name: str, item: NDArray[Any]) -> Answer:
+        """Asks a model about one item that it sees whole."""
+        model = self.models[name]
+        return _answer(model.spec, [await model.queue.submit(item, cost(model.spec, item))], [1.0])
+
+    async def classify_audio(self, name: str, samples: NDArray[np.float32], join: Join = average) -> Answer:
+        """Asks a model about a recording of any length, window by window.
+
+        Args:
+            name: An audio model.
+            samples: float32 [n] at the model's rate.
+            join: Makes one answer of those of the windows and their lengths.
+        """
+        model, kind = self.models[name], self.audio_input(name)
+        windows = split(samples, round(kind.window_s * kind.sample_rate))
+        gate = asyncio.Semaphore(WINDOWS_AT_ONCE)
+        done = 0
+        note_progress(name, done, len(windows))
+
+        async def ask(index: int) -> Outcome:
+            nonlocal done
+            window = windows[index]
+            async with gate:  # whether there is room is decided once, for the whole recording
+                outcome = await model.queue.submit(window, cost(model.spec, window), admitted=index > 0)
+            done += 1
+            note_progress(name, done, len(windows))
+            return outcome
+
+        tasks = [asyncio.ensure_future(ask(index)) for index in range(len(windows))]
+        try:
+            outcomes = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return _answer(model.spec, outcomes, [window.size for window in windows], join)
+
+
+def _answer(spec: ModelSpec, outcomes: Sequence[Outcome], weights: Sequence[float], join: Join = average) -> Answer:
+    """Joins the outcomes of a recording's windows.
+
+    Raises:
+        BadRequest: The model cannot judge the input.
+        InternalError: The model failed.
+    """
+    for outcome in outcomes:
+        if outcome.kind != "ok":
+            message = outcome.error or "no answer"
+            raise BadRequest(message) if outcome.kind == "invalid" else InternalError(message)
+    rows = np.array([outcome.probabilities for outcome in outcomes])
+    mean = join(rows, np.asarray(weights, np.float64))
+    answer = Answer(
+        outcomes[0].model,
+        dict(zip(spec.classes, mean.tolist(), strict=True)),
+        outcomes[0].extras,
+        [dict(zip(spec.classes, row, strict=True)) for row in rows.tolist()],
+    )
+    metrics.ANSWERS.labels(spec.name, answer.tag, answer.best).inc()
+    note_model(answer.tag)
+    return answer

@@ -1,0 +1,199 @@
+"""The queue in front of a model: the one place where batching, bounds, waiting and cancellation are decided.
+
+A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so what is waiting goes
+together. Nobody waits for company: an idle lane takes what is there at once, and while it is busy a batch gathers by
+itself. The oldest item always goes next; those most like it in length go along, within a budget of padded cost (the
+policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are dropped before they cost
+anything, and when more is waiting than can be answered in time, new items are refused with an honest waiting time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+from statistics import median_low
+from typing import Any
+
+from numpy.typing import NDArray
+
+from core import metrics, tracing
+from core.errors import InternalError, TooManyRequests
+from core.request import CURRENT
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+
+Call = Callable[[Sequence[Parcel]], Awaitable[Sequence[Outcome]]]
+
+# Memory that waiting items may hold for one model (bytes): about 130 clips of 30 s at 16 kHz.
+MAX_WAITING_BYTES = 256 * (1 << 20)
+# Batches whose pace is remembered. Their lower median counts: a runner that was starting, restarted or stopped for a
+# while makes one batch last seconds, and one such batch must not make the queue refuse those who come after it.
+REMEMBERED_PACES = 9
+# Time that a batch of several may take (seconds), by the measured pace. A model that needs longer for one item gains
+# nothing from company, and the first of a batch would only wait for the last; a fast one saves calls.
+BATCH_S = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    parcel: Parcel
+    cost: float
+    answer: asyncio.Future[Outcome]
+    since: float
+
+
+@dataclass(slots=True)
+class ModelQueue:
+    """Waiting items of one model.
+
+    Attributes:
+        name: The model, as metrics and messages call it.
+        call: Sends a batch to the runner; answers in order.
+        lanes: Batches under way at once: one for each worker of the runner, so that the runner never has to wait for
+            company either.
+        most: Largest number of items of a batch.
+        budget: Largest padded cost of a batch of several items (longest cost times items); what the model is measured
+            to answer within ``BATCH_S``, if that is less.
+        patience_s: Expected waiting time above which an item is refused (seconds).
+    """
+
+    name: str
+    call: Call
+    lanes: int = 1
+    most: int = 16
+    budget: float = 32.0
+    patience_s: float = 10.0
+    _waiting: list[_Entry] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _cost_under_way: float = 0.0
+    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED_PACES))
+
+    def expected_wait_s(self) -> float:
+        """Time until what is here now will have been answered (seconds), by the measured pace."""
+        cost = self._cost_under_way + sum(entry.cost for entry in self._waiting if not entry.answer.done())
+        return cost * median_low(self._paces) / self.lanes if self._paces else 0.0
+
+    def ensure_room(self, size: int = 0) -> None:
+        """Lets an item in, or refuses it at once.
+
+        Args:
+            size: Of the item (bytes); 0 while it is not known, which is the time to spare oneself the decoding.
+
+        Raises:
+            TooManyRequests: More is waiting than can be answered within ``patience_s``.
+        """
+        wait = self.expected_wait_s()
+        held = sum(entry.parcel.item.nbytes for entry in self._waiting)
+        if wait > self.patience_s or (self._waiting and held + size > MAX_WAITING_BYTES):
+            metrics.REFUSED.labels(self.name).inc()
+            raise TooManyRequests(
+                f"the {self.name} model has more waiting than it can answer in time, try again later",
+                retry_after=max(1.0, wait - self.patience_s),
+            )
+
+    async def submit(self, item: NDArray[Any], cost: float = 1.0, *, admitted: bool = False) -> Outcome:
+        """Waits for the answer to one item.
+
+        Args:
+            item: What the runner takes.
+            cost: Its length, in any unit that is the same for all items of the model (seconds for audio).
+            admitted: It belongs to a recording that was let in already, and is not refused.
+
+        Raises:
+            TooManyRequests: More is waiting than can be answered within ``patience_s``.
+            ServiceError: What ``call`` raised.
+        """
+        if not admitted:
+            self.ensure_room(item.nbytes)
+        loop = asyncio.get_running_loop()
+        state = CURRENT.get()
+        parcel = Parcel(item, state.id if state else "", tracing.here())
+        entry = _Entry(parcel, cost, loop.create_future(), loop.time())
+        self._waiting.append(entry)
+        metrics.QUEUE_DEPTH.labels(self.name).inc()
+        self._open_lane()
+        return await entry.answer
+
+    def _open_lane(self) -> None:
+        if len(self._tasks) < self.lanes:
+            # In a context of its own: a lane works for many requests, not for the one whose item opened it.
+            lane = asyncio.create_task(self._run_lane(), name=f"lane of {self.name}", context=Context())
+            self._tasks.add(lane)
+
+    async def _run_lane(self) -> None:
+        """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""
+        while batch := self._take():
+            await self._send(batch)
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.discard(task)
+
+    def _take(self) -> list[_Entry]:
+        """Removes the next batch from the waiting items: the oldest, and those nearest to it in cost."""
+        gone = [entry for entry in self._waiting if entry.answer.done()]
+        alive = [entry for entry in self._waiting if not entry.answer.done()]
+        metrics.QUEUE_DEPTH.labels(self.name).dec(len(gone))
+        metrics.DROPPED.labels(self.name).inc(len(gone))
+        batch = choose([entry.cost for entry in alive], self._affordable(), self.most)
+        chosen = set(batch)
+        self._waiting = [entry for index, entry in enumerate(alive) if index not in chosen]
+        metrics.QUEUE_DEPTH.labels(self.name).dec(len(batch))
+        return [alive[index] for index in batch]
+
+    def _affordable(self) -> float:
+        """Largest padded cost of a batch of several, at the pace of the model on this machine."""
+        return min(self.budget, BATCH_S / median_low(self._paces)) if self._paces else self.budget
+
+    async def _send(self, batch: list[_Entry]) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        cost = sum(entry.cost for entry in batch)
+        self._cost_under_way += cost
+        try:  # from here on, whatever fails reaches those who wait, and the lane goes on
+            metrics.observe_batch(self.name, [e.cost for e in batch], [started - e.since for e in batch])
+            outcomes = await self._call([entry.parcel for entry in batch], [started - entry.since for entry in batch])
+            if len(outcomes) != len(batch):
+                raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")
+        except Exception as error:
+            for entry in batch:
+                if not entry.answer.done():
+                    entry.answer.set_exception(error)
+        else:
+            self._paces.append((loop.time() - started) / cost)
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                if not entry.answer.done():
+                    entry.answer.set_result(outcome)
+        finally:
+            self._cost_under_way -= cost
+
+    async def _call(self, parcels: Sequence[Parcel], waited_s: Sequence[float]) -> Sequence[Outcome]:
+        """Calls the runner; the two steps are in the traces of all whose items are in the batch."""
+        parents = [parcel.traceparent for parcel in parcels]
+        tracing.waited(f"queue {self.name}", parents, waited_s)
+        with tracing.shared(f"call {self.name}", parents, "client", {"bundle.items": len(parcels)}) as spans:
+            return await self.call([p._replace(traceparent=span) for p, span in zip(parcels, spans, strict=True)])
+
+
+def choose(costs: Sequence[float], budget: float, most: int) -> list[int]:
+    """Chooses the next batch.
+
+    Args:
+        costs: Of the waiting items, oldest first.
+        budget: Largest longest-cost-times-items of a batch of several.
+        most: Largest number of items.
+
+    Returns:
+        Indices into ``costs``, the oldest first; empty when nothing is waiting.
+    """
+    if not costs:
+        return []
+    batch, longest = [0], costs[0]
+    for index in sorted(range(1, len(costs)), key=lambda i: abs(costs[i] - costs[0])):
+        longest_with = max(longest, costs[index])
+        if len(batch) == most or longest_with * (len(batch) + 1) > budget:
+            break
+        batch.append(index)
+        longest = longest_with
+    return batch

@@ -1,0 +1,120 @@
+"""Calls to one runner: retried when a connection broke, given up when the runner is down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import aiohttp
+from bentoml.exceptions import BentoMLException
+
+from core import metrics
+from core.errors import InternalError, ServiceError, Unavailable
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+
+log = logging.getLogger("bundle.runner_client")
+
+# A kept-alive connection may be closed by the runner at the very moment it is used again, and a killed runner drops
+# what it held. Sending the same batch again is harmless: answering changes nothing.
+TRIES = 3
+RETRY_PAUSE_S = 0.02
+# A runner computes in a thread, so its event loop answers a probe at once even under full load. One that has been
+# silent for this long is down: a killed process is back within 2 to 3 s, and its callers need not notice.
+PROBE_EVERY_S = 1.0
+PROBE_TIMEOUT_S = 1.0
+SILENT_PROBES = 5
+RETRY_AFTER_S = 3.0
+
+
+class Runner(Protocol):
+    """What answers for one model."""
+
+    async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        """Answers for a batch, in order."""
+
+    async def alive(self) -> bool:
+        """Whether it would answer."""
+
+
+class RunnerClient:
+    """The API's side of one runner.
+
+    Args:
+        name: The model, for messages and metrics.
+        proxy: What ``bentoml.depends`` resolves to for a runner in another process.
+    """
+
+    def __init__(self, name: str, proxy: Any) -> None:
+        self.name = name
+        self._remote = proxy.to_async
+        self._down_since: float | None = None
+
+    async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        """Sends a batch.
+
+        Args:
+            parcels: Its items, and whose they are.
+
+        Raises:
+            Unavailable: The runner is down.
+            InternalError: It failed on the whole batch.
+        """
+        if self._down_since is not None and not await self.alive():
+            raise self._unavailable()
+        for attempt in range(TRIES):
+            try:
+                with metrics.CALL_SECONDS.labels(self.name).time():
+                    outcomes = await self._watched(parcels)
+            except aiohttp.ClientConnectionError:
+                if attempt + 1 < TRIES:
+                    metrics.RUNNER_RETRIES.labels(self.name).inc()
+                    await asyncio.sleep(RETRY_PAUSE_S * (attempt + 1))
+            except TimeoutError:
+                break  # it has taken more time than any request has
+            except (BentoMLException, aiohttp.ClientError) as error:
+                requests = sorted({parcel.request_id for parcel in parcels})
+                log.exception("the %s runner failed on a batch", self.name, extra={"requests": requests})
+                raise InternalError(f"the {self.name} model failed") from error
+            else:
+                metrics.RUNNER_UP.labels(self.name).set(1)
+                return outcomes
+        raise self._unavailable()
+
+    async def alive(self) -> bool:
+        """Whether the runner answers a probe within ``PROBE_TIMEOUT_S``."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                alive = bool(await self._remote.is_ready(timeout=PROBE_TIMEOUT_S))
+        except (TimeoutError, aiohttp.ClientError, BentoMLException, OSError):
+            alive = False
+        metrics.RUNNER_UP.labels(self.name).set(alive)
+        if alive:
+            self._down_since = None
+        return alive
+
+    async def _watched(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        """Waits for the answer as long as the runner shows signs of life."""
+        call = asyncio.ensure_future(self._remote.predict(parcels=list(parcels)))
+        silent = 0
+        try:
+            while True:
+                done, _ = await asyncio.wait({call}, timeout=PROBE_EVERY_S)
+                if done:
+                    answer: Sequence[Outcome] = call.result()
+                    return answer
+                silent = 0 if await self.alive() else silent + 1
+                if silent >= SILENT_PROBES:
+                    raise self._unavailable()
+        finally:
+            call.cancel()
+
+    def _unavailable(self) -> ServiceError:
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+            metrics.RUNNER_UP.labels(self.name).set(0)
+            log.error("the %s runner is down", self.name)
+        return Unavailable(f"the {self.name} model is not available at the moment", retry_after=RETRY_AFTER_S)

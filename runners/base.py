@@ -1,0 +1,115 @@
+"""What all runners share: a predictor as a BentoML service.
+
+A runner's port unpickles what it is sent (that is how BentoML services talk to one another): it is for the API
+service alone, on a Unix socket, the loopback interface or an internal network.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Annotated, Any, ClassVar
+
+import bentoml
+from bentoml.models import BentoModel
+from bentoml.validators import ContentType
+
+from core import metrics, tracing
+from core.settings import get_settings
+from models.spec import ModelSpec
+from models.store import Entry, tag_to_serve
+from runners import lifetime
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+from runners.predictor import Predictor, example
+
+log = logging.getLogger("bundle.runner")
+
+# BentoML's batcher merges what several API workers send up to this many items; the predictor cuts them to its budget.
+LARGEST_BATCH = 1024
+# BentoML's batcher drops an item without a usable answer when it expects to miss this. Waiting is bounded in the API's
+# queue, which can say how long to wait; here it must never happen.
+NO_SHEDDING_MS = 24 * 3600 * 1000
+
+# Without its content type, BentoML works out the JSON schema of the type anew for every single answer: up to a third of
+# what a call costs.
+Answers = Annotated[list[Outcome], ContentType("application/json")]
+
+
+def stored_model(spec: ModelSpec) -> BentoModel:
+    """The store entry that a runner serves, by the configured profile."""
+    return BentoModel(tag_to_serve(spec, get_settings().profile))
+
+
+def service_options(spec: ModelSpec) -> dict[str, Any]:
+    """Arguments of ``@bentoml.service`` for a model's runner.
+
+    Workers come from the settings; BentoML's own ``BENTOML_CONFIG_OPTIONS='services.VoiceGender.workers=2'`` overrides
+    them, and anything else here.
+    """
+    return {
+        "name": spec.runner,
+        "workers": get_settings().runner(spec.name).workers,
+        # The API bounds every request itself; a shorter limit here would answer in another shape.
+        "traffic": {"timeout": get_settings().request_timeout_s + 60},
+        # BentoML's client otherwise closes its shared session every 100 requests, with calls in flight: answers of 500
+        # under plain concurrency (bentoml/BentoML#5540).
+        "runner_connection": {"max_requests": 1_000_000_000, "max_age": 1e9},
+        "logging": {"access": {"enabled": False}},
+        # Its metrics of calls are the API's own (``core.metrics``), measured once more for every call.
+        "metrics": {"enabled": False},
+    }
+
+
+class ModelRunner:
+    """Answers with one model; a subclass names its ``spec`` and its ``stored`` entry."""
+
+    spec: ClassVar[ModelSpec]
+    stored: ClassVar[Any]
+
+    def __init__(self) -> None:
+        started = time.perf_counter()
+        tracing.start(self.spec.runner)
+        # On an instance, BentoML gives the resolved entry.
+        self.predictor = Predictor.open(self.spec, Entry.open(self.stored))
+        self._warm_up()
+        metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
+        log.info(
+            "%s serves %s with %s, warm after %.2f s",
+            self.spec.runner,
+            self.predictor.entry.tag,
+            self.predictor.engine.description,
+            time.perf_counter() - started,
+        )
+
+    @bentoml.api(batchable=True, max_batch_size=LARGEST_BATCH, max_latency_ms=NO_SHEDDING_MS)  # type: ignore[untyped-decorator]
+    def predict(self, parcels: list[Any]) -> Answers:
+        """Answers for a batch of decoded inputs, one outcome for each, in order.
+
+        Args:
+            parcels: The fields of ``Parcel``; on the way here the type is lost.
+        """
+        batch = [Parcel(*fields) for fields in parcels]
+        parents = [parcel.traceparent for parcel in batch]
+        with tracing.shared(f"runner {self.spec.name}", parents, "server") as spans:
+            return self.predictor.answer_parcels([p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)])
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def outlive_api(self) -> None:
+        """Goes on answering after SIGTERM until the API has finished what is in flight."""
+        lifetime.outlive_api(get_settings().request_timeout_s)
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def finish_traces(self) -> None:
+        """Exports the spans that are left."""
+        tracing.stop()
+
+    def _warm_up(self) -> None:
+        """Answers once with an example, so that the first caller does not pay for what is done only once.
+
+        Raises:
+            RuntimeError: The model does not answer.
+        """
+        outcome = self.predictor.answer([example(self.predictor.spec)])[0]
+        if outcome.kind != "ok":
+            raise RuntimeError(f"{self.spec.name} does not answer: {outcome.error}")

@@ -1,0 +1,59 @@
+"""A runner outlives the API process beside it.
+
+The supervisor sends SIGTERM to all its processes at once. The API finishes what is in flight, some of which comes to
+its runner only now: a recording that is still being downloaded or decoded, or that waits in the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+API = "MediaClassifier"  # the service that asks the runners
+LOOK_EVERY_S = 0.1
+
+_endings: set[asyncio.Task[None]] = set()
+
+
+def outlive_api(at_most_s: float) -> None:
+    """Puts off the end of this process until no API process of the same supervisor is left.
+
+    To be called in the main thread, when the server has set its own handler of SIGTERM. Where there is no ``/proc``,
+    or no API beside it (runners on a host of their own), nothing is put off.
+
+    Args:
+        at_most_s: Longest time (seconds).
+    """
+    end = signal.getsignal(signal.SIGTERM)
+    if not callable(end) or threading.current_thread() is not threading.main_thread():
+        return  # not a server's process: a test or a tool
+    loop = asyncio.get_running_loop()
+    supervisor = os.getppid()
+
+    async def wait() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                while api_is_alive(supervisor):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(LOOK_EVERY_S)
+        end(signal.SIGTERM, None)
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(lambda: _endings.add(asyncio.ensure_future(wait())))
+
+    signal.signal(signal.SIGTERM, put_off)
+
+
+def api_is_alive(supervisor: int) -> bool:
+    """Whether a child of the supervisor is an API process."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            arguments = (process / "cmdline").read_text().split("\0")
+            if parent == supervisor and arguments[arguments.index("--service-name") + 1] == API:
+                return True
+    return False

@@ -1,0 +1,96 @@
+"""The service: composes the runners and carries the public surface.
+
+``bentoml serve`` runs this file: one process for the HTTP API, one or more for each runner. Every one of them imports
+it, so what only the API needs (routes, decoders, clients) is loaded where it is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Any
+
+import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from api.cors import Cors
+from api.dispatch import Dispatch
+from api.limits import Limits
+from api.native import NativeMethods
+from api.observe import Observe
+from core import logs, metrics, tracing
+from core.settings import get_settings
+from core.version import VERSION
+from operations.configuration import check
+from runners import all_runners
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+settings = get_settings()
+check(settings)
+logs.configure(settings.log_dir, settings.log_level)
+# BentoML makes spans of every request and hop, exported or not, with addresses and queries in them: 0.1 ms each.
+# ``core.tracing`` makes those of this bundle.
+BentoMLContainer.config.tracing.excluded_urls.set([".*"])
+
+
+@functools.cache
+def http_app() -> FastAPI:
+    """The HTTP application of this process."""
+    from api.app import build_app
+
+    return build_app()
+
+
+# One dependency for each runner, under the runner's name.
+Runners = type("Runners", (), {runner.name: bentoml.depends(runner) for runner in all_runners().values()})
+
+
+@bentoml.service(
+    name="MediaClassifier",
+    workers=settings.api_workers,
+    http={"host": settings.host, "port": settings.port},
+    # ``api.limits`` bounds every request, in the contract's shape; this is behind it, for what it cannot reach.
+    traffic={"timeout": settings.request_timeout_s + 30},
+    # BentoML's probe hangs for the whole timeout when a runner is down; ``/readyz`` asks the runners itself.
+    runner_probe={"enabled": False},
+    # Its metrics make a series of every path that anybody asks for; ``core.metrics`` counts by route.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]  # the base is made above
+    """Answers five questions about voices, faces, heart sounds and audio."""
+
+    def __init__(self) -> None:
+        from api.answers import Answers
+        from operations.assembly import assemble
+
+        metrics.start_api(VERSION)
+        tracing.start("MediaClassifier")
+        proxies = {name: getattr(self, runner.name) for name, runner in all_runners().items()}
+        self.answers = Answers(assemble(settings, proxies))
+        http_app().state.answers = self.answers
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def close(self) -> None:
+        """Closes connections and files, and exports the spans that are left."""
+        await self.answers.context.close()
+        await asyncio.to_thread(tracing.stop)
+
+
+def _install(service: Any) -> None:
+    """Wraps the service: the first middleware is the outermost."""
+    service.add_asgi_middleware(Observe)
+    service.add_asgi_middleware(
+        Cors,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["x-request-id", "x-model", "retry-after"],
+    )
+    service.add_asgi_middleware(Limits, max_body_bytes=settings.max_body_bytes, timeout_s=settings.request_timeout_s)
+    service.add_asgi_middleware(Dispatch, http_app=http_app, native=[method.route for method in service.apis.values()])
+
+
+_install(MediaClassifier)

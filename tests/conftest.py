@@ -1,0 +1,134 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import hypothesis
+import pytest
+
+# Before anything imports BentoML: a store of the tests' own, and no setting of the shell or of a developer's ``.env``.
+STORE = Path(tempfile.mkdtemp(prefix="bundle-store-"))
+os.environ["BENTOML_HOME"] = str(STORE)
+atexit.register(shutil.rmtree, STORE, ignore_errors=True)
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+
+from core.settings import Settings  # noqa: E402
+from tests.audio_bytes import Signal, tone, wav  # noqa: E402
+from tests.redis_server import redis_server, redis_url  # noqa: E402, F401 - fixtures
+from tests.served import DATA, ROOT, Bundle, serve  # noqa: E402
+from tests.site_thread import LocalSite, local_site  # noqa: E402
+
+# On a developer's machine each run looks elsewhere; in CI a run that passed passes again.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
+
+Settings.model_config["env_file"] = None
+for _name in Settings.model_fields:
+    os.environ.pop(_name.upper(), None)
+for _name in [name for name in os.environ if name.startswith("OTEL_")]:
+    del os.environ[_name]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests marked ``anyio`` run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def store() -> Path:
+    """A BentoML home with the bundled models in it."""
+    from models import save
+
+    assert save.main([]) == 0
+    return STORE
+
+
+@pytest.fixture(scope="session")
+def bundle(store: Path) -> Iterator[Bundle]:
+    """The bundle, served with all its processes, in its usual settings."""
+    with serve(store, {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def small_bundle(store: Path) -> Iterator[Bundle]:
+    """The same with two API workers, limits that are easily reached, and no key."""
+    settings = {
+        "API_KEY": "", "API_KEYS": "", "API_WORKERS": "2", "MAX_BODY_MB": "0.5", "MAX_AUDIO_SECONDS": "6",
+        "REQUEST_TIMEOUT_S": "5", "FETCH_TIMEOUT_S": "1.5", "QUEUE_LATENCY_S": "0.0001",
+        "CORS_ORIGINS": "https://a.example, https://b.example", "MAX_IMAGE_MEGAPIXELS": "0.5",
+    }  # fmt: skip
+    with serve(store, settings) as running:
+        yield running
+
+
+@pytest.fixture
+def client(bundle: Bundle) -> Iterator[httpx.Client]:
+    """An HTTP client for the bundle."""
+    with bundle.client() as made:
+        yield made
+
+
+@pytest.fixture
+def small_client(small_bundle: Bundle) -> Iterator[httpx.Client]:
+    """An HTTP client for the bundle with small limits."""
+    with small_bundle.client() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[LocalSite]:
+    """A web server whose address the bundle may reach."""
+    with local_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> None:
+    """The Node.js packages of ``clients/typescript``."""
+    target = "clients/typescript/node_modules/.package-lock.json"
+    made = subprocess.run(["make", target, f"VENV={sys.prefix}"], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.fixture(scope="session")
+def made_clients() -> None:
+    """The Python and TypeScript clients, generated anew from the document, which is linted; the latter compiled."""
+    command = ["make", "clients", f"VENV={sys.prefix}"]
+    made = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=240)
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.fixture(scope="session")
+def voice() -> bytes:
+    """A man reading English, FLAC."""
+    return (DATA / "voices" / "male_1.flac").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def face() -> bytes:
+    """A portrait of a woman, JPEG."""
+    return (DATA / "faces" / "female_1.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def signal() -> Signal:
+    """Two seconds of a tone, float32 [frames, 1] at 16 kHz."""
+    return tone(16_000, 2.0)
+
+
+@pytest.fixture(scope="session")
+def wav_file(signal: Signal) -> bytes:
+    """The tone as a WAV file."""
+    return wav(signal, 16_000)

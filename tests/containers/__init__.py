@@ -1,0 +1,1 @@
+"""The image and the stack, run in containers: ``make test-containers``."""

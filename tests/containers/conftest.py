@@ -1,0 +1,59 @@
+"""The image, built once for all tests of containers, from a base that needs no registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers.figures import note
+from tests.containers.podman import HOST, run
+from tests.served import KEY
+from tests.site_thread import LocalSite, local_site
+
+BASE = "localhost/bundle-base:bookworm"
+REDIS = "localhost/bundle-redis:bookworm"
+IMAGE = "localhost/media-classifier:test"
+
+# Settings under which a container answers all five questions about the samples of ``site``.
+SETTINGS = {"API_KEY": KEY, "ALLOWED_PRIVATE_HOSTS": HOST}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is run by ``make test-containers`` alone; building may take minutes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("containers")
+            item.add_marker(pytest.mark.timeout(1200))
+
+
+@pytest.fixture(scope="session")
+def base() -> str:
+    """Tag of a base image with Python, made of Debian's packages."""
+    run("deploy/base", BASE, "python3", "python3-venv")
+    return BASE
+
+
+@pytest.fixture(scope="session")
+def image(base: str) -> str:
+    """Tag of the serving image, built by ``make image``."""
+    started = time.monotonic()
+    run("make", "image", f"IMAGE={IMAGE}", variables={"BASE": base, "CONTAINER_ENGINE": "podman"})
+    note({"`make image`, wheels and layers of an earlier build included": f"{time.monotonic() - started:.0f} s"})
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def redis_image() -> str:
+    """Tag of an image with Redis."""
+    run("deploy/base", REDIS, "redis-server")
+    return REDIS
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[LocalSite]:
+    """A web server on this machine that containers may reach."""
+    with local_site("0.0.0.0", HOST) as running:
+        yield running

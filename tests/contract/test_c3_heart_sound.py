@@ -1,0 +1,279 @@
+"""C3: heart sounds, and the latest prediction."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal as signals
+import wave
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from media.pcm import pcm_to_wav
+from models.heart_sound.predict import predict_class_with_confidence
+from tests.served import Bundle, wait_for
+from tests.shapes import assert_error
+
+pytestmark = pytest.mark.served
+
+CLASSES = {"Artifact", "Murmur", "Normal", "Extrahls", "Extrastole"}
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+JSON = {"accept": "application/json"}
+
+
+def heartbeat(rate: int = 16_000, seconds: float = 4.0, level: float = 0.02) -> np.ndarray:
+    """Two thumps of 50 Hz a beat, 72 beats a minute; float64 [samples]."""
+    time = np.arange(round(rate * seconds)) / rate
+    phase = time % (60 / 72)
+    first, second = (np.exp(-(((phase - at) / 0.03) ** 2)) for at in (0.05, 0.38))
+    noise = np.random.default_rng(0).standard_normal(time.size) * 0.001
+    return level * ((first + 0.7 * second) * np.sin(2 * np.pi * 50 * time) + noise)
+
+
+def pcm(samples: np.ndarray, width: int = 2, channels: int = 1) -> bytes:
+    """Little-endian PCM of any width; one byte is unsigned, as in WAV."""
+    values = np.rint(np.clip(samples, -1, 1) * ((1 << (8 * width - 1)) - 1)).astype(np.int64)
+    values = np.repeat(values, channels)
+    if width == 1:
+        return (values + 128).astype(np.uint8).tobytes()
+    return values.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes()
+
+
+def upload(client: httpx.Client, body: bytes, **parameters: object) -> httpx.Response:
+    return client.post("/upload_audio", content=body, params={k: str(v) for k, v in parameters.items()}, headers=JSON)
+
+
+@pytest.fixture
+def no_result(bundle: Bundle) -> Iterator[None]:
+    """There is no prediction yet, and there will be one afterwards."""
+    file = bundle.data_dir / "data.json"
+    file.unlink(missing_ok=True)
+    yield
+    file.unlink(missing_ok=True)
+
+
+def test_the_answer_is_a_string(client: httpx.Client) -> None:
+    response = client.post("/upload_audio", content=pcm(heartbeat()))
+    assert response.status_code == 200
+    assert response.headers["content-type"].split(";")[0] == "text/plain"
+    name, confidence = response.text.split(", ")
+    assert name in CLASSES
+    assert 20 <= float(confidence) <= 100
+    assert response.headers["x-model"].startswith("heart_sound:")
+
+
+def test_what_axios_sends_asks_for_json(client: httpx.Client) -> None:
+    headers = {"accept": "application/json, text/plain, */*"}
+    response = client.post("/upload_audio", content=pcm(heartbeat()), headers=headers)
+    assert set(response.json()) == {"class", "confidence"}
+
+
+def test_a_client_that_asks_for_json_gets_json(client: httpx.Client) -> None:
+    response = upload(client, pcm(heartbeat()))
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert set(body) == {"class", "confidence"}
+    text = client.post("/upload_audio", content=pcm(heartbeat())).text
+    assert text == f"{body['class']}, {body['confidence']}"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/html", "text/*;q=0.5", ""])
+def test_other_clients_get_the_string(client: httpx.Client, accept: str) -> None:
+    response = client.post("/upload_audio", content=pcm(heartbeat()), headers={"accept": accept})
+    assert response.headers["content-type"].split(";")[0] == "text/plain"
+
+
+@pytest.mark.parametrize("kind", [None, "application/octet-stream", "audio/wav", "text/plain", "application/json"])
+def test_any_or_no_content_type(client: httpx.Client, kind: str | None) -> None:
+    """``curl --data-binary`` says ``application/x-www-form-urlencoded``."""
+    for name in (kind, "application/x-www-form-urlencoded"):
+        headers = JSON if name is None else {**JSON, "content-type": name}
+        assert client.post("/upload_audio", content=pcm(heartbeat()), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [4_000, 44_100])
+def test_the_layout_can_be_given(client: httpx.Client, width: int, channels: int, rate: int) -> None:
+    body = pcm(heartbeat(rate, level=0.5), width, channels)
+    response = upload(client, body, sample_rate=rate, num_channels=channels, sample_width=width)
+    assert response.status_code == 200, response.text
+    assert response.json()["class"] in CLASSES
+
+
+def test_the_same_sound_in_any_layout_gets_the_same_answer(client: httpx.Client) -> None:
+    answers = [
+        upload(client, pcm(heartbeat(level=0.5), width, channels), sample_width=width, num_channels=channels).json()
+        for width, channels in [(2, 1), (3, 1), (4, 2)]
+    ]
+    assert len({answer["class"] for answer in answers}) == 1
+    assert np.ptp([answer["confidence"] for answer in answers]) < 2
+
+
+def test_amplification_is_limited_by_the_headroom(client: httpx.Client) -> None:
+    """What fills the scale already is not distorted: any factor gives the answer of factor 1."""
+    sound = heartbeat()
+    loud = pcm(sound / np.abs(sound).max())
+    answers = [upload(client, loud, amplification_factor=factor).json() for factor in (1, 10, 1000)]
+    assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"sample_rate": 0}, {"sample_rate": "fast"}, {"sample_rate": 10**12}, {"num_channels": 0},
+        {"num_channels": -1}, {"sample_width": 0}, {"sample_width": 5}, {"sample_width": 1.5},
+        {"amplification_factor": 0}, {"amplification_factor": -1}, {"amplification_factor": "nan"},
+        {"amplification_factor": "inf"}, {"amplification_factor": "loud"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_parameter_that_cannot_be_right(client: httpx.Client, parameters: dict[str, object]) -> None:
+    assert_error(upload(client, pcm(heartbeat()), **parameters), 400, next(iter(parameters)))
+
+
+def test_empty_body(client: httpx.Client) -> None:
+    body = assert_error(client.post("/upload_audio"), 400)
+    assert body["message"] == "No audio data received"
+
+
+@pytest.mark.parametrize(("extra", "parameters"), [(1, {}), (2, {"num_channels": 2}), (1, {"sample_width": 3})])
+def test_not_a_whole_number_of_frames(client: httpx.Client, extra: int, parameters: dict[str, object]) -> None:
+    assert_error(upload(client, bytes(1200 + extra), **parameters), 400, "whole number of frames")
+
+
+def test_too_long(small_client: httpx.Client) -> None:
+    """``MAX_AUDIO_SECONDS`` is 6 here."""
+    assert_error(upload(small_client, bytes(2 * 7 * 8_000), sample_rate=8_000), 413, "longer than 6 seconds")
+
+
+@pytest.mark.usefixtures("no_result")
+def test_no_prediction_yet(client: httpx.Client) -> None:
+    assert_error(client.get("/"), 404, "no heart sound")
+
+
+@pytest.mark.usefixtures("no_result")
+def test_the_latest_prediction_is_stored_when_the_answer_arrives(bundle: Bundle, client: httpx.Client) -> None:
+    for level in (0.02, 0.4):
+        answer = upload(client, pcm(heartbeat(level=level))).json()
+        assert json.loads((bundle.data_dir / "data.json").read_text()) == answer
+        latest = client.get("/")
+        assert latest.status_code == 200
+        assert latest.headers["content-type"] == "application/json"
+        assert latest.json() == answer
+
+
+@pytest.mark.usefixtures("no_result")
+def test_a_failed_request_leaves_the_latest_prediction(client: httpx.Client) -> None:
+    answer = upload(client, pcm(heartbeat())).json()
+    assert upload(client, b"").status_code == 400
+    assert upload(client, b"123").status_code == 400
+    assert client.get("/").json() == answer
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "", "image/png", "text/plain", "text/html;q=0.5, */*"])
+@pytest.mark.usefixtures("no_result")
+def test_whoever_does_not_ask_for_html_gets_json(client: httpx.Client, accept: str) -> None:
+    upload(client, pcm(heartbeat()))
+    assert client.get("/", headers={"accept": accept}).headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("accept", [BROWSER, "text/html", "text/html, application/json;q=0.5"])
+def test_a_browser_gets_the_landing_page(client: httpx.Client, accept: str) -> None:
+    response = client.get("/", headers={"accept": accept})
+    assert response.status_code == 200
+    assert response.headers["content-type"].split(";")[0] == "text/html"
+    assert response.headers["vary"]
+    assert "<html" in response.text.lower()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"class": "Nor', b"[]", b'{"class": 1}', b"\xff\xfe\x00"])
+@pytest.mark.usefixtures("no_result")
+def test_a_store_that_cannot_be_read(bundle: Bundle, client: httpx.Client, content: bytes) -> None:
+    (bundle.data_dir / "data.json").write_bytes(content)
+    assert_error(client.get("/"), 500, "cannot be read")
+    upload(client, pcm(heartbeat()))
+    assert client.get("/").status_code == 200  # the next result heals it
+
+
+def test_it_survives_a_crash(bundle: Bundle, client: httpx.Client) -> None:
+    """``kill -9`` of the API process right after an answer."""
+    answer = upload(client, pcm(heartbeat())).json()
+    for pid in bundle.workers("MediaClassifier"):
+        os.kill(pid, signals.SIGKILL)
+    wait_for(bundle.is_ready, 60)
+    assert client.get("/").json() == answer
+
+
+def test_all_workers_agree_on_the_latest(small_bundle: Bundle) -> None:
+    """There are two API processes here; each new connection may reach either."""
+    for level in (0.1, 0.3):
+        with small_bundle.client() as client:
+            answer = upload(client, pcm(heartbeat(8_000, level=level)), sample_rate=8_000).json()
+        for _ in range(10):
+            with small_bundle.client() as client:
+                assert client.get("/").json() == answer
+
+
+def test_pcm_to_wav_without_the_server() -> None:
+    quiet = pcm(heartbeat(level=0.02))
+    with wave.open(io.BytesIO(pcm_to_wav(quiet))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
+        louder = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert np.array_equal(louder, np.frombuffer(quiet, "<i2") * 10)
+
+
+@pytest.mark.usefixtures("store")
+def test_predict_class_with_confidence_without_the_server(tmp_path: object, client: httpx.Client) -> None:
+    """The same answer as over HTTP, as an index into the model's classes and a percentage."""
+    from pathlib import Path
+
+    from models.heart_sound import SPEC
+
+    sound = pcm(heartbeat())
+    file = Path(str(tmp_path)) / "heart.wav"
+    file.write_bytes(pcm_to_wav(sound))
+    index, confidence = predict_class_with_confidence(str(file))
+    served = upload(client, sound).json()
+    assert SPEC.classes[index] == served["class"]
+    assert confidence == pytest.approx(served["confidence"], abs=0.2)
+
+
+NOISE = np.random.default_rng(1).standard_normal(16_000 * 5)
+
+
+@pytest.mark.parametrize(
+    ("samples", "gain", "problem"),
+    [
+        (heartbeat(seconds=1.5), 10.0, "too_short"),
+        (heartbeat(level=0.0002), 1.0, "too_quiet"),
+        (0.02 * NOISE, 10.0, "too_noisy"),
+        (heartbeat(), 10.0, None),
+    ],
+    ids=["short", "quiet", "noise", "good"],
+)
+def test_what_is_hard_to_judge_is_counted_and_logged(
+    bundle: Bundle, client: httpx.Client, samples: np.ndarray, gain: float, problem: str | None
+) -> None:
+    """The answer stays in its shape."""
+
+    def counted() -> dict[str, float]:
+        pairs = re.findall(r'^bundle_recording_quality_total\{.*problem="(\w+)"\} (\S+)', metrics(), re.MULTILINE)
+        return {name: float(count) for name, count in pairs}
+
+    def metrics() -> str:
+        return client.get("/metrics").text
+
+    before = counted()
+    response = upload(client, pcm(samples), amplification_factor=gain)
+    assert response.status_code == 200
+    assert set(response.json()) == {"class", "confidence"}
+    more = {name for name, count in counted().items() if count > before[name]}
+    logged = {line["problem"] for line in bundle.log_of(response.headers["x-request-id"]) if "problem" in line}
+    assert more == logged
+    assert problem in more if problem else not more

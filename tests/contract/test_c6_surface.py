@@ -1,0 +1,99 @@
+"""C6: documents, health, readiness, metrics and pages."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import httpx
+import pytest
+
+from models import registry
+from tests.shapes import assert_error
+
+pytestmark = pytest.mark.served
+
+EXTERNAL = re.compile(r"""(?:src|href|url)\s*[=:(]\s*["']?(?:https?:)?//""", re.IGNORECASE)
+
+
+def test_docs_need_no_internet(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "swagger" in page.text.lower()
+    assert "/docs.json" in page.text
+    assert not EXTERNAL.search(page.text)
+
+
+def test_everything_that_the_docs_load_is_here(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
+    assert loaded
+    for address in loaded:
+        assert client.get(address).status_code == 200, address
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz", "/health"])
+def test_liveness(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.text) == (200, "OK")
+
+
+def test_readiness_names_every_model(client: httpx.Client) -> None:
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "models": dict.fromkeys(registry.specs(), "ready")}
+
+
+def test_there_is_a_playground(client: httpx.Client) -> None:
+    response = client.get("/ui")
+    assert response.status_code == 200
+    assert response.headers["content-type"].split(";")[0] == "text/html"
+
+
+def series(client: httpx.Client, name: str) -> dict[str, float]:
+    """The series of a metric: labels and value."""
+    lines = client.get("/metrics").text.splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + "{")}
+
+
+def test_metrics_count_requests_by_route(client: httpx.Client, wav_file: bytes) -> None:
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    name = 'bundle_requests_total{method="POST",route="/api/detect-gender",status="200"}'
+    before = series(client, "bundle_requests_total").get(name, 0)
+    client.post("/api/detect-gender", files={"audio": wav_file})
+    assert series(client, "bundle_requests_total")[name] == before + 1
+
+
+def test_metrics_come_from_all_processes(client: httpx.Client, wav_file: bytes) -> None:
+    """The engine's time is measured in the runner, the rest in the API process."""
+    client.post("/api/detect-gender", files={"audio": wav_file})
+    assert series(client, "bundle_engine_seconds_count")['bundle_engine_seconds_count{model="voice_gender"}'] > 0
+    assert any('model="voice_gender"' in name for name in series(client, "bundle_answers_total"))
+
+
+def test_paths_that_nobody_serves_are_one_series(client: httpx.Client) -> None:
+    paths = [secrets.token_hex(8) for _ in range(50)]
+    for path in paths:
+        assert client.get(f"/{path}").status_code == 404
+    text = client.get("/metrics").text
+    assert not [path for path in paths if path in text]
+    routes = set(re.findall(r'route="([^"]*)"', text))
+    assert {route for route in routes if not route.startswith("/")} == {"unmatched"}
+    assert len(routes) < 40
+
+
+def test_odd_methods_are_one_series(client: httpx.Client) -> None:
+    for method in ("PROPFIND", "SUBSCRIBE"):
+        assert_error(client.request(method, "/health"), 405)
+    methods = set(re.findall(r'method="([^"]*)"', client.get("/metrics").text))
+    assert "OTHER" in methods
+    assert not {"PROPFIND", "SUBSCRIBE"} & methods
+
+
+def test_no_heart_problem_is_a_measurement(client: httpx.Client, wav_file: bytes) -> None:
+    """Only flags count as problems of a recording, never a level or a length."""
+    client.post("/v1/heart-sound", files={"audio": ("a.wav", wav_file)})
+    problems = set(re.findall(r'problem="([^"]*)"', client.get("/metrics").text))
+    assert problems <= {"too_short", "too_quiet", "too_noisy"}

@@ -1,0 +1,35 @@
+"""The bundle with Redis: replicas agree, and a Redis that dies fails no request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contract.test_c3_heart_sound import heartbeat, pcm, upload
+from tests.redis_server import RedisServer
+from tests.served import serve
+from tests.site_thread import LocalSite
+
+pytestmark = [pytest.mark.served, pytest.mark.redis]
+
+
+def test_latest_result_and_cache(redis_server: RedisServer, store: Path, site: LocalSite, voice: bytes) -> None:
+    """C3: the result is kept in Redis; C4: so is the cache, and one that is down slows but fails no request."""
+    urls = [site.add_file(f"/redis-{number}.flac", voice) for number in range(3)]
+    with serve(store, {"REDIS_URL": redis_server.url}) as bundle, bundle.client() as client:
+        answer = upload(client, pcm(heartbeat())).json()
+        (bundle.data_dir / "data.json").unlink(missing_ok=True)
+        assert client.get("/").json() == answer  # as another replica would see it
+        for _ in range(2):
+            assert client.post("/analyze-audio", json={"audio_url": urls[0]}).status_code == 200
+        assert site.hits("/redis-0.flac") == 1
+        with redis_server.client as inside:
+            assert inside.keys("*")
+
+        redis_server.kill()
+        assert upload(client, pcm(heartbeat(level=0.3))).status_code == 200
+        assert client.get("/").status_code == 200
+        for url in urls:
+            assert client.post("/analyze-audio", json={"audio_url": url}).status_code == 200
+        assert client.get("/readyz").status_code == 200

@@ -1,0 +1,147 @@
+"""The README's troubleshooting quotes what is really printed or answered."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from media.examples import read
+from models import registry, save
+from tests.audio_bytes import tone, wav
+from tests.served import BENTOML, DATA, ROOT, Bundle, environment
+
+pytestmark = pytest.mark.served
+
+SECTION = (ROOT / "README.md").read_text().split("## Troubleshooting")[1].split("\n## ")[0]
+QUOTED = re.findall(r"^\| `([^`]+)`", SECTION, re.MULTILINE)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder with a short path, since sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="bundle-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def failing_start(folder: Path, port: int, **settings: str) -> str:
+    """What a server prints that cannot start."""
+    variables = environment(folder, port, settings) | {"PYTHONPATH": str(ROOT)}
+    command = [BENTOML, "serve", "service:MediaClassifier"]
+    run = subprocess.run(command, cwd=folder, env=variables, text=True, capture_output=True, check=False, timeout=90)
+    assert run.returncode != 0
+    return run.stdout + run.stderr
+
+
+def test_every_line_is_provoked_here() -> None:
+    source = Path(__file__).read_text()
+    assert len(QUOTED) >= 12
+    assert not [line for line in QUOTED if source.count(line) == 0]
+
+
+def test_a_wrong_setting(folder: Path) -> None:
+    shown = failing_start(folder, 3000, PORT="http")
+    assert "configuration error: PORT: Input should be a valid integer" in shown
+
+
+def test_a_port_that_is_taken(store: Path, folder: Path) -> None:
+    shutil.copytree(store, folder / "bentoml", copy_function=os.link)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        shown = failing_start(folder, taken.getsockname()[1])
+    assert "OSError: [Errno 98] Address already in use" in shown
+
+
+def test_an_empty_store(folder: Path) -> None:
+    assert "Model audio_scene:latest could not be found locally" in failing_start(folder, 3000)
+
+
+def test_a_damaged_weight_file(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "voice_gender" / "weights"
+    shutil.copytree(registry.weights("voice_gender"), damaged)
+    (damaged / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    monkeypatch.setattr(registry, "weights", lambda _: damaged)
+    assert save.main(["voice_gender"]) == 1
+    assert "error: voice_gender: model.safetensors is not the file that was exported" in capsys.readouterr().err
+
+
+Ask = Callable[[httpx.Client], httpx.Response]
+VOICE = read("voice.flac")
+ASKED: list[tuple[str, int, Ask]] = [
+    ("Invalid API key provided", 403, lambda client: client.post("/api/voice-detection", json={})),
+    (
+        "the URL's host is not a public address",
+        400,
+        lambda client: client.post("/analyze-audio", json={"audio_url": "http://10.0.0.5/a.mp3"}),
+    ),
+    (
+        "the URL's host name could not be resolved",
+        502,
+        lambda client: client.post("/analyze-audio", json={"audio_url": "http://nowhere.invalid/a.mp3"}),
+    ),
+    (
+        "send the file as multipart/form-data under the key 'audio'",
+        415,
+        lambda client: client.post("/api/detect-gender", json={}),
+    ),
+    ("no file under the key 'audio'", 400, lambda client: client.post("/api/detect-gender", files={"file": VOICE})),
+    (
+        "the data is not audio in a known format",
+        400,
+        lambda client: client.post("/api/detect-gender", files={"audio": b"<!doctype html>"}),
+    ),
+    (
+        "no face was found in the picture",
+        422,
+        lambda client: client.post("/api/gender", files={"image": (DATA / "faces/no_face.jpg").read_bytes()}),
+    ),
+    ("the body is larger than 32 MiB", 413, lambda client: client.post("/upload_audio", content=bytes(33 << 20))),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "ask"), ASKED, ids=[words for words, _, _ in ASKED])
+def test_an_answer(client: httpx.Client, words: str, status: int, ask: Ask) -> None:
+    answer = ask(client)
+    assert answer.status_code == status
+    assert words in answer.json()["message"]
+    assert f"| `{words}` ({status})" in SECTION
+
+
+def test_too_much_at_once(small_bundle: Bundle, small_client: httpx.Client) -> None:
+    file = wav(tone(16_000, 5.0), 16_000)
+    small_client.post("/api/detect-gender", files={"audio": file})
+    gate = threading.Barrier(24)
+
+    def one(_: int) -> httpx.Response:
+        with small_bundle.client() as client:
+            gate.wait()
+            return client.post("/api/detect-gender", files={"audio": file})
+
+    with ThreadPoolExecutor(24) as crowd:
+        refused = [answer for answer in crowd.map(one, range(24)) if answer.status_code == 429]
+    assert refused
+    assert "model has more waiting than it can answer in time" in refused[0].json()["message"]
+
+
+def test_a_runner_that_is_down() -> None:
+    """``tests/test_resilience.py`` stops a runner; here only the words are compared."""
+    script = (
+        "from operations.runner_client import RunnerClient; from types import SimpleNamespace; "
+        "print(RunnerClient('voice_gender', SimpleNamespace(to_async=None))._unavailable().message)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert "model is not available at the moment" in run.stdout

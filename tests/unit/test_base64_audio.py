@@ -1,0 +1,69 @@
+"""Base64 in a JSON body: prefixes, white space, strictness, and the bound."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import BadRequest, PayloadTooLarge
+from media.base64_audio import decode_base64_audio
+
+LIMIT = 10_000
+
+
+@given(
+    st.binary(min_size=1, max_size=500),
+    st.sampled_from(
+        [
+            "",
+            "data:audio/mpeg;base64,",
+            "data:;base64,",
+            "DATA:audio/webm;codecs=opus;BASE64,",
+            " data:audio/wav;base64, ",
+        ]
+    ),
+)
+def test_round_trip(data: bytes, prefix: str) -> None:
+    text = base64.b64encode(data).decode()
+    assert decode_base64_audio(prefix + text, LIMIT) == data
+    assert decode_base64_audio(prefix + text.rstrip("="), LIMIT) == data
+    wrapped = "\r\n".join(text[i : i + 76] for i in range(0, len(text), 76))
+    assert decode_base64_audio(f"{prefix}{wrapped}\n", LIMIT) == data
+    assert decode_base64_audio(prefix + base64.urlsafe_b64encode(data).decode(), LIMIT) == data
+
+
+@pytest.mark.parametrize("text", ["", "   ", "====", "data:audio/mp3;base64,"])
+def test_empty(text: str) -> None:
+    with pytest.raises(BadRequest, match="empty"):
+        decode_base64_audio(text, LIMIT)
+
+
+@pytest.mark.parametrize(
+    "text", ["not base64!", "AAAA*AAA", "A", "AAAAA", "AA=A", "AÄAA", "AA\x00A", "http://host/a.mp3"]
+)
+def test_not_base64(text: str) -> None:
+    with pytest.raises(BadRequest, match="not valid base64"):
+        decode_base64_audio(text, LIMIT)
+
+
+def test_data_uri_of_another_encoding() -> None:
+    with pytest.raises(BadRequest, match=";base64"):
+        decode_base64_audio("data:audio/mp3,%00%01", LIMIT)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
+def test_bound_is_that_of_the_bytes(size: int, fits: bool) -> None:
+    text = base64.b64encode(bytes(size)).decode()
+    if fits:
+        assert len(decode_base64_audio(text, 100)) == size
+    else:
+        with pytest.raises(PayloadTooLarge):
+            decode_base64_audio(text, 100)
+
+
+def test_bound_comes_before_the_alphabet() -> None:
+    with pytest.raises(PayloadTooLarge):
+        decode_base64_audio("!" * 1000, 100)

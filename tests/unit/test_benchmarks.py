@@ -1,0 +1,81 @@
+"""The arithmetic of the figures: what is sent, what is made of the answers, and where it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import clips, report, rounds, stages
+from benchmarks.workloads import WORKLOADS, quick
+
+
+def test_any_part_of_the_clips_is_as_mixed_as_the_whole() -> None:
+    logarithms = np.log(clips.lengths(64))
+    assert np.exp(logarithms.min()) >= clips.SHORTEST_S
+    assert np.exp(logarithms.max()) <= clips.LONGEST_S
+    for part in (logarithms[:8], logarithms[20:30], logarithms):
+        assert part.mean() == pytest.approx(np.log(15) / 2, abs=0.25)
+
+
+def test_a_form_holds_the_file() -> None:
+    assert clips.form("audio", "a.wav", b"RIFF").count(b"RIFF") == 1
+    assert clips.recording(1.0)[:4] == b"RIFF"
+
+
+def test_who_was_not_answered_counts_in_the_tail() -> None:
+    seen = {
+        "latencies_s": [0.1] * 98, "waiting_s": [30.0, 30.0], "seconds": 9.8, "errors": {}, "server_cpu_s": 1.0,
+        "client_cpu_s": 0.1,
+    }  # fmt: skip
+    made = rounds.summary(seen)
+    assert made["rate"] == pytest.approx(10.0)
+    assert made["p50_s"] == 0.1
+    assert made["p99_s"] == 30.0
+    assert made["unanswered"] == 2
+
+
+def test_ratios_are_made_within_a_round() -> None:
+    rates = {("bundle", 0): 10.0, ("bundle", 1): 30.0, ("mosec", 0): 5.0, ("mosec", 1): 10.0, ("ray", 0): 7.0}
+    cells: list[dict[str, Any]] = [
+        {"contender": name, "round": number, "clients": 8, "rate": rate} for (name, number), rate in rates.items()
+    ]
+    assert rounds.ratios(cells, "bundle", "mosec", 8) == [2.0, 3.0]
+    assert rounds.ratios(cells, "bundle", "ray", 8) == [pytest.approx(10 / 7)]
+    assert rounds.ratios(cells, "bundle", "mosec", 32) == []
+    assert report.best_peer({"cells": cells}, 8) == "mosec"
+    assert rounds.spread([2.0, 3.0]) == "2.50 (2.00 to 3.00)"
+
+
+def test_the_stages_of_a_request_sum_to_its_latency() -> None:
+    mean = {
+        "request": 0.09,
+        "decode": 0.01,
+        "queue": 0.02,
+        "call": 0.05,
+        "prepare": 0.001,
+        "engine": 0.03,
+        "batch": 4.0,
+    }
+    parts = stages.budget(mean, 0.1)
+    assert sum(parts.values()) == pytest.approx(100.0)
+    assert all(part >= 0 for part in parts.values())
+
+
+def test_every_route_and_model_that_is_measured_exists() -> None:
+    from models import registry
+
+    for workload in [*WORKLOADS.values(), *quick()]:
+        assert workload.model in registry.specs()
+        assert [turn.clients for turn in workload.turns] == sorted(turn.clients for turn in workload.turns)
+
+
+def test_blocks_are_replaced_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- figures: one -->\nold\n<!-- end -->\nb\n<!-- figures: two -->\nkept\n<!-- end -->\n")
+    report.fill(page, {"one": "new \\1\n"})
+    assert page.read_text() == (
+        "a\n<!-- figures: one -->\nnew \\1\n<!-- end -->\nb\n<!-- figures: two -->\nkept\n<!-- end -->\n"
+    )

@@ -1,0 +1,95 @@
+"""Cards and README say what was measured, about the weights that are committed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from models import evaluate, registry
+from models.calibration import Calibration
+from models.evaluation import tables
+from models.evaluation.groups import ENSEMBLE
+from models.evaluation.size import size
+
+SECTIONS = [
+    "Intended use",
+    "Out of scope",
+    "Data and licences",
+    "Architecture and size",
+    "Training",
+    "Figures",
+    "Calibration",
+    "Known failures",
+    "How to replace",
+]
+RESULTS: dict[str, Any] = json.loads(evaluate.RESULTS.read_text())
+MODELS = sorted(registry.specs())
+
+
+def card(name: str) -> str:
+    return (tables.ROOT / "models" / name / "CARD.md").read_text()
+
+
+def test_every_model_and_the_ensemble_are_measured() -> None:
+    assert sorted(RESULTS) == sorted([*MODELS, ENSEMBLE])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_card_has_all_sections(name: str) -> None:
+    assert re.findall(r"^## (.*)$", card(name), re.MULTILINE) == SECTIONS
+    for section in SECTIONS:
+        assert len(card(name).split(f"## {section}\n")[1].split("\n## ")[0].strip()) > 40, f"{section} says nothing"
+    assert f"python -m models.{name}.train" in card(name)
+    assert f"python -m models.save {name}" in card(name)
+    for block in (name, f"{name}-network", f"{name}-calibration"):
+        assert f"<!-- figures: {block} -->" in card(name)
+
+
+@pytest.mark.parametrize("path", tables.documents(), ids=lambda path: path.parent.name)
+def test_the_figures_of_every_document_are_those_measured(path: Any) -> None:
+    assert tables.fill(path.read_text(), RESULTS) == path.read_text(), "make evaluate writes them"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_measured_weights_are_those_committed(name: str) -> None:
+    weights, measured = registry.weights(name), RESULTS[name]
+    assert measured["network"] == pytest.approx(size(weights), abs=1e-3), "make evaluate measures the new weights"
+    calibration = Calibration.load(weights)
+    assert measured["calibration"]["temperature"] == pytest.approx(calibration.temperature, abs=1e-3)
+    assert measured["calibration"]["bias"] == pytest.approx(calibration.bias, abs=1e-3)
+
+
+def test_whoever_decides_reads_that_the_faces_are_for_research() -> None:
+    overview = tables.overview(RESULTS)
+    assert "non-commercial research only" in overview
+    assert "non-commercial" in card("face_gender").split("## Architecture")[0]
+    assert all(spec.licence in overview for spec in registry.specs().values())
+    assert all(spec.licence for spec in registry.specs().values())
+
+
+def test_an_unmeasured_block_stays_and_a_measured_one_is_replaced() -> None:
+    text = (
+        "a\n<!-- figures: nobody -->\nold\n<!-- end -->\n<!-- figures: voice_gender-network -->\nold\n<!-- end -->\nb\n"
+    )
+    filled = tables.fill(text, RESULTS)
+    assert filled.startswith("a\n<!-- figures: nobody -->\nold\n<!-- end -->\n")
+    assert filled.count("old") == 1
+    assert "parameters" in filled
+
+
+def test_a_check_names_what_differs_and_forgives_a_clip_on_the_edge() -> None:
+    shifted = json.loads(json.dumps(RESULTS))
+    shifted["heart_sound"]["accuracy"] += 0.9 * evaluate.TOLERANCE
+    assert list(evaluate.differences(shifted, RESULTS)) == []
+    shifted["heart_sound"]["accuracy"] += 0.2 * evaluate.TOLERANCE
+    shifted["voice_gender"]["refused"] = 3
+    del shifted["audio_scene"]["calibration"]
+    found = list(evaluate.differences(shifted, RESULTS))
+    assert [line.split(":")[0] for line in found] == [
+        "/audio_scene/calibration",
+        "/heart_sound/accuracy",
+        "/voice_gender/refused",
+    ]

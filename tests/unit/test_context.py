@@ -1,0 +1,126 @@
+"""What the operations share: recordings window by window, and answers joined from their parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core.errors import BadRequest, InternalError
+from core.request import CURRENT, RequestState
+from core.settings import Settings
+from models.spec import AudioInput, ImageInput, ModelSpec
+from operations.context import WINDOWS_AT_ONCE, Context, Model
+from operations.queue import ModelQueue
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+
+pytestmark = pytest.mark.anyio
+
+SOUND = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 1.0), "", "", "")
+PICTURE = ModelSpec("picture", "picture", "Picture", ("a", "b"), ImageInput(4), "", "", "")
+
+
+class Runner:
+    """Says how high the mean of an item is; -1 cannot be judged, -2 fails."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.most_at_once = 0
+
+    async def __call__(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        self.items += len(parcels)
+        self.most_at_once = max(self.most_at_once, len(parcels))
+        await asyncio.sleep(0.001)
+        return [self._judge(float(parcel.item.mean())) for parcel in parcels]
+
+    def _judge(self, mean: float) -> Outcome:
+        if mean == -1:
+            return Outcome(model="sound:1", error="too quiet", kind="invalid")
+        if mean == -2:
+            return Outcome(model="sound:1", error="the sound model failed", kind="failed")
+        return Outcome(model="sound:1", probabilities=[1 - mean, mean], extras={"mean": mean})
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+def context(runner: Runner) -> Context:
+    """One audio and one picture model, and nothing else."""
+    nothing: Any = None
+    models = {
+        spec.name: Model(spec, f"{spec.name}:1", nothing, ModelQueue(spec.name, runner)) for spec in (SOUND, PICTURE)
+    }
+    return Context(
+        settings=Settings(), models=models, threads=nothing, fetcher=nothing, cache=nothing, latest=nothing, redis=None
+    )
+
+
+def level(value: float, seconds: float) -> NDArray[np.float32]:
+    return np.full(round(100 * seconds), value, np.float32)
+
+
+async def test_a_short_recording_is_one_item(context: Context, runner: Runner) -> None:
+    answer = await context.classify_audio("sound", level(0.25, 0.5))
+    assert answer.best == "low"
+    assert dict(answer.probabilities) == pytest.approx({"low": 0.75, "high": 0.25})
+    assert dict(answer.extras) == {"mean": 0.25}
+    assert runner.items == 1
+
+
+async def test_a_long_recording_is_judged_over_all_of_it(context: Context, runner: Runner) -> None:
+    samples = np.concatenate([level(0.0, 1.0), level(1.0, 3.0)])
+    answer = await context.classify_audio("sound", samples)
+    assert runner.items == 4
+    assert [window["high"] for window in answer.windows] == [0, 1, 1, 1]
+    assert answer.probabilities["high"] == pytest.approx(0.75)
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+async def test_a_long_recording_leaves_room_for_others(context: Context, runner: Runner) -> None:
+    await context.classify_audio("sound", level(0.5, 100.0))
+    assert runner.items == 100
+    assert runner.most_at_once <= WINDOWS_AT_ONCE
+
+
+async def test_a_window_that_cannot_be_judged(context: Context) -> None:
+    with pytest.raises(BadRequest, match="too quiet"):
+        await context.classify_audio("sound", np.concatenate([level(0.5, 1.0), level(-1, 1.0)]))
+
+
+async def test_a_window_that_the_model_fails_on(context: Context) -> None:
+    with pytest.raises(InternalError, match="failed"):
+        await context.classify_audio("sound", np.concatenate([level(0.5, 1.0), level(-2, 1.0)]))
+
+
+async def test_the_request_remembers_which_models_answered(context: Context) -> None:
+    state = RequestState("id")
+    token = CURRENT.set(state)
+    await context.classify_audio("sound", level(0.5, 2.5))
+    await context.classify("picture", np.zeros((4, 4, 3), np.uint8))
+    CURRENT.reset(token)
+    assert state.models == ["sound:1"]
+
+
+async def test_a_picture_is_not_audio(context: Context) -> None:
+    with pytest.raises(TypeError):
+        await context.classify_audio("picture", level(0, 1))
+
+
+async def test_leaving_cancels_the_windows(context: Context, runner: Runner) -> None:
+    task = asyncio.create_task(context.classify_audio("sound", level(0.5, 500.0)))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.05)
+    seen = runner.items
+    await asyncio.sleep(0.05)
+    assert runner.items == seen < 500

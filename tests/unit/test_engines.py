@@ -1,0 +1,137 @@
+"""The engines: the native one and the compiled one answer alike, and the configured one is taken."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from core.settings import Settings
+from engine import select
+from engine.compiled import CompiledEngine
+from engine.native import NativeEngine
+from models import examples, export, registry
+from models.calibration import Calibration
+from models.deepfake_mlp.network import load_native, run
+from models.spec import ModelSpec
+from models.store import Entry
+from runners.predictor import Predictor
+
+NAMES = list(registry.specs())
+NATIVE = Settings(engine="native", device="cpu")
+COMPILED = Settings(engine="compiled")
+
+
+def entry(name: str) -> Entry:
+    return Entry.read(f"{name}:bundled", registry.weights(name))
+
+
+def probabilities(spec: ModelSpec, settings: Settings) -> NDArray[np.float64]:
+    predictor = Predictor.open(spec, entry(spec.name), settings)
+    return np.array([outcome.probabilities for outcome in predictor.answer(examples.items(spec))])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_native_and_compiled_agree_on_real_clips(name: str) -> None:
+    spec = registry.specs()[name]
+    native, compiled = (probabilities(spec, settings) for settings in (NATIVE, COMPILED))
+    assert native.shape == (len(examples.items(spec)), len(spec.classes))
+    np.testing.assert_allclose(native, compiled, atol=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_native_engine_answers_alike_in_any_company(name: str) -> None:
+    spec = registry.specs()[name]
+    predictor = Predictor.open(spec, entry(name), NATIVE)
+    clips = examples.items(spec)
+    together = np.array([outcome.probabilities for outcome in predictor.answer(clips)])
+    alone = np.array([predictor.answer([clip])[0].probabilities for clip in clips])
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_bf16_is_used_where_it_is_asked_for() -> None:
+    spec = registry.specs()["audio_scene"]
+    engine = NativeEngine(spec, entry("audio_scene"), precision="bf16")
+    assert engine.description == "native-cpu-bf16"
+    batch = registry.processor(spec.name)
+    inputs = batch.collate([batch.prepare(examples.items(spec)[0]).features])
+    exact = NativeEngine(spec, entry("audio_scene")).infer(inputs)
+    assert 0 < np.abs(engine.infer(inputs) - exact).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine", "description"),
+    [
+        (Settings(), CompiledEngine, "openvino-f32"),
+        (Settings(engine="compiled"), CompiledEngine, "openvino-f32"),
+        (Settings(engine="compiled", precision="bf16"), CompiledEngine, "openvino-bf16"),
+        (Settings(engine="native", device="cpu"), NativeEngine, "native-cpu-f32"),
+    ],
+)
+def test_the_configured_engine_is_taken(settings: Settings, engine: type, description: str) -> None:
+    if select.gpus() and settings.device == "auto":
+        settings = settings.model_copy(update={"device": "cpu"})
+    built = select.build_engine(registry.specs()["deepfake_mlp"], entry("deepfake_mlp"), settings)
+    assert isinstance(built, engine)
+    assert built.description == description
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable", "words"),
+    [
+        ({"engine": "compiled", "device": "cuda"}, "DEVICE", "ENGINE=native"),
+        ({"precision": "f16"}, "PRECISION", "DEVICE=cuda"),
+    ],
+)
+def test_what_cannot_be_run_is_named(settings: dict[str, Any], variable: str, words: str) -> None:
+    found = select.problem(Settings(**settings))
+    assert found is not None
+    assert found[0] == variable
+    assert words in found[1]
+
+
+def test_a_gpu_is_asked_for_where_there_is_none() -> None:
+    found = select.problem(Settings(device="cuda"))
+    assert (found is None) == (select.gpus() > 0)
+
+
+def test_the_native_engine_without_its_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in an installation for serving: nothing of them can be found."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "modules", {k: v for k, v in sys.modules.items() if k not in select.NATIVE_PACKAGES})
+    found = select.problem(Settings(engine="native"))
+    assert found is not None
+    assert found[0] == "ENGINE"
+    assert "torch" in found[1]
+    assert "requirements.txt" in found[1]
+    assert select.problem(Settings()) is None
+
+
+@pytest.mark.filterwarnings("ignore")  # the remarks of the tracer that OpenVINO uses
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_a_compiled_form_that_disagrees_is_not_saved(shift: float, tmp_path: Path) -> None:
+    """The check at save time, on real features and a network that is not what it should be."""
+    spec = registry.specs()["deepfake_mlp"]
+    processor = registry.processor(spec.name)
+    batch = processor.collate([processor.prepare(item).features for item in examples.items(spec)])
+    network = load_native(registry.weights(spec.name))
+    example = {name: torch.from_numpy(value) for name, value in batch.items()}
+    compiled = export.convert(network, example, {"input_values": [-1, 47]})
+    Calibration.load(registry.weights(spec.name)).save(tmp_path)
+
+    def expected(inputs: export.Arrays) -> NDArray[np.float32]:
+        return run(network, inputs["input_values"]) + np.array([shift, 0], np.float32)
+
+    if shift:
+        with pytest.raises(ValueError, match="differ by"):
+            export.save(compiled, tmp_path, expected, [batch])
+        assert not (tmp_path / "openvino").exists()
+        assert not (tmp_path / "export.json").exists()
+    else:
+        assert export.save(compiled, tmp_path, expected, [batch]) < 0.01
+        assert Entry.read("saved", tmp_path).compiled.exists()

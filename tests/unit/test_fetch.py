@@ -1,0 +1,472 @@
+"""Downloads against real local servers: redirects, private addresses, slow, endless and lying bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
+from media.addresses import AllowedHosts
+from media.fetch import Download, Fetcher, FetchLimits, Resolver, describe_url, resolve
+from tests.http_site import ok, raw, redirect, reply, serve
+
+pytestmark = pytest.mark.anyio
+
+LOCAL = ("127.0.0.1",)
+METADATA = "http://169.254.169.254/latest/meta-data/"
+
+
+def names(**table: Sequence[str] | str) -> Resolver:
+    """A resolver that knows some names only; ``_`` stands for a dot."""
+
+    async def find(host: str, port: int) -> Sequence[str]:
+        found = table.get(host.rstrip(".").replace(".", "_").replace("-", "_"))
+        if found is None:
+            raise OSError("no such host")
+        return [found] if isinstance(found, str) else found
+
+    return find
+
+
+@contextlib.asynccontextmanager
+async def fetcher(
+    allow: Sequence[str] = LOCAL,
+    *,
+    resolver: Resolver = resolve,
+    verify: ssl.SSLContext | None = None,
+    max_bytes: int = 100_000,
+    timeout_s: float = 20.0,
+    idle_s: float = 10.0,
+    max_redirects: int = 3,
+) -> AsyncIterator[Fetcher]:
+    limits = FetchLimits(max_bytes, timeout_s, idle_s, max_redirects, AllowedHosts.parse(allow))
+    one = Fetcher(limits, resolver=resolver, verify=verify)
+    yield one
+    await one.aclose()
+
+
+async def get(url: str, **options: object) -> Download:
+    async with fetcher(**options) as one:  # type: ignore[arg-type]
+        return await one.fetch(url)
+
+
+async def test_a_file() -> None:
+    async with serve({"/a.wav": ok(b"sound", "Content-Type: Audio/WAV; x=y")}) as site:
+        assert await get(site.url("/a.wav?key=1#part")) == Download(b"sound", "audio/wav")
+        head = site.requests[0]
+    assert head.startswith("GET /a.wav?key=1 HTTP/1.1\r\n")
+    assert f"Host: 127.0.0.1:{site.port}\r\n" in head
+    assert "Accept-Encoding: identity" in head
+    assert "cookie" not in head.lower()
+
+
+async def test_chunked_and_unbounded_bodies() -> None:
+    chunked = raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n")
+    until_closed = raw("HTTP/1.0 200 OK", b"hello")
+    async with serve({"/chunked": chunked, "/closed": until_closed}) as site:
+        assert (await get(site.url("/chunked"))).data == b"hello"
+        assert (await get(site.url("/closed"))).data == b"hello"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "not a url",
+        "file:///etc/passwd",
+        "ftp://example.com/a",
+        "gopher://example.com/",
+        "data:audio/wav;base64,AAAA",
+        "//example.com/a",
+        "/etc/passwd",
+        "http://",
+        "http:///a",
+        "http://user:secret@example.com/",
+        "http://user@example.com/",
+        "http://example.com:0/",
+        "http://example.com:99999/",
+        "http://example.com:x/",
+        "http://[::1/",
+        "http://exa mple.com/",
+        "http://example.com/" + "a" * 9000,
+        "http://\x00/",
+        "http://１２７.０.０.１/",
+        "http://①②⑦.0.0.1/",
+    ],
+)
+async def test_refused_urls(url: str) -> None:
+    with pytest.raises(BadRequest):
+        await get(url, resolver=names())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::]",
+        "0.0.0.0",
+        "0",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127。0。0。1",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::127.0.0.1]",
+        "[2002:7f00:1::]",
+        "[fe80::1%25lo]",
+        "169.254.169.254",
+        "10.0.0.1",
+        "192.168.0.1",
+    ],
+)
+async def test_the_server_next_door_is_out_of_reach(host: str) -> None:
+    async with serve({"/": ok(b"secret")}) as site:
+        with pytest.raises(BadRequest):
+            await get(f"http://{host}:{site.port}/", allow=())
+    assert site.requests == []
+
+
+@pytest.mark.parametrize("found", ["127.0.0.1", "10.0.0.1", "::1", "::ffff:127.0.0.1", "fd00::1", "169.254.169.254"])
+@pytest.mark.parametrize("beside", [[], ["8.8.8.8"], ["8.8.8.8", "1.1.1.1"]])
+async def test_names_with_a_private_address(found: str, beside: list[str]) -> None:
+    async with serve({"/": ok(b"secret")}) as site:
+        with pytest.raises(BadRequest, match="not a public address"):
+            await get(site.url("/", "trap.example"), allow=(), resolver=names(trap_example=[*beside, found]))
+    assert site.requests == []
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_reached() -> None:
+    answers = [["127.0.0.1"], ["127.0.0.2"]]
+
+    async def rebinding(host: str, port: int) -> Sequence[str]:
+        return answers.pop(0)
+
+    async with serve({"/": ok(b"first")}) as site:
+        download = await get(site.url("/", "rebind.example"), resolver=rebinding)
+        assert download.data == b"first"
+        assert f"Host: rebind.example:{site.port}\r\n" in site.requests[0]
+    assert len(answers) == 1  # asked once
+
+
+async def test_allowed_by_name_and_by_network() -> None:
+    async with serve({"/": ok(b"x")}) as site:
+        for allow in (("media.internal",), ("127.0.0.0/8",)):
+            download = await get(
+                site.url("/", "media.internal"), allow=allow, resolver=names(media_internal="127.0.0.1")
+            )
+            assert download.data == b"x"
+
+
+async def test_next_address_when_the_first_is_dead() -> None:
+    async with serve({"/": ok(b"x")}) as site:
+        both = names(two_example=["127.0.0.9", "127.0.0.1"])  # nobody listens on the first
+        assert (await get(site.url("/", "two.example"), allow=("127.0.0.0/8",), resolver=both)).data == b"x"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed(status: int) -> None:
+    async with serve({"/a": redirect("b?x=1", status), "/b": ok(b"there")}) as site:
+        assert (await get(site.url("/a"))).data == b"there"
+    assert site.paths == ["/a", "/b?x=1"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        METADATA,
+        "http://10.0.0.1/",
+        "http://[::1]:{port}/secret",
+        "http://localhost:{port}/secret",
+        "http://2130706433:{port}/secret",
+        "http://[::ffff:127.0.0.1]:{port}/secret",
+        "//trap.example:{port}/secret",
+        "http://user:pw@public.example:{port}/secret",
+        "file:///etc/passwd",
+        "ftp://public.example/",
+    ],
+)
+async def test_redirects_to_what_is_refused(target: str) -> None:
+    handlers: dict[str, bytes] = {"/secret": ok(b"secret")}
+    async with serve(handlers) as site:
+        handlers["/a"] = redirect(target.format(port=site.port))
+        found = names(public_example="127.0.0.1", localhost="127.0.0.1", trap_example=["127.0.0.1"])
+        with pytest.raises(BadRequest):
+            await get(site.url("/a", "public.example"), allow=("public.example",), resolver=found)
+    assert site.paths == ["/a"]
+
+
+async def test_redirect_count() -> None:
+    chain: dict[str, bytes] = {f"/{i}": redirect(f"/{i + 1}") for i in range(4)} | {"/4": ok(b"end")}
+    async with serve(chain) as site:
+        assert (await get(site.url("/1"), max_redirects=3)).data == b"end"
+        with pytest.raises(UpstreamError, match="more than 3 times"):
+            await get(site.url("/0"), max_redirects=3)
+        with pytest.raises(UpstreamError):
+            await get(site.url("/3"), max_redirects=0)
+
+
+async def test_redirect_loop() -> None:
+    async with serve({"/": redirect("/")}) as site:
+        with pytest.raises(UpstreamError):
+            await get(site.url("/"))
+    assert len(site.requests) == 4
+
+
+@pytest.mark.parametrize("answer", [reply(302), redirect("http://x:y/"), reply(304), reply(300)])
+async def test_redirects_to_nowhere(answer: bytes) -> None:
+    async with serve({"/": answer}) as site:
+        with pytest.raises(UpstreamError):
+            await get(site.url("/"))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 429, 500, 503])
+async def test_errors_of_the_other_server(status: int) -> None:
+    async with serve({"/": reply(status, b"secret words")}) as site:
+        with pytest.raises(UpstreamError, match=str(status)) as caught:
+            await get(site.url("/"))
+    assert "secret" not in caught.value.message
+
+
+async def test_nobody_there() -> None:
+    async with serve({}) as site:
+        url = site.url("/")
+    with pytest.raises(UpstreamError):
+        await get(url)
+
+
+async def test_unknown_name() -> None:
+    with pytest.raises(UpstreamError, match="resolved"):
+        await get("http://unknown.example/", resolver=names())
+    with pytest.raises(UpstreamError, match="resolved"):
+        await get("http://empty.example/", resolver=names(empty_example=[]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"garbage\r\n\r\n",
+        b"",
+        raw("HTTP/1.1 200 OK\nContent-Length: 100", b"short"),
+        raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"zz\r\n"),
+        raw("HTTP/1.1 200 OK\nContent-Length: -5", b"hello"),
+        raw("HTTP/1.1 200 OK\nContent-Length: 5\nContent-Length: 6", b"hello"),
+        raw("HTTP/1.1 200 OK\nX-Long: " + "a" * 200_000, b"hello"),
+    ],
+    ids=range(7),
+)
+async def test_broken_answers(answer: bytes) -> None:
+    async with serve({"/": answer}) as site:
+        with pytest.raises(UpstreamError):
+            await get(site.url("/"))
+
+
+async def test_more_bytes_than_stated_are_not_read() -> None:
+    async with serve({"/": raw("HTTP/1.1 200 OK\nContent-Length: 5", b"hello" + b"x" * 1000)}) as site:
+        assert (await get(site.url("/"))).data == b"hello"
+
+
+async def test_stated_size_too_large_is_refused_before_reading() -> None:
+    async def stall(writer: asyncio.StreamWriter) -> None:
+        writer.write(raw("HTTP/1.1 200 OK\nContent-Length: 100001"))
+        await asyncio.sleep(30)
+
+    async with serve({"/": stall}) as site:
+        with pytest.raises(PayloadTooLarge, match="100000 bytes"):
+            await get(site.url("/"), timeout_s=10.0)
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\nTransfer-Encoding: chunked", "HTTP/1.0 200 OK"])
+async def test_endless_bodies(head: str) -> None:
+    sent = 0
+
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(raw(head))
+        block = b"x" * 4096
+        while sent < 100_000:
+            sent += 1
+            writer.write(b"1000\r\n" + block + b"\r\n" if "chunked" in head else block)
+            await writer.drain()
+
+    async with serve({"/": endless}) as site:
+        with pytest.raises(PayloadTooLarge):
+            await get(site.url("/"))
+    assert sent < 10_000  # nowhere near the end: the connection was closed
+
+
+async def test_silent_server() -> None:
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    async with serve({"/": silent}) as site:
+        started = time.monotonic()
+        with pytest.raises(TimedOut):
+            await get(site.url("/"), idle_s=0.2)
+    assert time.monotonic() - started < 10
+
+
+async def test_drop_by_drop() -> None:
+    async def drops(writer: asyncio.StreamWriter) -> None:
+        writer.write(raw("HTTP/1.1 200 OK\nContent-Length: 1000"))
+        for _ in range(1000):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with serve({"/": drops}) as site:
+        started = time.monotonic()
+        with pytest.raises(TimedOut):
+            await get(site.url("/"), idle_s=5.0, timeout_s=0.5)
+    assert time.monotonic() - started < 10
+
+
+async def test_slow_name_server() -> None:
+    async def stuck(host: str, port: int) -> Sequence[str]:
+        await asyncio.sleep(30)
+        return []
+
+    with pytest.raises(TimedOut):
+        await get("http://slow.example/", resolver=stuck, timeout_s=0.2)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "x-gzip"])
+async def test_compressed_bodies_are_refused(encoding: str) -> None:
+    async with serve({"/": ok(b"\x1f\x8b", f"Content-Encoding: {encoding}")}) as site:
+        with pytest.raises(UpstreamError, match="compressed"):
+            await get(site.url("/"))
+
+
+async def test_empty_file() -> None:
+    async with serve({"/": ok(b""), "/204": reply(204)}) as site:
+        for path in ("/", "/204"):
+            with pytest.raises(Unprocessable):
+                await get(site.url(path))
+
+
+async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve({"/": ok(b"direct")}) as site, serve({}) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        assert (await get(site.url("/"))).data == b"direct"
+    assert proxy.requests == []
+
+
+async def test_cookies_are_not_kept() -> None:
+    async with serve({"/": ok(b"x", "Set-Cookie: a=b")}) as site, fetcher() as one:
+        await one.fetch(site.url("/"))
+        await one.fetch(site.url("/"))
+    assert not any("cookie" in head.lower() for head in site.requests)
+
+
+async def test_many_at_once() -> None:
+    async with serve({"/": ok(b"x" * 1000)}) as site, fetcher() as one:
+        downloads = await asyncio.gather(*(one.fetch(site.url("/")) for _ in range(50)))
+    assert {len(download.data) for download in downloads} == {1000}
+
+
+async def test_secrets_stay_out_of_logs_and_messages(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with serve({"/": reply(500), "/loop": redirect("/loop?token=s3cret")}) as site:
+        urls = [
+            site.url("/?token=s3cret"),
+            site.url("/loop?token=s3cret"),
+            "http://u:s3cret@h.example/",
+            METADATA + "s3cret",
+        ]
+        for url in urls:
+            with pytest.raises(ServiceError) as caught:
+                await get(url)
+            assert "s3cret" not in caught.value.message
+            assert "s3cret" not in describe_url(url)
+    assert "s3cret" not in caplog.text
+
+
+def test_what_a_log_may_say() -> None:
+    assert describe_url("https://u:p@Example.com:8443/path?q#f") == "https://example.com:8443"
+    assert describe_url("http://host:port/") == "(not a URL)"
+
+
+# TLS: the certificate is for the name, the connection goes to the address.
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for ``media.example`` with its key, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "media.pem"
+    subject = ["-subj", "/CN=media.example", "-addext", "subjectAltName=DNS:media.example"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    subprocess.run([*command, *subject, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+@pytest.fixture
+def server_side(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def client_side(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=f"{certificate}.crt")
+
+
+EVERYWHERE = names(media_example="127.0.0.1", other_example="127.0.0.1")
+
+
+async def test_tls_is_verified_for_the_name(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
+    async with serve({"/": ok(b"safe")}, tls=server_side) as site:
+        url = site.url("/", "media.example", "https")
+        assert (await get(url, verify=client_side, resolver=EVERYWHERE)).data == b"safe"
+        assert f"Host: media.example:{site.port}" in site.requests[0]
+
+
+async def test_certificate_of_another_name(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
+    async with (
+        serve({"/": ok(b"safe")}, tls=server_side) as site,
+        fetcher(verify=client_side, resolver=EVERYWHERE) as one,
+    ):
+        await one.fetch(site.url("/", "media.example", "https"))  # a kept connection must not serve the other name
+        for host in ("other.example", "127.0.0.1"):
+            with pytest.raises(UpstreamError):
+                await one.fetch(site.url("/", host, "https"))
+    assert len(site.requests) == 1
+
+
+async def test_unknown_certificate(server_side: ssl.SSLContext) -> None:
+    async with serve({"/": ok(b"safe")}, tls=server_side) as site:
+        with pytest.raises(UpstreamError):
+            await get(site.url("/", "media.example", "https"), resolver=EVERYWHERE)
+
+
+async def test_redirect_from_https_to_http(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
+    async with serve({"/": ok(b"open")}) as plain, serve({"/": redirect(plain.url("/"))}, tls=server_side) as site:
+        with pytest.raises(BadRequest, match="https to http"):
+            await get(site.url("/", "media.example", "https"), verify=client_side, resolver=EVERYWHERE)
+    assert plain.requests == []

@@ -1,0 +1,257 @@
+"""Untrusted pictures: every format and mode that is promised, and everything that must be refused."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.errors import BadRequest, PayloadTooLarge
+from media.image import MAX_SIDE, decode_image
+
+FACES = Path(__file__).parents[1] / "data" / "faces"
+RED, GREEN, BLUE = (220, 30, 20), (20, 200, 40), (30, 40, 210)
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """A picture as a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def corners() -> Image.Image:
+    """48 wide, 32 high: red top left, green top right, blue below."""
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[:16, :24], pixels[:16, 24:], pixels[16:] = RED, GREEN, BLUE
+    return Image.fromarray(pixels)
+
+
+def near(pixel: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 12) -> bool:
+    """Whether a pixel is a colour, as far as lossy formats keep it."""
+    return bool(np.abs(pixel.astype(int) - colour).max() <= tolerance)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and has next to no data."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("JPEG", {"quality": 95, "subsampling": 0, "progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 95}),
+        ("BMP", {}),
+        ("GIF", {}),
+    ],
+)
+def test_every_format_keeps_colour_order_and_orientation(kind: str, options: dict[str, Any]) -> None:
+    pixels = decode_image(encode(corners(), kind, **options))
+    assert pixels.shape == (32, 48, 3)
+    assert pixels.dtype == np.uint8
+    assert near(pixels[4, 4], RED, 30)
+    assert near(pixels[4, 44], GREEN, 30)
+    assert near(pixels[28, 24], BLUE, 30)
+
+
+def test_a_portrait_has_the_known_colours() -> None:
+    pixels = decode_image((FACES / "female_1.jpg").read_bytes())
+    assert pixels.shape == (480, 480, 3)
+    red, _, blue = pixels[120:160, 190:240].reshape(-1, 3).mean(axis=0)
+    assert red > blue + 20, "skin is redder than blue: the channels are in the order red, green, blue"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,  # what is stored turned left is shown turned right
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = corners().transpose(undo[orientation]) if orientation in undo else corners()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = decode_image(encode(stored, "JPEG", quality=95, subsampling=0, exif=exif))
+    np.testing.assert_allclose(pixels.astype(int), np.asarray(corners()).astype(int), atol=60)
+    assert near(pixels[4, 4], RED, 30)
+    assert near(pixels[4, 44], GREEN, 30)
+
+
+def test_an_orientation_that_does_not_exist_is_ignored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    assert decode_image(encode(corners(), "JPEG", exif=exif)).shape == (32, 48, 3)
+
+
+def test_transparent_pixels_become_white() -> None:
+    image = corners().convert("RGBA")
+    image.putalpha(Image.fromarray(np.repeat([[255] * 24 + [0] * 24], 32, axis=0).astype(np.uint8)))
+    pixels = decode_image(encode(image, "PNG"))
+    assert near(pixels[4, 4], RED)
+    assert near(pixels[4, 44], (255, 255, 255))
+
+
+def test_half_transparent_pixels_are_mixed_with_white() -> None:
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 128))
+    assert near(decode_image(encode(image, "PNG"))[4, 4], (127, 127, 127), 2)
+
+
+def test_a_palette_is_looked_up() -> None:
+    pixels = decode_image(encode(corners().quantize(8), "PNG"))
+    assert near(pixels[4, 4], RED)
+    assert near(pixels[28, 24], BLUE)
+
+
+def test_a_palette_with_a_transparent_entry() -> None:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.paste(0, (0, 0, 4, 8))
+    pixels = decode_image(encode(image, "PNG", transparency=0))
+    assert near(pixels[4, 1], (255, 255, 255))
+    assert near(pixels[4, 6], (200, 100, 50))
+
+
+def test_cmyk() -> None:
+    pixels = decode_image(encode(corners().convert("CMYK"), "JPEG", quality=95))
+    assert near(pixels[4, 4], RED, 40)
+    assert near(pixels[28, 24], BLUE, 40)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "P"])
+def test_grey_modes(mode: str) -> None:
+    pixels = decode_image(encode(Image.new("L", (10, 6), 255).convert(mode), "PNG"))
+    assert pixels.shape == (6, 10, 3)
+    assert pixels.min() == 255
+
+
+def test_16_bit_greys_keep_their_shades() -> None:
+    levels = np.linspace(0, 65535, 64).astype(np.uint16)
+    pixels = decode_image(encode(Image.fromarray(np.tile(levels, (8, 1))), "PNG"))
+    np.testing.assert_array_equal(pixels[0, :, 0], levels >> 8)
+    assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_counts(kind: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, GREEN, BLUE)]
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
+    assert near(decode_image(data)[8, 8], RED)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_large_picture_is_scaled_down(kind: str) -> None:
+    pixels = decode_image(encode(corners().resize((5000, 3000)), kind))
+    assert max(pixels.shape[:2]) <= MAX_SIDE
+    assert pixels.shape[1] / pixels.shape[0] == pytest.approx(5 / 3, rel=0.01)
+    assert near(pixels[100, 100], RED, 30)
+
+
+def test_a_single_pixel() -> None:
+    assert decode_image(encode(Image.new("RGB", (1, 1), RED), "PNG")).tolist() == [[list(RED)]]
+
+
+def test_too_many_pixels_are_refused_with_the_numbers() -> None:
+    with pytest.raises(PayloadTooLarge, match=r"48 x 32 pixels.*1535"):
+        decode_image(encode(corners(), "PNG"), max_pixels=48 * 32 - 1)
+    assert decode_image(encode(corners(), "PNG"), max_pixels=48 * 32).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("side", [20_000, 200_000, 2**31 - 1])
+def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
+    with pytest.raises((PayloadTooLarge, BadRequest)):
+        decode_image(png_header(side, side))
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    data = encode(corners(), "JPEG", progressive=True)
+    place = data.rindex(b"\xff\xda")
+    bomb = data[:place] + data[place:-2] * 500 + data[-2:]
+    with pytest.raises(BadRequest, match="scans"):
+        decode_image(bomb)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_a_cut_off_file_is_refused(kind: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = encode(noise, kind)
+    with pytest.raises(BadRequest):
+        decode_image(data[: len(data) // 2])
+
+
+def test_a_size_that_the_data_does_not_fill() -> None:
+    with pytest.raises(BadRequest, match="damaged"):
+        decode_image(png_header(300, 300))
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM", "ICO", "TGA", "PCX", "PDF", "EPS", "JPEG2000", "DDS", "SGI"])
+def test_other_formats_are_refused(kind: str) -> None:
+    with pytest.raises(BadRequest, match="known kind"):
+        decode_image(encode(corners(), kind))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"not a picture at all",
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff\xe0",
+        b"GIF89a",
+        b"RIFF\x00\x00\x00\x00WEBP",
+        b"BM",
+        b"\x00" * 100,
+        (b"RIFF$\x00\x00\x00WAVEfmt " + b"\x00" * 60),
+    ],
+)
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(BadRequest, match="known kind"):
+        decode_image(data)
+
+
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(BadRequest, match="empty"):
+        decode_image(b"")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF"]),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12),
+    keep=st.floats(0.2, 1),
+)
+def test_damaged_files_are_decoded_or_refused_but_never_crash(
+    kind: str, edits: list[tuple[float, int]], keep: float
+) -> None:
+    data = bytearray(encode(corners(), kind))
+    for place, value in edits:
+        data[int(place * len(data))] = value
+    try:
+        pixels = decode_image(bytes(data[: int(keep * len(data))]), max_pixels=10_000_000)
+    except (BadRequest, PayloadTooLarge):
+        return
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3

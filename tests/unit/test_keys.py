@@ -1,0 +1,33 @@
+"""Keys of the AI-voice route."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from api.keys import check_key
+from core.errors import Forbidden
+
+KNOWN = ("alpha", "beta")
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": "alpha"}, {"x-api-key": "beta"}, {"authorization": "Bearer beta"}])
+def test_a_known_key_passes(headers: dict[str, str]) -> None:
+    check_key(KNOWN, headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"x-api-key": ""}, {"x-api-key": "alph"}, {"x-api-key": "alpha "}, {"authorization": "Basic alpha"},
+     {"x-api-key": "wrong", "authorization": "Bearer alpha"}, {"x-api-key": "\xff"}, {"authorization": "Bearer "}],
+)  # fmt: skip
+def test_anything_else_does_not(headers: dict[str, str]) -> None:
+    with pytest.raises(Forbidden, match="Invalid API key provided"):
+        check_key(KNOWN, headers)
+
+
+def test_without_a_configured_key_nobody_passes_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(Forbidden):
+        check_key((), {"x-api-key": ""})
+    assert "API_KEY" in caplog.text

@@ -1,0 +1,98 @@
+"""Logs: one JSON object a line, in a file that several processes share."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import logs
+from core.request import CURRENT, RequestState
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture(autouse=True)
+def _root_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / logs.FILE_NAME).read_text().splitlines()]
+
+
+def test_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(tmp_path, "INFO")
+    token = CURRENT.set(RequestState("id-1"))
+    logging.getLogger("bundle.test").info("hello %s", "world", extra={"source": "http://a", "bytes": 3})
+    CURRENT.reset(token)
+    (line,) = lines(tmp_path)
+    assert line["message"] == "hello world"
+    assert (line["level"], line["logger"], line["request_id"]) == ("INFO", "bundle.test", "id-1")
+    assert (line["source"], line["bytes"]) == ("http://a", 3)
+    assert str(line["time"]).endswith("Z")
+    assert json.loads(capsys.readouterr().err) == line
+
+
+def test_line_ends_stay_inside_a_line(tmp_path: Path) -> None:
+    logs.configure(tmp_path, "INFO")
+    logging.getLogger("bundle.test").info('one\ntwo\r\n{"forged": 1}\u2028', extra={"odd": "a\nb"})
+    assert len(lines(tmp_path)) == 1
+
+
+def test_a_failure_brings_its_trace(tmp_path: Path) -> None:
+    logs.configure(tmp_path, "INFO")
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        logging.getLogger("bundle.test").exception("failed")
+    assert "ZeroDivisionError" in str(lines(tmp_path)[0]["exception"])
+
+
+def test_levels(tmp_path: Path) -> None:
+    logs.configure(tmp_path, "WARNING")
+    logging.getLogger("bundle.test").info("not this")
+    logging.getLogger("elsewhere").info("nor this")
+    logging.getLogger("elsewhere").warning("but this")
+    assert [line["message"] for line in lines(tmp_path)] == ["but this"]
+
+
+def test_a_folder_that_cannot_be_written_leaves_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    logs.configure(tmp_path / "file" / "logs", "INFO")
+    logging.getLogger("bundle.test").info("still here")
+    assert "still here" in capsys.readouterr().err
+
+
+def write_many(folder: Path, name: str) -> None:
+    logs.MAX_BYTES = 20_000
+    logs.configure(folder, "INFO")
+    for number in range(200):
+        logging.getLogger("bundle.test").info("line", extra={"number": number, "who": name, "filler": "x" * 100})
+
+
+def test_several_processes_write_and_rotate_one_file(tmp_path: Path) -> None:
+    processes = [SPAWN.Process(target=write_many, args=(tmp_path, f"p{i}")) for i in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    files = sorted(tmp_path.glob(f"{logs.FILE_NAME}*"))
+    assert 2 <= len(files) <= logs.KEPT_FILES + 1
+    for file in files:
+        for line in file.read_text().splitlines():
+            assert json.loads(line)["message"] == "line"

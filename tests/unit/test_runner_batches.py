@@ -1,0 +1,141 @@
+"""How a runner cuts what it is sent into engine calls, and how it answers item by item."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from core.logs import JsonFormatter
+from core.settings import RunnerOptions
+from models.calibration import Calibration
+from models.processing import Features, InvalidItem, Prepared, stack
+from models.spec import AudioInput, ImageInput, ModelSpec
+from models.store import Entry
+from runners.batches import MAX_PADDING, plan
+from runners.parcel import Parcel
+from runners.predictor import Predictor, example
+
+SPEC = ModelSpec("toy", "toy", "Toy", ("no", "yes"), AudioInput(100, 10.0), "none", "none", "none")
+
+
+class Processor:
+    """Takes the first value; cannot judge negative ones, and stumbles over 13."""
+
+    def prepare(self, item: NDArray[Any]) -> Prepared:
+        if item[0] < 0:
+            raise InvalidItem("negative")
+        if item[0] == 13:
+            raise ZeroDivisionError
+        return Prepared(item[:1], {"first": float(item[0])})
+
+    def collate(self, batch: Sequence[Features]) -> dict[str, NDArray[Any]]:
+        return stack(batch, "x")
+
+
+class Engine:
+    """Logits (0, first value); fails on any batch with 99, answers 98 with what is no number, and 97 twice."""
+
+    description = "toy"
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        values = inputs["x"][:, 0]
+        self.sizes.append(len(values))
+        if 99 in values:
+            raise RuntimeError("engine failure")
+        logits = np.stack([np.zeros_like(values), np.where(values == 98, np.nan, values)], axis=1)
+        return np.repeat(logits, 2, axis=0) if 97 in values else logits
+
+
+@pytest.fixture
+def runner() -> Predictor:
+    return Predictor(SPEC, Entry("toy:1", Path(), Calibration.identity(2)), Engine(), Processor(), RunnerOptions())
+
+
+def ask(runner: Predictor, *values: float) -> list[tuple[str, float | None]]:
+    outcomes = runner.answer([np.full(100, value, np.float32) for value in values])
+    return [(outcome.kind, outcome.extras.get("first")) for outcome in outcomes]
+
+
+def test_answers_are_in_order(runner: Predictor) -> None:
+    assert ask(runner, 3, 1, 2) == [("ok", 3), ("ok", 1), ("ok", 2)]
+
+
+def test_probabilities_are_calibrated_and_sum_to_one(runner: Predictor) -> None:
+    (outcome,) = runner.answer([np.ones(100, np.float32)])
+    assert outcome.probabilities == pytest.approx([1 / (1 + np.e), np.e / (1 + np.e)])
+    assert outcome.model == "toy:1"
+
+
+def test_an_item_that_cannot_be_judged_fails_alone(runner: Predictor) -> None:
+    assert ask(runner, 1, -1, 2) == [("ok", 1), ("invalid", None), ("ok", 2)]
+    assert runner.answer([np.full(9, -1.0)])[0].error == "negative"
+
+
+def test_an_item_that_the_processor_fails_on_fails_alone(runner: Predictor) -> None:
+    assert ask(runner, 1, 13, 2) == [("ok", 1), ("failed", None), ("ok", 2)]
+
+
+@pytest.mark.parametrize("bad", [99, 98, 97], ids=["raises", "not-finite", "too-many"])
+def test_an_item_that_the_engine_fails_on_fails_alone(runner: Predictor, bad: float) -> None:
+    assert ask(runner, 1, bad, 2) == [("ok", 1), ("failed", None), ("ok", 2)]
+
+
+@pytest.mark.parametrize("bad", [13, 99], ids=["processor", "engine"])
+def test_the_log_of_a_failure_says_whose_item_it_was(runner: Predictor, bad: float, tmp_path: Path) -> None:
+    parcels = [
+        Parcel(np.full(100, value, np.float32), f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01")
+        for value in (1.0, bad, 2.0)
+    ]
+    handler = logging.FileHandler(tmp_path / "log")
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("bundle.predictor")
+    logger.addHandler(handler)
+    runner.answer_parcels(parcels)
+    logger.removeHandler(handler)
+    handler.close()
+    logged = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    (line,) = (line for line in logged if "request_id" in line)
+    assert (line["request_id"], line["trace_id"]) == (f"request-{bad:g}", f"{bad:032.0f}")
+    assert all(line["requests"] == ["request-1", "request-2", "request-99"] for line in logged if "requests" in line)
+
+
+def test_no_item_is_an_empty_answer(runner: Predictor) -> None:
+    assert runner.answer([]) == []
+
+
+def test_a_failure_says_nothing_of_the_inside(runner: Predictor) -> None:
+    outcome = runner.answer([np.full(100, 99.0, np.float32)])[0]
+    assert outcome.error == "the toy model failed"
+
+
+def test_examples() -> None:
+    assert example(SPEC).shape == (200,)
+    picture = ModelSpec("p", "p", "P", ("a", "b"), ImageInput(8), "", "", "")
+    assert example(picture).shape == (8, 8, 3)
+
+
+@given(st.lists(st.integers(0, 500), max_size=100), st.integers(1, 1000), st.integers(1, 32))
+def test_a_plan_has_every_item_once_and_keeps_its_bounds(lengths: list[int], budget: int, most: int) -> None:
+    batches = plan(lengths, budget, most)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert 1 <= len(batch) <= most
+        padded = max(lengths[index] for index in batch) * len(batch)
+        assert len(batch) == 1 or padded <= budget
+        assert padded - sum(lengths[index] for index in batch) <= MAX_PADDING * padded
+
+
+def test_neighbours_in_length_go_together() -> None:
+    assert plan([5, 100, 6, 99], budget=200, most=8) == [[0, 2], [3, 1]]

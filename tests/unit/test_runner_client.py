@@ -1,0 +1,150 @@
+"""Calls to a runner: sent again after a broken connection, watched for signs of life, given up when there are none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from bentoml.exceptions import BentoMLException
+
+from core.errors import InternalError, Unavailable
+from operations import runner_client
+from operations.runner_client import RunnerClient
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+
+pytestmark = pytest.mark.anyio
+
+PARCELS = [Parcel(np.zeros(3, np.float32))]
+OUTCOME = Outcome(model="m:1", probabilities=[1.0])
+
+
+class Remote:
+    """What BentoML's proxy would be: answers as it is told, call by call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.failures: list[Exception] = []
+        self.delay_s = 0.0
+        self.ready: bool | Exception = True
+        self.probe_delay_s = 0.0
+        self.probes = 0
+        self.cancelled = 0
+
+    async def predict(self, parcels: Sequence[Any]) -> list[Outcome]:
+        self.calls += 1
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.failures:
+            raise self.failures.pop(0)
+        return [OUTCOME for _ in parcels]
+
+    async def is_ready(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as BentoML has it
+        self.probes += 1
+        await asyncio.sleep(self.probe_delay_s)
+        if isinstance(self.ready, Exception):
+            raise self.ready
+        return self.ready
+
+
+@pytest.fixture
+def remote(monkeypatch: pytest.MonkeyPatch) -> Remote:
+    """With a hundredth of the usual patience."""
+    monkeypatch.setattr(runner_client, "PROBE_EVERY_S", 0.02)
+    monkeypatch.setattr(runner_client, "PROBE_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(runner_client, "RETRY_PAUSE_S", 0.001)
+    return Remote()
+
+
+@pytest.fixture
+def client(remote: Remote) -> RunnerClient:
+    return RunnerClient("m", SimpleNamespace(to_async=remote))
+
+
+async def test_an_answer(client: RunnerClient) -> None:
+    assert await client.predict(PARCELS) == [OUTCOME]
+
+
+@pytest.mark.parametrize(
+    "broken", [aiohttp.ServerDisconnectedError(), aiohttp.ClientOSError(), aiohttp.ClientConnectionError()]
+)
+async def test_a_broken_connection_is_tried_again(client: RunnerClient, remote: Remote, broken: Exception) -> None:
+    remote.failures = [broken, broken]
+    assert await client.predict(PARCELS) == [OUTCOME]
+    assert remote.calls == 3
+
+
+async def test_a_runner_that_cannot_be_reached_is_down(client: RunnerClient, remote: Remote) -> None:
+    remote.failures = [aiohttp.ServerDisconnectedError()] * 3
+    with pytest.raises(Unavailable) as caught:
+        await client.predict(PARCELS)
+    assert caught.value.retry_after == runner_client.RETRY_AFTER_S
+    assert remote.calls == runner_client.TRIES
+
+
+async def test_a_runner_that_is_known_to_be_down_is_asked_nothing(client: RunnerClient, remote: Remote) -> None:
+    remote.failures = [aiohttp.ServerDisconnectedError()] * 3
+    with pytest.raises(Unavailable):
+        await client.predict(PARCELS)
+    remote.ready = aiohttp.ClientConnectionError()
+    with pytest.raises(Unavailable):
+        await client.predict(PARCELS)
+    assert remote.calls == 3
+    remote.ready = True
+    assert await client.predict(PARCELS) == [OUTCOME]
+
+
+@pytest.mark.parametrize("failure", [BentoMLException("the runner's own 500"), aiohttp.ClientPayloadError()])
+async def test_a_failure_of_the_runner_is_not_tried_again(
+    client: RunnerClient, remote: Remote, failure: Exception
+) -> None:
+    remote.failures = [failure]
+    with pytest.raises(InternalError, match="the m model failed"):
+        await client.predict(PARCELS)
+    assert remote.calls == 1
+
+
+async def test_slow_work_is_waited_for_as_long_as_the_runner_lives(client: RunnerClient, remote: Remote) -> None:
+    remote.delay_s = 0.3
+    assert await client.predict(PARCELS) == [OUTCOME]
+    assert remote.probes > 2
+
+
+async def test_a_silent_runner_is_given_up(client: RunnerClient, remote: Remote) -> None:
+    remote.delay_s = remote.probe_delay_s = 60.0
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable):
+            await client.predict(PARCELS)
+    await asyncio.sleep(0)
+    assert remote.cancelled == 1
+
+
+async def test_a_caller_who_leaves_ends_the_call(client: RunnerClient, remote: Remote) -> None:
+    remote.delay_s = 60.0
+    task = asyncio.create_task(client.predict(PARCELS))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert remote.cancelled == 1
+
+
+@pytest.mark.parametrize("ready", [False, aiohttp.ClientConnectionError(), OSError(), BentoMLException("x")])
+async def test_not_alive(client: RunnerClient, remote: Remote, ready: bool | Exception) -> None:
+    remote.ready = ready
+    assert not await client.alive()
+
+
+async def test_a_probe_is_bounded_in_time(client: RunnerClient, remote: Remote) -> None:
+    remote.probe_delay_s = 60.0
+    async with asyncio.timeout(2):
+        assert not await client.alive()

@@ -1,0 +1,180 @@
+"""A full queue refuses before it costs anybody anything; what nobody waits for any more never reaches a model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from api.limits import Limits
+from core.errors import BadRequest, TooManyRequests
+from core.settings import Settings
+from media.pcm import PcmFormat
+from models import registry
+from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
+from operations.context import Context, Model
+from operations.queue import ModelQueue
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+from tests.audio_bytes import tone, wav
+
+pytestmark = pytest.mark.anyio
+
+NOT_MEDIA = b"neither sound nor picture"
+
+
+class Runner:
+    """Answers when it is let; remembers how much it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.open = asyncio.Event()
+
+    async def __call__(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+        self.asked.append(len(parcels))
+        await self.open.wait()
+        return [Outcome(model="m:1", probabilities=[1.0]) for _ in parcels]
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as made:
+        yield made
+
+
+def bundle(runner: Runner, threads: ThreadPoolExecutor) -> Context:
+    """All models behind one runner, and nothing of the rest."""
+    nothing: Any = None
+    models = {
+        name: Model(spec, f"{name}:1", nothing, ModelQueue(name, runner, most=1, patience_s=0.0))
+        for name, spec in registry.specs().items()
+    }
+    return Context(Settings(), models, threads, fetcher=nothing, cache=nothing, latest=nothing, redis=None)
+
+
+QUESTIONS: dict[str, Callable[[Context], Awaitable[object]]] = {
+    "voice gender": lambda context: voice_gender.classify(context, NOT_MEDIA),
+    "face gender": lambda context: face_gender.classify(context, NOT_MEDIA),
+    "heart sound": lambda context: heart_sound.classify(context, NOT_MEDIA),
+    "raw heart sound": lambda context: heart_sound.classify_pcm(context, b"odd", PcmFormat(), 10.0),
+    "audio scene": lambda context: audio_scene.classify(context, NOT_MEDIA),
+    "AI voice": lambda context: voice_deepfake.classify(context, NOT_MEDIA),
+}
+
+
+async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[Outcome]]:
+    """Teaches queues their pace, and gives each work that does not end before the runner is let."""
+    runner.open.set()
+    await asyncio.gather(*(queue.submit(np.zeros(1, np.float32)) for queue in queues))
+    runner.open.clear()
+    tasks = [asyncio.create_task(queue.submit(np.zeros(1, np.float32))) for queue in queues]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_a_request_is_refused_before_it_is_decoded(question: str, threads: ThreadPoolExecutor) -> None:
+    """What is not even media would get 400 if anybody had looked at it."""
+    runner = Runner()
+    context = bundle(runner, threads)
+    with pytest.raises(BadRequest):
+        await QUESTIONS[question](context)
+    tasks = await fill([model.queue for model in context.models.values()], runner)
+    with pytest.raises(TooManyRequests) as refused:
+        await QUESTIONS[question](context)
+    assert refused.value.retry_after is not None
+    assert refused.value.retry_after >= 1
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_refusal_waits_for_nothing() -> None:
+    """Not even one turn of the event loop: the first step of the call raises."""
+    runner = Runner()
+    queue = ModelQueue("m", runner, most=1, patience_s=0.0)
+    tasks = await fill([queue], runner)
+    asked = len(runner.asked)
+    with pytest.raises(TooManyRequests):
+        queue.submit(np.zeros(1, np.float32)).send(None)
+    runner.open.set()
+    await asyncio.gather(*tasks)
+    assert len(runner.asked) == asked
+
+
+async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
+    runner = Runner()
+    queue = ModelQueue("m", runner, most=1, patience_s=0.0)
+    tasks = await fill([queue], runner)
+    queue._paces.clear()
+    queue._paces.append(10.0)  # seconds for one item: the pace of a large model, known without waiting for it
+    stated = []
+    for _ in range(3):
+        with pytest.raises(TooManyRequests) as refused:
+            await queue.submit(np.zeros(1, np.float32))
+        stated.append(refused.value.retry_after)
+        tasks.append(asyncio.create_task(queue.submit(np.zeros(1, np.float32), admitted=True)))
+        await asyncio.sleep(0)
+    assert stated == [10.0, 20.0, 30.0]
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_work_whose_time_limit_has_passed_never_reaches_the_model() -> None:
+    """One request is under way, the next waits behind it until its time is up: 504, and the model never hears of it."""
+    runner = Runner()
+    queue = ModelQueue("m", runner, most=1)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await queue.submit(np.zeros(1, np.float32))
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    first = asyncio.create_task(queue.submit(np.zeros(1, np.float32)))
+    await asyncio.sleep(0)
+    scope: Scope = {"type": "http", "path": "/", "headers": []}
+    await Limits(app, max_body_bytes=1, timeout_s=0.02)(scope, receive, send)
+    assert sent[0]["status"] == 504
+    runner.open.set()
+    await first
+    await queue.submit(np.zeros(1, np.float32))
+    assert runner.asked == [1, 1]
+
+
+async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) -> None:
+    """While a recording of minutes is decoded, others are served: the loop goes on turning."""
+    file = wav(tone(48_000, 120.0), 48_000)
+    context = bundle(Runner(), threads)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    decoded = await context.decode("m", file, 16_000)
+    turning.cancel()
+    assert decoded.duration_s == pytest.approx(120.0)
+    assert turns > 100
+
+
+async def test_one_slow_decoding_does_not_hold_up_others(threads: ThreadPoolExecutor) -> None:
+    """It ends only when another one, asked for later, has been answered."""
+    context, later = bundle(Runner(), threads), threading.Event()
+    slow = asyncio.create_task(context.in_thread("m", "audio", lambda: later.wait(60)))
+    await context.in_thread("m", "audio", later.set)
+    assert await slow

@@ -1,0 +1,70 @@
+"""What the notebooks are made of, without running them: `make notebooks` does that."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from models import registry
+from models.study import plots, run
+from models.training.datasets import read_manifest
+from models.training.excerpt import excerpt
+
+NOTEBOOKS = sorted(run.FOLDER.glob("*.ipynb"))
+
+
+def test_every_model_has_a_notebook() -> None:
+    assert {path.stem for path in NOTEBOOKS} == {*registry.specs(), "voice_deepfake"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_with_its_outputs_and_without_traces_of_a_machine(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code), "make notebooks-write runs them all"
+    assert sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs) >= 3
+    texts = [str(o.get("text", "")) + str(o.get("data", {}).get("text/plain", "")) for c in code for o in c.outputs]
+    assert not any(re.search(r"(?<![\w.])/(?:home|root|tmp|work|usr)/|Warning", text) for text in texts)
+    assert not any(o.get("name") == "stderr" or o.output_type == "error" for c in code for o in c.outputs)
+    assert path.stat().st_size < 1_500_000
+
+
+def test_cleaning_leaves_the_story() -> None:
+    cell = nbformat.v4.new_code_cell("1", metadata={"execution": {"started": "now"}})
+    cell.outputs = [nbformat.v4.new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    notebook = nbformat.v4.new_notebook(
+        cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}, "path": "x"}
+    )
+    cleaned = run.clean(notebook)
+    assert [output.name for output in cleaned.cells[0].outputs] == ["stdout"]
+    assert cleaned.cells[0].metadata == {}
+    assert set(cleaned.metadata) == {"kernelspec", "language_info"}
+
+
+def test_an_excerpt_has_a_few_of_each_class_in_each_split(tmp_path: Path) -> None:
+    data = tmp_path / "all" / "set"
+    data.mkdir(parents=True)
+    rows = [
+        f"{label}{place}.flac,{label},p{place},{split}"
+        for split in ("train", "val")
+        for label in "ab"
+        for place in range(9)
+    ]
+    (data / "manifest.csv").write_text("\n".join(["file,label,group_id,split", *rows]) + "\n")
+    few = excerpt(data.parent, tmp_path / "few", 3)
+    clips = read_manifest(few / "set", "train")
+    assert [clip.path.name for clip in clips] == ["a0.flac", "a3.flac", "a6.flac", "b0.flac", "b3.flac", "b6.flac"]
+    assert all(clip.path.parent == data.resolve() for clip in clips)
+    with (few / "set" / "manifest.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 12
+
+
+def test_rates_meet_their_ends() -> None:
+    alarms, misses = plots.rates(np.array([True, False, True]), np.array([0.9, 0.5, 0.1]))
+    assert alarms.tolist() == [0, 0, 1, 1]
+    assert misses.tolist() == [1, 0.5, 0.5, 0]
