@@ -150,16 +150,20 @@ class ResultCache:
 
     @contextlib.asynccontextmanager
     async def _lease(self, digest: str, token: str) -> AsyncIterator[None]:
-        renewing = asyncio.create_task(self._renew(digest, token))
+        ended = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(digest, token, ended))
         try:
             yield
         finally:
+            # Before Python 3.12 ``asyncio.wait_for``, with which redis sends, loses a cancellation that comes at the
+            # moment of its result; the event ends the loop then.
+            ended.set()
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
             await asyncio.shield(self._release(digest, token))
 
-    async def _renew(self, digest: str, token: str) -> None:
-        while True:
+    async def _renew(self, digest: str, token: str, ended: asyncio.Event) -> None:
+        while not ended.is_set():
             await asyncio.sleep(min(RENEW_S, self._lease_s / 3))
             with contextlib.suppress(StoreDown):
                 await self._store.acquire(digest, token, self._lease_s)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import random
 import subprocess
@@ -19,12 +18,12 @@ from core.errors import InternalError
 from operations.latest import REDIS_KEY, LatestResult
 from operations.redis_link import RedisLink
 from tests.redis_server import RedisServer
+from tests.spawned import exit_codes, spawned
 
 pytestmark = pytest.mark.anyio
 
 PATIENT_S = 10.0  # for a Redis on a machine that does other things too
 ROOT = Path(__file__).parents[2]
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def result(confidence: float, name: str = "Normal") -> dict[str, Any]:
@@ -157,17 +156,15 @@ def write_many(folder: str, name: str) -> None:
 
 
 def test_several_processes_never_show_half_a_result(tmp_path: Path) -> None:
-    processes = [SPAWN.Process(target=write_many, args=(str(tmp_path), name)) for name in "ab"]
-    for process in processes:
-        process.start()
     path, seen = tmp_path / "data.json", 0
-    while any(process.is_alive() for process in processes):
-        if path.exists():
-            assert json.loads(path.read_text())["class"] in {"a" * 500, "b" * 500}
-            seen += 1
-        time.sleep(0.001)
+    with spawned(write_many, *((str(tmp_path), name) for name in "ab")) as processes:
+        while any(process.is_alive() for process in processes):
+            if path.exists():
+                assert json.loads(path.read_text())["class"] in {"a" * 500, "b" * 500}
+                seen += 1
+            time.sleep(0.001)
+        assert exit_codes(processes) == [0, 0]
     assert seen
-    assert [process.exitcode for process in processes] == [0, 0]
 
 
 @pytest.mark.redis

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 
 from core import logs
 from core.request import CURRENT, RequestState
-
-SPAWN = multiprocessing.get_context("spawn")
+from tests.spawned import exit_codes, spawned
 
 
 @pytest.fixture(autouse=True)
@@ -85,12 +83,8 @@ def write_many(folder: Path, name: str) -> None:
 
 
 def test_several_processes_write_and_rotate_one_file(tmp_path: Path) -> None:
-    processes = [SPAWN.Process(target=write_many, args=(tmp_path, f"p{i}")) for i in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+    with spawned(write_many, *((tmp_path, f"p{i}") for i in range(3))) as processes:
+        assert exit_codes(processes) == [0, 0, 0]
     files = sorted(tmp_path.glob(f"{logs.FILE_NAME}*"))
     assert 2 <= len(files) <= logs.KEPT_FILES + 1
     for file in files:
