@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import math
 import struct
 import zlib
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from core.errors import BadRequest, PayloadTooLarge
+from media.jpeg import has_more_scans
 
 Picture = NDArray[np.uint8]
 
@@ -18,7 +21,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # the only decoders that see th
 MAX_PIXELS = 50_000_000  # about 150 MB as RGB; phones make 12 to 50 million
 MAX_SIDE = 2048  # pixels: larger pictures are scaled down, no face needs more
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, a bomb thousands of empty ones
-START_OF_SCAN = b"\xff\xda"  # cannot occur inside JPEG's coded data
+TILE_SIDE = 1024  # pixels: what is converted at once, so that no second copy of a large picture is made
 BACKGROUND = (255, 255, 255)  # below transparent pixels
 
 # What Pillow's decoders raise on damaged data, besides its own OSError.
@@ -55,11 +58,10 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     try:
         image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG: decodes at a half, a quarter or an eighth where that is enough
         image.load()
-        image = _rgb(_upright(image))
+        upright = _upright(_small(image), image)
     except _DAMAGE as error:
         raise BadRequest("the picture is damaged or cut off") from error
-    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
-    return np.array(image, dtype=np.uint8)
+    return np.array(upright, dtype=np.uint8)
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -75,15 +77,27 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         raise BadRequest("the picture has no pixels")
     if width * height > max_pixels:
         raise PayloadTooLarge(f"the picture has {width} x {height} pixels, more than the limit of {max_pixels}")
-    if image.format in ("JPEG", "MPO") and data.count(START_OF_SCAN) > MAX_SCANS:
+    if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_SCANS):
         raise BadRequest("the picture is damaged: it has too many scans")
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Applies the EXIF orientation; unreadable EXIF data counts as none."""
+def _small(image: Image.Image) -> Image.Image:
+    """Converts to RGB and scales down, tile by tile: the picture in full size stays in its own mode."""
+    factor = max(1, max(image.size) // MAX_SIDE)
+    step = factor * max(1, TILE_SIDE // factor)
+    small = Image.new("RGB", (math.ceil(image.width / factor), math.ceil(image.height / factor)))
+    for top, left in itertools.product(range(0, image.height, step), range(0, image.width, step)):
+        tile = image.crop((left, top, min(left + step, image.width), min(top + step, image.height)))
+        small.paste(_rgb(tile).reduce(factor), (left // factor, top // factor))
+    small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    return small
+
+
+def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation of its source; unreadable EXIF data counts as none."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        orientation = source.getexif().get(ExifTags.Base.Orientation)
     except _DAMAGE:
         return image
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
@@ -93,7 +107,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _rgb(image: Image.Image) -> Image.Image:
     """Converts any mode to RGB: 16-bit greys keep their upper byte, transparency is put over white."""
     if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64) >> 8
+        levels = np.asarray(image) >> 8
         image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     if not image.has_transparency_data:
         return image.convert("RGB")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,10 @@ from PIL import Image
 
 from core.errors import BadRequest, PayloadTooLarge
 from media.image import MAX_SIDE, decode_image
+from media.jpeg import has_more_scans
 
-FACES = Path(__file__).parents[1] / "data" / "faces"
+ROOT = Path(__file__).parents[2]
+FACES = ROOT / "tests" / "data" / "faces"
 RED, GREEN, BLUE = (220, 30, 20), (20, 200, 40), (30, 40, 210)
 
 
@@ -41,15 +46,25 @@ def near(pixel: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int 
     return bool(np.abs(pixel.astype(int) - colour).max() <= tolerance)
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and has next to no data."""
+def png(header: tuple[int, int, int, int], data: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of a header (width, height, bits, colour type), compressed data and further chunks before it."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0)), *chunks, (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, body) for name, body in parts)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and has next to no data."""
+    return png((width, height, 8, 2), zlib.compress(b"\0" * 1000))
+
+
+def zeros(size: int) -> bytes:
+    """So many bytes of zero, compressed; made in pieces."""
+    packer = zlib.compressobj()
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush(zlib.Z_FINISH)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +185,50 @@ def test_a_large_picture_is_scaled_down(kind: str) -> None:
     assert near(pixels[100, 100], RED, 30)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
+@pytest.mark.parametrize("size", [(4099, 2050), (500, 4500), (2048, 2048), (2049, 3)])
+def test_what_is_scaled_down_has_no_seams(mode: str, size: tuple[int, int]) -> None:
+    if mode == "I;16":
+        image = Image.fromarray(np.full(size[::-1], 255 << 8, np.uint16))
+    else:
+        image = Image.new("L", size, 255).convert(mode)
+    pixels = decode_image(encode(image, "PNG"))
+    assert max(pixels.shape[:2]) <= MAX_SIDE
+    assert pixels.shape[1] / pixels.shape[0] == pytest.approx(size[0] / size[1], rel=0.01)
+    assert (pixels == 255).all()
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+from media.image import decode_image
+
+def memory(name):
+    return int(re.search(rf"{name}:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) >> 10
+
+data = sys.stdin.buffer.read()
+before = memory("VmRSS")
+decode_image(data)
+print(memory("VmHWM") - before)
+"""
+SIDE = 7071  # just below 50 million pixels
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lambda: png((SIDE, SIDE, 16, 0), zeros((2 * SIDE + 1) * SIDE + (1 << 20))),
+        lambda: png((SIDE, SIDE, 8, 3), zeros((SIDE + 1) * SIDE + (1 << 20)), (b"PLTE", bytes(3)), (b"tRNS", b"\0")),
+        lambda: png((SIDE, SIDE, 8, 6), zeros((4 * SIDE + 1) * SIDE + (1 << 20))),
+    ],
+    ids=["16 bits", "palette with transparency", "with alpha"],
+)
+def test_a_large_picture_is_not_copied_in_full_size(data: Callable[[], bytes]) -> None:
+    """A file of some kilobytes; what one decoding of it takes, anybody can have several times at once."""
+    run = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, input=data(), capture_output=True, check=True)
+    assert int(run.stdout) < 400  # MiB
+
+
 def test_a_single_pixel() -> None:
     assert decode_image(encode(Image.new("RGB", (1, 1), RED), "PNG")).tolist() == [[list(RED)]]
 
@@ -192,6 +251,43 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     bomb = data[:place] + data[place:-2] * 500 + data[-2:]
     with pytest.raises(BadRequest, match="scans"):
         decode_image(bomb)
+
+
+def test_what_follows_the_picture_is_none_of_its_scans() -> None:
+    """A motion photo: a film after the picture, which has every pair of bytes somewhere."""
+    plain = encode(corners(), "JPEG", quality=95, progressive=True)
+    pixels = decode_image(plain + b"\x00\x00\x00\x18ftypmp42" + b"\xff\xda\x00\x0c\x03" * 1000)
+    np.testing.assert_array_equal(pixels, decode_image(plain))
+
+
+def test_what_is_embedded_in_the_picture_is_none_of_its_scans() -> None:
+    """Such as the thumbnail of a camera."""
+    plain = encode(corners(), "JPEG", quality=95)
+    notes = b"\xff\xe5" + struct.pack(">H", 2 + 4 * 1000) + b"\xff\xda\xff\xd9" * 1000
+    np.testing.assert_array_equal(decode_image(plain[:2] + notes + plain[2:]), decode_image(plain))
+
+
+@pytest.mark.parametrize("filler", [b"", b"\xff\xff\xff", b"\xff\xd3", b"\x00\x01"], ids=bytes.hex)
+def test_scans_are_counted_as_the_decoder_finds_them(filler: bytes) -> None:
+    data = encode(corners(), "JPEG", progressive=True)
+    place = data.rindex(b"\xff\xda")
+    bomb = data[:place] + (filler + data[place:-2]) * 500 + data[-2:]
+    own = data.count(b"\xff\xda")
+    assert [has_more_scans(bomb, own + number) for number in (498, 499)] == [True, False]
+    with pytest.raises(BadRequest, match="scans"):
+        decode_image(bomb)
+
+
+@given(st.binary(max_size=200))
+def test_scans_of_anything_can_be_counted(data: bytes) -> None:
+    assert not has_more_scans(b"\xff\xd8" + data, data.count(b"\xff\xda"))
+
+
+def test_segments_without_end_are_not_followed() -> None:
+    plain = encode(corners(), "JPEG")
+    with pytest.raises(BadRequest, match="scans"):
+        decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 20_000 + plain[2:])
+    assert decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 2_000 + plain[2:]).shape == (32, 48, 3)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
