@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import math
 import wave
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadRequest
-from media.samples import MAX_RATE, MIN_RATE, Samples
+from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, Samples, to_mono
 
 Integers = NDArray[np.int32]
 
@@ -80,11 +80,11 @@ def pcm_to_wav(
         BadRequest: No data, not whole frames, or an argument out of range.
     """
     layout = PcmFormat(sample_rate, num_channels, sample_width)
-    louder = _amplify(_unpack(pcm_data, layout), amplification_factor, layout)
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setparams((num_channels, sample_width, sample_rate, 0, "NONE", "not compressed"))
-        file.writeframes(_pack(louder, sample_width))
+        for louder in _amplified(pcm_data, amplification_factor, layout):
+            file.writeframesraw(_pack(louder, sample_width))
     return out.getvalue()
 
 
@@ -102,14 +102,19 @@ def pcm_to_samples(pcm_data: bytes, layout: PcmFormat, amplification_factor: flo
     Raises:
         BadRequest: No data, not whole frames, or a factor out of range.
     """
-    louder = _amplify(_unpack(pcm_data, layout), amplification_factor, layout)
-    scaled = louder.reshape(-1, layout.num_channels) * np.float32(1 / layout.full_scale)
-    mono: Samples = scaled.mean(axis=1, dtype=np.float32)
-    return mono
+    scale = np.float32(1 / layout.full_scale)
+    blocks = _amplified(pcm_data, amplification_factor, layout)
+    return np.concatenate([to_mono(louder.reshape(-1, layout.num_channels) * scale) for louder in blocks])
 
 
-def _unpack(data: bytes, layout: PcmFormat) -> Integers:
-    """Reads the values, int32 [frames * channels], zero in the middle."""
+def _amplified(data: bytes, factor: float, layout: PcmFormat) -> Iterator[Integers]:
+    """Yields the values block by block, int32 [frames * channels], amplified and rounded.
+
+    Each value takes many times its bytes on the way; a block at a time keeps that small.
+
+    Raises:
+        BadRequest: No data, not whole frames, or a factor out of range.
+    """
     if not data:
         raise BadRequest("No audio data received")
     if len(data) % layout.frame_bytes:
@@ -117,6 +122,22 @@ def _unpack(data: bytes, layout: PcmFormat) -> Integers:
             f"{len(data)} bytes are not a whole number of frames of {layout.num_channels} channel(s) "
             f"with {layout.sample_width} byte(s) each"
         )
+    if not (math.isfinite(factor) and factor > 0):
+        raise BadRequest(f"amplification_factor must be a number above 0, got {factor}")
+    gain = min(float(factor), *(_headroom(values, layout.full_scale) for values in _blocks(data, layout)))
+    for values in _blocks(data, layout):
+        louder = np.rint(values * gain)
+        yield np.clip(louder, -layout.full_scale, layout.full_scale - 1).astype(np.int32)
+
+
+def _blocks(data: bytes, layout: PcmFormat) -> Iterator[Integers]:
+    size = max(1, BLOCK_VALUES // layout.num_channels) * layout.frame_bytes
+    for start in range(0, len(data), size):
+        yield _unpack(data[start : start + size], layout)
+
+
+def _unpack(data: bytes, layout: PcmFormat) -> Integers:
+    """Reads whole frames, int32 [frames * channels], zero in the middle."""
     if layout.sample_width == 1:
         return np.frombuffer(data, np.uint8).astype(np.int32) - 128
     if layout.sample_width == 3:
@@ -132,16 +153,6 @@ def _pack(values: Integers, width: int) -> bytes:
     if width == 3:
         return values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
     return values.astype(f"<i{width}").tobytes()
-
-
-def _amplify(values: Integers, factor: float, layout: PcmFormat) -> Integers:
-    """Multiplies by the factor, or by as much as fits, and rounds."""
-    if not (math.isfinite(factor) and factor > 0):
-        raise BadRequest(f"amplification_factor must be a number above 0, got {factor}")
-    gain = min(float(factor), _headroom(values, layout.full_scale))
-    louder: NDArray[Any] = np.rint(values * gain)
-    fitting: Integers = np.clip(louder, -layout.full_scale, layout.full_scale - 1).astype(np.int32)
-    return fitting
 
 
 def _headroom(values: Integers, full_scale: int) -> float:

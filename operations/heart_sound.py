@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from core import metrics
+from media.audio import AudioLimits
 from media.pcm import PcmFormat, pcm_to_wav
 from operations.context import Answer, Context, Heard
 
@@ -24,9 +25,11 @@ async def classify_pcm(context: Context, pcm: bytes, layout: PcmFormat, amplific
         amplification: Gain, limited by the headroom of the loudest sample.
 
     Raises:
-        ServiceError: As ``pcm_to_wav`` and ``classify``.
+        ServiceError: As ``pcm_to_wav`` and ``classify``; PayloadTooLarge before either of them.
     """
     context.ensure_room(MODEL)
+    limits = AudioLimits(max_seconds=context.settings.max_audio_seconds)
+    limits.check_length(len(pcm) / layout.frame_bytes, layout.sample_rate, layout.num_channels)
     shape = (layout.sample_rate, layout.num_channels, layout.sample_width)
     wav = await context.in_thread(MODEL, "pcm", lambda: pcm_to_wav(pcm, *shape, amplification))
     return await classify(context, wav)

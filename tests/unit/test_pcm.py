@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import wave
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import BadRequest
+from core.errors import BadRequest, PayloadTooLarge
+from core.settings import Settings
 from media.audio import AudioLimits, decode
 from media.pcm import PcmFormat, pcm_to_samples, pcm_to_wav
+from media.samples import BLOCK_VALUES
+from operations.context import Context
+from operations.heart_sound import classify_pcm
 
 
 def values(data: bytes) -> np.ndarray:
@@ -84,6 +91,41 @@ def test_not_whole_frames(size: int, channels: int, width: int) -> None:
 def test_wrong_arguments(wrong: dict[str, float]) -> None:
     with pytest.raises(BadRequest, match=next(iter(wrong))):
         pcm_to_wav(bytes(120), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("channels", "width"), [(1, 1), (1, 2), (3, 2), (1, 3), (2, 4), (200, 1)])
+def test_the_gain_is_that_of_the_whole(channels: int, width: int) -> None:
+    """Several blocks, of which the last one alone is loud."""
+    layout = PcmFormat(8_000, channels, width)
+    quiet, loud = 1 << (8 * width - 4), 1 << (8 * width - 2)  # an eighth and half of full scale
+    levels = np.full(layout.num_channels * 5000 + BLOCK_VALUES * 2, quiet, np.int64)
+    levels = levels[: levels.size // channels * channels]
+    levels[-1] = -loud
+    stored = levels + 128 if width == 1 else levels
+    data = stored.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes()
+    audio = decode(pcm_to_wav(data, 8_000, channels, width), limits=AudioLimits())
+    assert audio.samples[0] == pytest.approx(0.25)
+    assert audio.samples[-1] == pytest.approx((0.25 * (channels - 1) - 1) / channels, abs=1e-6)
+    np.testing.assert_allclose(audio.samples, pcm_to_samples(data, layout), atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_memory_stays_near_the_size_of_the_recording(width: int) -> None:
+    data = bytes(24 << 20)
+    tracemalloc.start()
+    try:
+        pcm_to_wav(data, sample_rate=768_000, sample_width=width)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("layout", "frames"), [(PcmFormat(16_000, 1, 1), 96_001), (PcmFormat(8_000, 2, 2), 48_001)])
+async def test_what_is_too_long_is_refused_before_it_is_converted(layout: PcmFormat, frames: int) -> None:
+    context = SimpleNamespace(ensure_room=lambda *_: None, settings=Settings(max_audio_seconds=6))
+    with pytest.raises(PayloadTooLarge, match="longer than 6 seconds"):
+        await classify_pcm(cast("Context", context), bytes(frames * layout.frame_bytes), layout, 10.0)
 
 
 WIDTHS = st.sampled_from([1, 2, 3, 4])
