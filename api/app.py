@@ -39,6 +39,7 @@ def build_app() -> FastAPI:
         docs_url="/docs",
         openapi_url="/docs.json",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would lead to whatever host the caller names
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import to_response
 from core.errors import PayloadTooLarge, ServiceError, TimedOut
 
-# A body above the limit is read on and thrown away for so long, because most clients look for an answer only after
-# they have sent everything; beyond that the connection is closed on them.
+# What is left of a body after its answer is read on and thrown away for so long, because most clients look for an
+# answer only after they have sent everything; then the connection is closed on them.
 DRAIN_FACTOR = 2
 DRAIN_S = 5.0
 
@@ -35,21 +36,22 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, self.max_body_bytes)
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        has_body = "transfer-encoding" in headers or declared not in ("", "0")
+        exchange = _Exchange(receive, send, self.max_body_bytes, has_body=has_body)
         try:
+            if declared.isdigit() and int(declared) > self.max_body_bytes:
+                raise exchange.refuse()
             await self._run(scope, exchange)
         except _ClientGone:
             return
         except Exception as error:
-            if exchange.too_large:
-                await exchange.drain()
             if not exchange.started:
-                await to_response(error, scope["path"])(scope, receive, send)
+                await to_response(error, scope["path"])(scope, receive, exchange.answer)
+        await exchange.finish()
 
     async def _run(self, scope: Scope, exchange: _Exchange) -> None:
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and int(declared) > self.max_body_bytes:
-            raise exchange.refuse()
         answer = asyncio.ensure_future(self.app(scope, exchange.receive, exchange.send))
         gone = asyncio.ensure_future(exchange.wait_until_gone())
         try:
@@ -75,10 +77,13 @@ class _ClientGone(Exception):  # noqa: N818
 class _Exchange:
     """The two channels of a request, counted and watched."""
 
-    def __init__(self, receive: Receive, send: Send, max_body_bytes: int) -> None:
+    def __init__(self, receive: Receive, send: Send, max_body_bytes: int, *, has_body: bool) -> None:
         self._receive = receive
         self._send = send
         self._max = max_body_bytes
+        self._has_body = has_body
+        self._is_early = False
+        self._last: Message | None = None
         self._read = 0
         self._complete = asyncio.Event()
         self._gone = asyncio.Event()
@@ -93,35 +98,51 @@ class _Exchange:
         if self._complete.is_set():  # the rest of the channel belongs to ``wait_until_gone``
             await self._gone.wait()
             return {"type": "http.disconnect"}
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._read += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                self._complete.set()
-            if self._read > self._max:
-                raise self.refuse()
+        message = await self._read_on()
+        if message["type"] == "http.disconnect":  # in the middle of the body: the work is ended, nobody is told
+            self._gone.set()
+            await asyncio.Event().wait()
+        if self._read > self._max:
+            raise self.refuse()
         return message
 
     async def send(self, message: Message) -> None:
-        if self.too_large:  # the application made another error of it; the caller gets the true one
-            return
-        self.started = True
+        if not self.too_large:  # or the application made another error of it; the caller gets the true one
+            await self.answer(message)
+
+    async def answer(self, message: Message) -> None:
+        """Sends; an answer that comes before the end of the body says that it ends the connection."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._is_early = self._has_body and not self._complete.is_set()
+            if self._is_early:  # or the server would read the rest, whatever its length, to find the next request
+                MutableHeaders(scope=message)["connection"] = "close"
+        elif self._is_early and not message.get("more_body", False):
+            self._last = {"type": "http.response.body"}
+            message = {**message, "more_body": True}
         await self._send(message)
+
+    async def finish(self) -> None:
+        """Ends an early answer: the server then closes the connection."""
+        if self._last is not None:
+            await self._drain()
+            await self._send(self._last)
 
     async def wait_until_gone(self) -> None:
         await self._complete.wait()
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._gone.set()
+        while not self._gone.is_set():
+            if (await self._receive())["type"] == "http.disconnect":
+                self._gone.set()
 
-    async def drain(self) -> None:
-        """Reads the rest of a refused body, within bounds."""
-        try:
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while not self._complete.is_set() and self._read <= DRAIN_FACTOR * self._max:
-                    message = await self._receive()
-                    self._read += len(message.get("body", b""))
-                    if message["type"] != "http.request" or not message.get("more_body", False):
-                        return
-        except TimeoutError:
-            return
+                    await self._read_on()
+
+    async def _read_on(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            self._complete.set()
+        return message

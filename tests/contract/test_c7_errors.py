@@ -31,6 +31,13 @@ def test_404(client: httpx.Client, path: str) -> None:
     assert_error(client.get(path), 404)
 
 
+@pytest.mark.parametrize("path", ["/health/", "/docs/", "/ui/", "/api/gender/", "/v1/voice-gender/"])
+def test_a_slash_too_many_is_not_redirected(client: httpx.Client, path: str) -> None:
+    """Where to would be what the caller gave as host."""
+    for method in ("GET", "POST"):
+        assert_error(client.request(method, path, headers={"host": "elsewhere.example"}), 404)
+
+
 @pytest.mark.parametrize("path", POSTED)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_405(client: httpx.Client, path: str, method: str) -> None:
@@ -76,7 +83,7 @@ def test_413(small_client: httpx.Client, path: str, declared: bool) -> None:
     content = body if declared else iter([body[:400_000], body[400_000:]])
     response = small_client.post(path, content=content, headers=headers)
     if path == "/api/voice-detection" and not declared:
-        assert_error(response, 403)  # no key: the body is not even read
+        assert_error(response, 403)  # no key: the body is not looked at
     else:
         assert_error(response, 413, "0.5 MiB")
 
@@ -104,15 +111,20 @@ def test_an_odd_request_id_is_replaced(client: httpx.Client, given: str) -> None
     assert re.fullmatch(r"[0-9a-f]{32}", body["request_id"])
 
 
-def test_an_id_cannot_break_a_log_line(bundle: Bundle) -> None:
-    """A raw request whose header carries a line end in its obsolete folded form."""
+@pytest.mark.parametrize("mark", [b"\x85", b"\t", b"\xe2\x80\xa8"], ids=["next-line", "tab", "line-separator"])
+def test_an_id_cannot_break_a_log_line(bundle: Bundle, mark: bytes) -> None:
+    """Line ends that the server's parser lets through, in a raw request."""
+    forged = b"one" + mark + b'{"forged": 1}'
     with socket.create_connection(("127.0.0.1", bundle.port), 5) as raw:
-        raw.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Request-Id: one\r\n two\r\nConnection: close\r\n\r\n")
+        raw.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\nX-Request-Id: " + forged + b"\r\nConnection: close\r\n\r\n")
         answer = b""
         while chunk := raw.recv(4096):
             answer += chunk
-    assert answer
-    assert bundle.log_lines()  # each line is still JSON
+    assert answer.startswith(b"HTTP/1.1 404 ")  # the application itself has seen it
+    (made,) = re.findall(rb"\r\nx-request-id: ([0-9a-f]{32})\r\n", answer.lower())
+    assert bundle.log_of(made.decode())  # each line is still JSON
+    assert "forged" not in bundle.log_file.read_text()
+    assert "forged" not in bundle.stderr
 
 
 def test_a_path_in_json_is_never_opened(client: httpx.Client) -> None:
@@ -163,15 +175,58 @@ def test_429_when_full(small_bundle: Bundle, small_client: httpx.Client) -> None
     assert small_client.post("/api/detect-gender", files={"audio": file}).status_code == 200
 
 
+def answered(client: httpx.Client, status: int) -> dict[str, float]:
+    """How many requests were answered with a status, by route."""
+    found = re.findall(
+        rf'^bundle_requests_total{{method="POST",route="([^"]+)",status="{status}"}} (\S+)$',
+        client.get("/metrics").text,
+        re.MULTILINE,
+    )
+    return {route: float(count) for route, count in found}
+
+
+@pytest.mark.parametrize("path", ["/api/detect-gender", "/upload_audio", "/v1/voice-gender", "/analyze-audio"])
+def test_a_caller_who_leaves_in_the_middle_is_no_failure(bundle: Bundle, client: httpx.Client, path: str) -> None:
+    """Log and metrics have him as one who left."""
+    kind = "multipart/form-data; boundary=x" if path in FORMS else "application/json"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n"
+    before = {status: answered(client, status) for status in (499, 500)}
+    ids = [f"left-{path[1:].replace('/', '-')}-{number}" for number in range(3)]
+    for request_id, sent in zip(ids, (b"", b"--x", b"--x\r\n" + b"a" * 990), strict=True):
+        with socket.create_connection(("127.0.0.1", bundle.port), 5) as raw:
+            raw.sendall(head.encode() + f"X-Request-Id: {request_id}\r\n\r\n".encode() + sent)
+    for request_id in ids:
+        (line,) = bundle.log_of(request_id)
+        assert (line["status"], line["route"], line["level"]) == (499, path, "INFO")
+    assert answered(client, 499)[path] == before[499].get(path, 0) + 3
+    assert answered(client, 500) == before[500]
+
+
 def test_a_caller_who_leaves_harms_nobody(bundle: Bundle, client: httpx.Client, wav_file: bytes) -> None:
     head = b"POST /api/detect-gender HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     part = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a"\r\n\r\n' + wav_file + b"\r\n--x--\r\n"
+    failed = answered(client, 500)
     for sent in (part[:100], part):
         for _ in range(5):
             with socket.create_connection(("127.0.0.1", bundle.port), 5) as raw:
                 raw.sendall(head + f"Content-Length: {len(part)}\r\n\r\n".encode() + sent)
     assert client.post("/api/detect-gender", files={"audio": wav_file}).status_code == 200
     assert client.get("/readyz").status_code == 200
+    assert answered(client, 500) == failed
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/upload_audio", 413), ("/api/detect-gender", 415), ("/api/voice-detection", 403)]
+)
+def test_a_body_that_never_ends_ends_the_connection(small_bundle: Bundle, path: str, status: int) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", small_bundle.port), 20) as raw:
+        raw.sendall(head.encode() + b"90000\r\n" + b"a" * 0x90000 + b"\r\n")
+        answer = b""
+        while chunk := raw.recv(4096):  # until the server closes it
+            answer += chunk
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
 def test_the_log_has_no_query_and_no_body(bundle: Bundle, client: httpx.Client) -> None:

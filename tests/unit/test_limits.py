@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import limits
 from api.limits import Limits
 from core.errors import BadRequest
 
@@ -16,14 +17,16 @@ pytestmark = pytest.mark.anyio
 
 
 class Connection:
-    """A caller: sends the given chunks, then waits or leaves."""
+    """A caller: sends the given chunks, of a whole body or of a part, then waits or leaves."""
 
-    def __init__(self, *chunks: bytes, leaves: bool = False, length: str | None = None) -> None:
+    def __init__(self, *chunks: bytes, leaves: bool = False, length: str | None = None, whole: bool = True) -> None:
         self.scope: Scope = {"type": "http", "path": "/", "headers": []}
         if length is not None:
             self.scope["headers"] = [(b"content-length", length.encode())]
+        elif chunks not in ((), (b"",)):
+            self.scope["headers"] = [(b"transfer-encoding", b"chunked")]
         self._left: list[Message] = [
-            {"type": "http.request", "body": chunk, "more_body": index < len(chunks) - 1}
+            {"type": "http.request", "body": chunk, "more_body": not whole or index < len(chunks) - 1}
             for index, chunk in enumerate(chunks)
         ]
         self._leaves = leaves
@@ -46,6 +49,17 @@ class Connection:
         return next((m["status"] for m in self.sent if m["type"] == "http.response.start"), None)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the answer ends the connection."""
+        start = next(m for m in self.sent if m["type"] == "http.response.start")
+        return (b"connection", b"close") in start["headers"]
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the answer is complete, with nothing after its end."""
+        return [m.get("more_body", False) for m in self.sent[1:]] == [True] * (len(self.sent) - 2) + [False]
+
+    @property
     def message(self) -> str:
         body = b"".join(m.get("body", b"") for m in self.sent)
         return str(json.loads(body)["message"])
@@ -63,9 +77,9 @@ async def reading(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def run(connection: Connection, app: ASGIApp = reading, **options: Any) -> None:
-    limits = Limits(app, **{"max_body_bytes": 10, "timeout_s": 30.0, **options})
+    bounded = Limits(app, **{"max_body_bytes": 10, "timeout_s": 30.0, **options})
     async with asyncio.timeout(4):
-        await limits(connection.scope, connection.receive, connection.send)
+        await bounded(connection.scope, connection.receive, connection.send)
 
 
 @pytest.mark.parametrize("chunks", [(b"",), (b"0123456789",), (b"01234", b"56789")])
@@ -84,6 +98,7 @@ async def test_a_body_above_the_limit_is_answered_at_once(chunks: tuple[bytes, .
     await run(connection)
     assert connection.status == 413
     assert connection.read == len(chunks)  # most callers look for an answer only after they have sent everything
+    assert connection.is_ended
 
 
 async def test_a_declared_length_above_the_limit_does_not_reach_the_application() -> None:
@@ -100,6 +115,7 @@ async def test_a_body_without_end_is_not_read_without_end() -> None:
     await run(connection)
     assert connection.status == 413
     assert connection.read < 10
+    assert connection.is_closed  # or the server would go on reading
 
 
 async def test_an_application_that_makes_another_error_of_it() -> None:
@@ -145,6 +161,49 @@ async def test_a_caller_who_leaves_ends_the_work() -> None:
     await run(connection, working)
     assert ended.is_set()
     assert connection.sent == []
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_the_body_ends_the_work() -> None:
+    """Whoever reads is not told, since frameworks make a failure of it."""
+    told = []
+
+    async def told_of_it(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        told.append(await receive())
+
+    connection = Connection(b"012", leaves=True, whole=False)
+    await run(connection, told_of_it)
+    assert told == []
+    assert connection.sent == []
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that does not look at the body."""
+    await send({"type": "http.response.start", "status": 403, "headers": []})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+@pytest.mark.parametrize(
+    ("chunks", "whole", "read"),
+    [((b"0" * 5, b"0" * 5, b""), True, 3), ((b"0" * 10,) * 100, True, 3), ((b"0",), False, 1)],
+    ids=["it ends", "it goes on and on", "it stalls"],
+)
+async def test_a_body_that_nobody_wants(
+    monkeypatch: pytest.MonkeyPatch, chunks: tuple[bytes, ...], whole: bool, read: int
+) -> None:
+    """It is answered before it is read, and read no further than the bounds."""
+    monkeypatch.setattr(limits, "DRAIN_S", 0.05)
+    connection = Connection(*chunks, whole=whole)
+    await run(connection, refusing, timeout_s=0.02)  # to wait for the rest is not to wait for the answer
+    assert (connection.status, connection.is_closed, connection.is_ended) == (403, True, True)
+    assert connection.sent[1] == {"type": "http.response.body", "body": b"no", "more_body": True}
+    assert connection.read == read
+
+
+async def test_without_a_body_the_connection_stays_open() -> None:
+    connection = Connection()
+    await run(connection, refusing)
+    assert (connection.status, connection.is_closed, connection.is_ended) == (403, False, True)
 
 
 async def test_a_failure_becomes_an_answer() -> None:
