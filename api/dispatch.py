@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.native import NativeErrors
 
@@ -36,5 +36,19 @@ class Dispatch:
         elif scope["path"] in self._native_paths:
             scope["bundle.route"] = scope["path"]
             await self._native(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await self._head(scope, receive, send)
         else:
             await self._http_app()(scope, receive, send)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers HEAD as GET without the body, which FastAPI does not do by itself."""
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._http_app()(asked, receive, without_body)
+        finally:
+            scope["route"] = asked.get("route")  # for the log and the metrics

@@ -38,6 +38,29 @@ def test_liveness(client: httpx.Client, path: str) -> None:
     assert (response.status_code, response.text) == (200, "OK")
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/livez", "/readyz", "/metrics", "/docs", "/docs.json", "/ui", "/examples/voice.flac"]
+)
+def test_head_is_get_without_a_body(client: httpx.Client, path: str) -> None:
+    """Probes and caches ask so."""
+    headers = {"accept": "text/html"}
+    got, response = client.get(path, headers=headers), client.head(path, headers=headers)
+    assert (got.status_code, response.status_code) == (200, 200)
+    assert (response.content, response.headers["content-type"]) == (b"", got.headers["content-type"])
+    if path != "/metrics":
+        assert response.headers["content-length"] == str(len(got.content))
+    assert client.get(path, headers=headers).status_code == 200  # on the same connection: no byte was too many
+
+
+def test_head_is_counted_by_its_route(client: httpx.Client) -> None:
+    assert client.head("/examples/voice.ogg").status_code == 200
+    assert client.head("/nowhere").status_code == 404
+    assert client.head("/api/gender").status_code == 405
+    counted = series(client, "bundle_requests_total")
+    for route, status in (("/examples/{name}", 200), ("unmatched", 404), ("/api/gender", 405)):
+        assert counted[f'bundle_requests_total{{method="HEAD",route="{route}",status="{status}"}}'] >= 1
+
+
 def test_readiness_names_every_model(client: httpx.Client) -> None:
     response = client.get("/readyz")
     assert response.status_code == 200
