@@ -37,11 +37,6 @@ def wish(accept: str, media_type: str) -> Wish:
     return best if best.quality else Wish()
 
 
-def quality(accept: str, media_type: str) -> float:
-    """The quality that a client gives a media type, 0 to 1."""
-    return wish(accept, media_type).quality
-
-
 def preferred(accept: str, *offers: str) -> str:
     """The offer that a client wants most.
 
@@ -56,8 +51,13 @@ def preferred(accept: str, *offers: str) -> str:
 
 
 def prefers_html(accept: str) -> bool:
-    """Whether a client would rather have a page than JSON."""
-    return quality(accept, "text/html") > quality(accept, "application/json")
+    """Whether a client would rather have a page than JSON.
+
+    Of equal qualities, a page that is named goes before JSON that a wildcard admits: old browsers end their header with
+    a bare ``*/*``. Where both are named alike, it is JSON.
+    """
+    page, data = wish(accept, "text/html"), wish(accept, "application/json")
+    return (page.quality, page.specificity) > (data.quality, data.specificity)
 
 
 def _q(parameters: list[str]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.accept import preferred, prefers_html, quality
+from api.accept import preferred, prefers_html, wish
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from api.accept import preferred, prefers_html, quality
     ],
 )  # fmt: skip
 def test_quality(accept: str, expected: float) -> None:
-    assert quality(accept, "text/html") == expected
+    assert wish(accept, "text/html").quality == expected
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,9 @@ def test_quality(accept: str, expected: float) -> None:
         "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
         "text/html",
         "text/html, application/json;q=0.9",
+        "text/html, application/xhtml+xml, */*",  # without qualities, as old browsers send it
+        "*/*, text/html",
+        "text/*, */*",
     ],
 )
 def test_browsers_prefer_html(accept: str) -> None:
@@ -32,8 +35,13 @@ def test_browsers_prefer_html(accept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "accept", ["", "*/*", "application/json", "text/plain", "text/html, application/json", "text/html;q=0.5, */*"]
-)
+    "accept",
+    [
+        "", "*/*", "application/json", "text/plain", "text/html, application/json", "application/json, text/html",
+        "text/html;q=0.5, */*", "text/html;q=0.5, application/json;q=0.5", "text/*, application/json",
+        "text/html;q=0, */*;q=0", "image/gif, image/jpeg, */*",
+    ],
+)  # fmt: skip
 def test_other_clients_do_not(accept: str) -> None:
     assert not prefers_html(accept)
 
