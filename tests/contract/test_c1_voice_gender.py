@@ -163,13 +163,15 @@ def test_no_upload_is_on_disk_meanwhile_either(bundle: Bundle, client: httpx.Cli
                     except OSError:
                         continue
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     large = wav(tone(48_000, 60.0), 48_000)
-    for path in (ROUTE, "/v1/voice-gender"):
-        assert client.post(path, files={"audio": ("a.wav", large)}).status_code == 200
-    done.set()
-    watcher.join()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        for path in (ROUTE, "/v1/voice-gender"):
+            assert client.post(path, files={"audio": ("a.wav", large)}).status_code == 200
+    finally:
+        done.set()
+        watcher.join()
     assert seen
     assert not [path for path in seen if path.startswith(str(bundle.temporary_dir)) and "uds" not in path]
     assert not [path for path in seen if "(deleted)" in path and path.startswith("/tmp")]
