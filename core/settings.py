@@ -15,12 +15,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    AnyUrl,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    RedisDsn,
     SecretStr,
+    UrlConstraints,
     ValidationError,
     model_validator,
 )
@@ -58,6 +59,7 @@ def _check_origin(value: str) -> str:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, BeforeValidator(_split)]
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
 Weights = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
 
 
@@ -87,7 +89,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, description="Key for `/api/voice-detection`.")
     api_keys: Keys = Field((), description="Several such keys, separated by commas.")
     cors_origins: Origins = Field(("*",), description="Origins whose pages may call, separated by commas.")
-    redis_url: RedisDsn | None = Field(None, description="Redis for the cache and the latest heart result.")
+    redis_url: RedisUrl | None = Field(
+        None, description="Redis for the cache and the latest heart result: `redis://`, `rediss://` or `unix://`."
+    )
     allowed_private_hosts: Names = Field(
         (), description="Names, addresses or networks that `/analyze-audio` may reach though they are not public."
     )

@@ -10,6 +10,7 @@ from core.settings import Settings
 from engine.select import problem
 from media.addresses import AllowedHosts
 from models import registry
+from operations.redis_link import check_url
 
 
 def check(settings: Settings) -> None:
@@ -22,6 +23,10 @@ def check(settings: Settings) -> None:
         AllowedHosts.parse(settings.allowed_private_hosts)
     except ValueError as error:
         _stop("ALLOWED_PRIVATE_HOSTS", str(error))
+    try:
+        check_url(str(settings.redis_url or "redis://"))
+    except ValueError as error:
+        _stop("REDIS_URL", str(error))
     if unknown := sorted(settings.runners.keys() - registry.specs().keys()):
         _stop("RUNNERS", f"no model is called {', '.join(unknown)}")
     if wrong := problem(settings):

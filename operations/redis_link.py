@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -17,6 +18,19 @@ T = TypeVar("T")
 
 TIMEOUT_S = 0.5  # of a call, with a new connection in place of a stale one; a Redis that is well needs milliseconds
 PREFIX = "bundle"  # of every key, so that a Redis can be shared
+
+
+def check_url(url: str) -> None:
+    """Makes a connection of an address, as far as that goes without the network.
+
+    Raises:
+        ValueError: It cannot be made; the message names the options of the address, but not their values.
+    """
+    try:
+        ConnectionPool.from_url(url).make_connection()
+    except (AttributeError, TypeError, ValueError, RedisError):
+        options = ", ".join(name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True))
+        raise ValueError(f"no connection can be made of it; its options are: {options or 'none'}") from None
 
 
 class RedisLink:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import AnyUrl
 
 from core.settings import Settings, get_settings, table
 from operations.configuration import check
@@ -67,6 +68,9 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("PROFILE", "published", "profile", "published"),
         ("CACHE_TTL_S", "0", "cache_ttl_s", 0),
         ("REDIS_URL", "", "redis_url", None),
+        ("REDIS_URL", "rediss://user:word@redis:6380/1?socket_timeout=2", "redis_url",
+         AnyUrl("rediss://user:word@redis:6380/1?socket_timeout=2")),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1", "redis_url", AnyUrl("unix:///run/redis.sock?db=1")),
     ],
 )  # fmt: skip
 def test_the_environment_sets_them(
@@ -74,6 +78,7 @@ def test_the_environment_sets_them(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(get_settings(), field) == expected
+    check(get_settings())
 
 
 def test_one_key_and_several(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +121,9 @@ def test_keys_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ALLOWED_PRIVATE_HOSTS", "http://intranet/"), ("DATA_DIR", "/dev/null/data"), ("LOG_DIR", "/dev/null"),
         ("RUNNERS", '{"voice_gendre": {}}'), ("PROFILE", "huge"), ("RUNNERS", "many"),
         ("RUNNERS", '{"voice_gender": {"workers": 0}}'),
+        ("REDIS_URL", "redis://redis?foo=bar"), ("REDIS_URL", "redis://redis?max_connections=x"),
+        ("REDIS_URL", "redis://redis?ssl=true"), ("REDIS_URL", "redis://redis?protocol=9"),
+        ("REDIS_URL", "redis://redis?retry=3"), ("REDIS_URL", "rediss://redis?ssl_cert_reqs=maybe"),
         ("RUNNERS", '{"voice_gender": {"wrokers": 1}}'), ("PRECISION", "f16"), ("LOG_LEVEL", "loud"),
     ],
 )  # fmt: skip
@@ -139,6 +147,10 @@ def test_a_wrong_value_beside_a_secret_does_not_show_it(monkeypatch: pytest.Monk
     monkeypatch.setenv("API_KEY", "very-secret")
     assert "very-secret" not in complaint(monkeypatch, "PORT", "x")
     assert "hunter2" not in complaint(monkeypatch, "REDIS_URL", "http://user:hunter2@redis")
+    monkeypatch.delenv("PORT")
+    shown = complaint(monkeypatch, "REDIS_URL", "redis://user:hunter2@redis?db=1&pasword=hunter2")
+    assert "hunter2" not in shown
+    assert "db, pasword" in shown
 
 
 def test_the_table_has_every_variable() -> None:
