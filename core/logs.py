@@ -69,6 +69,20 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
     return not (record.name.startswith("bentoml") and isinstance(error, ServiceError) and error.status < 500)
 
 
+def _file_handler(folder: Path) -> logging.Handler:
+    """The rotating file, which can be written.
+
+    Raises:
+        OSError: It cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = ConcurrentRotatingFileHandler(str(folder / FILE_NAME), "a", MAX_BYTES, KEPT_FILES, encoding="utf-8")
+    for path in (handler.baseFilename, handler.lockFilename):  # it opens them with the first record, too late to tell
+        with Path(path).open("a"):
+            pass
+    return handler
+
+
 def configure(folder: Path, level: str) -> None:
     """Sends every log line of this process to standard error and to the rotating file.
 
@@ -79,13 +93,11 @@ def configure(folder: Path, level: str) -> None:
         level: Least severe level.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    problem = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handlers.append(
-            ConcurrentRotatingFileHandler(str(folder / FILE_NAME), "a", MAX_BYTES, KEPT_FILES, encoding="utf-8")
-        )
+        handlers.append(_file_handler(folder))
     except OSError as error:
-        logging.getLogger("bundle").warning("no log file: %s", error.strerror)
+        problem = error.strerror
     for handler in handlers:
         handler.setFormatter(JsonFormatter())
         handler.addFilter(_is_worth_a_line)
@@ -99,3 +111,5 @@ def configure(folder: Path, level: str) -> None:
             logger.propagate = True
     for name in ("bundle", "bentoml"):
         logging.getLogger(name).setLevel(level)
+    if problem:
+        logging.getLogger("bundle").warning("no log file: %s", problem)

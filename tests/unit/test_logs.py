@@ -75,6 +75,18 @@ def test_a_folder_that_cannot_be_written_leaves_standard_error(
     assert "still here" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("taken", [logs.FILE_NAME, ".__audio_api.lock"])
+def test_a_file_that_cannot_be_written_leaves_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], taken: str
+) -> None:
+    """The folder is there, and cannot be written."""
+    (tmp_path / taken).mkdir()
+    logs.configure(tmp_path, "INFO")
+    logging.getLogger("bundle.test").info("still here")
+    shown = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["no log file: Is a directory", "still here"]
+
+
 def write_many(folder: Path, name: str) -> None:
     logs.MAX_BYTES = 20_000
     logs.configure(folder, "INFO")
