@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import secrets
 import time
@@ -226,12 +227,13 @@ def _from_text(text: str) -> Result:
     Raises:
         ValueError: It is not exactly of the form of C3.
     """
-    value = json.loads(text)
+    value = json.loads(text, parse_int=float)
     if not isinstance(value, dict) or set(value) != {"class", "confidence"}:
         raise ValueError("not a result")
-    if not isinstance(value["class"], str) or isinstance(value["confidence"], bool):
+    name, confidence = value["class"], value["confidence"]
+    if not (isinstance(name, str) and isinstance(confidence, float) and math.isfinite(confidence)):
         raise ValueError("not a result")
-    return {"class": value["class"], "confidence": float(value["confidence"])}
+    return {"class": name, "confidence": confidence}
 
 
 def _from_fields(text: bytes | str | None, at: bytes | str | None) -> _Entry | None:

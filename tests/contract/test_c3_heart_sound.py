@@ -183,7 +183,7 @@ def test_whoever_does_not_ask_for_html_gets_json(client: httpx.Client, accept: s
     assert client.get("/", headers={"accept": accept}).headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("accept", [BROWSER, "text/html", "text/html, application/json;q=0.5"])
+@pytest.mark.parametrize("accept", [BROWSER, "text/html", "text/html, application/json;q=0.5", "text/html, */*"])
 def test_a_browser_gets_the_landing_page(client: httpx.Client, accept: str) -> None:
     response = client.get("/", headers={"accept": accept})
     assert response.status_code == 200
@@ -192,7 +192,10 @@ def test_a_browser_gets_the_landing_page(client: httpx.Client, accept: str) -> N
     assert "<html" in response.text.lower()
 
 
-@pytest.mark.parametrize("content", [b"", b'{"class": "Nor', b"[]", b'{"class": 1}', b"\xff\xfe\x00"])
+NO_NUMBER = b'{"class": "Normal", "confidence": null}'
+
+
+@pytest.mark.parametrize("content", [b"", b'{"class": "Nor', b"[]", b'{"class": 1}', b"\xff\xfe\x00", NO_NUMBER])
 @pytest.mark.usefixtures("no_result")
 def test_a_store_that_cannot_be_read(bundle: Bundle, client: httpx.Client, content: bytes) -> None:
     (bundle.data_dir / "data.json").write_bytes(content)

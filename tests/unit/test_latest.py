@@ -77,8 +77,14 @@ async def test_not_a_number_is_not_stored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", '{"class": "Normal"', "[]", "null", '{"class": "Normal"}', '{"class": 1, "confidence": 2}', "\xff\xfe"],
-)
+    [
+        "", "{", '{"class": "Normal"', "[]", "null", '{"class": "Normal"}', '{"class": 1, "confidence": 2}', "\xff\xfe",
+        *(
+            f'{{"class": "Normal", "confidence": {confidence}}}'
+            for confidence in ("null", "NaN", "Infinity", "1e999", "9" * 400, "true", '"98.5"', "[98.5]", "{}")
+        ),
+    ],
+)  # fmt: skip
 async def test_damaged_file(tmp_path: Path, content: str) -> None:
     (tmp_path / "data.json").write_bytes(content.encode("latin-1"))
     latest = LatestResult(tmp_path)
@@ -232,10 +238,11 @@ async def test_disk_that_fails_is_no_matter_with_redis(redis_server: RedisServer
 
 
 @pytest.mark.redis
-async def test_nonsense_in_redis(redis_server: RedisServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("nonsense", ["{", '{"class": "Normal", "confidence": null}'])
+async def test_nonsense_in_redis(redis_server: RedisServer, tmp_path: Path, nonsense: str) -> None:
     link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
     with redis_server.client as client:
-        client.hset(REDIS_KEY, mapping={"result": "{", "at": "1"})
+        client.hset(REDIS_KEY, mapping={"result": nonsense, "at": "1"})
     with pytest.raises(InternalError):
         await LatestResult(tmp_path, link).load()
     await link.aclose()
