@@ -38,7 +38,7 @@ def decode(
         limits: Bounds, enforced on what the header claims and on what is decoded.
         declared_format: Container that the caller named; a hint for bytes that cannot be told otherwise.
         target_rate: Rate of the answer (Hz); resampled while decoding, so that memory follows this rate.
-        keep_seconds: Decoding stops after this much; a longer recording is cut, ``max_seconds`` still bounds claims.
+        keep_seconds: Decoding stops after this much; a longer recording is cut, whatever length its header claims.
 
     Returns:
         The recording.

@@ -144,12 +144,13 @@ class Sink:
         return self._keep_seconds is not None and 0 < self._rate * self._keep_seconds <= self.frames
 
     def open(self, rate: int, channels: int, claimed_frames: float) -> None:
-        """Takes the header's claims, and refuses what they exclude."""
+        """Takes the header's claims, and refuses what they exclude; what is cut anyway may claim any length."""
         if not (MIN_RATE <= rate <= MAX_RATE and channels >= 1):
             raise BadRequest(
                 f"the audio states {rate} Hz and {channels} channels; {MIN_RATE} to {MAX_RATE} Hz are read"
             )
-        self.limits.check_length(claimed_frames, rate, channels)
+        if self._keep_seconds is None:
+            self.limits.check_length(claimed_frames, rate, channels)
         self._rate, self._channels, self._claimed = rate, channels, claimed_frames
         if self._target_rate not in {None, rate}:
             self._stream = soxr.ResampleStream(rate, self._target_rate, 1, dtype="float32", quality=QUALITY)

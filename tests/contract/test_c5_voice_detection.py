@@ -130,6 +130,13 @@ def test_longer_than_30_s_is_cut(client: httpx.Client, samples: Signal) -> None:
     assert answer(client, body(wav(longer, 16_000))) == answer(client, body(wav(thirty, 16_000)))
 
 
+@pytest.mark.parametrize("container", ["flac", "mp3", "m4a"])
+def test_longer_than_the_longest_recording_is_cut_too(client: httpx.Client, container: str) -> None:
+    """Whether its header says so or not: ``MAX_AUDIO_SECONDS`` is 600."""
+    audio = encode(container, np.zeros((700 * 8_000, 1), np.float32), 8_000)
+    assert answer(client, body(audio, container))["status"] == "success"
+
+
 def test_shorter_than_1_s_is_padded(client: httpx.Client, samples: Signal) -> None:
     short = samples[8_000:16_000]
     padded = np.concatenate([short, np.zeros((8_000, 1), np.float32)])

@@ -134,6 +134,16 @@ def test_keeping_the_first_seconds(name: str) -> None:
     assert audio.duration_s == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_what_is_cut_may_be_longer_than_the_limit(name: str) -> None:
+    data, limits = encode(name, tone(48_000, 3.0), 48_000), AudioLimits(max_seconds=2.0)
+    assert decode(data, limits=limits, keep_seconds=1.0).duration_s == pytest.approx(1.0)
+    with pytest.raises(PayloadTooLarge, match="longer than 2 seconds"):
+        decode(data, limits=limits)
+    with pytest.raises(PayloadTooLarge, match="longer than 2 seconds"):
+        decode(data, limits=limits, keep_seconds=2.5)
+
+
 def test_a_single_sample_is_audio() -> None:
     audio = decoded(wav(np.array([0.25]), 48_000, "FLOAT"), target_rate=16_000)
     assert audio.samples.size == 1
