@@ -6,6 +6,7 @@ uploads on disk; ``FileForm`` reads them as the routes do instead. A client give
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import bentoml
+from _bentoml_impl.serde import Payload
 from bentoml.validators import ContentType
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,6 +70,29 @@ class ImageForm(FileForm):
     image: Annotated[Path, ContentType("image/*")]
 
 
+class JsonBody(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no type
+    """A JSON body, which may be large: it is read in a thread, as the routes do, and not in the event loop."""
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """Reads the body as BentoML itself does."""
+        payload = Payload((await request.body(),), metadata=request.headers)
+        body: Self = await asyncio.to_thread(serde.deserialize_model, payload, cls)
+        return body
+
+
+class AddressBody(JsonBody):
+    """Where the audio is."""
+
+    audio_url: str
+
+
+class VoiceBody(JsonBody):
+    """A voice, as the route takes it."""
+
+    request: VoiceRequest
+
+
 class NativeMethods:
     """What the service inherits; ``answers`` is set when it starts."""
 
@@ -91,13 +116,13 @@ class NativeMethods:
         """What does this heart sound show?"""
         return await self.answers.heart_sound(audio)
 
-    @bentoml.api(route="/v1/audio-scene")  # type: ignore[untyped-decorator]
+    @bentoml.api(route="/v1/audio-scene", input_spec=AddressBody)  # type: ignore[untyped-decorator]
     @noted
     async def audio_scene(self, audio_url: str) -> SceneResponse:
         """Is the audio at this address speech, music, noise or silence?"""
         return await self.answers.audio_scene(audio_url)
 
-    @bentoml.api(route="/v1/voice-detection")  # type: ignore[untyped-decorator]
+    @bentoml.api(route="/v1/voice-detection", input_spec=VoiceBody)  # type: ignore[untyped-decorator]
     @noted
     async def voice_detection(self, request: VoiceRequest, ctx: bentoml.Context) -> VoiceResponse:
         """Did a human or an AI speak this?"""

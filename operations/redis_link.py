@@ -27,7 +27,7 @@ def check_url(url: str) -> None:
         ValueError: It cannot be made; the message names the options of the address, but not their values.
     """
     try:
-        ConnectionPool.from_url(url).make_connection()
+        ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call, unused-ignore]
     except (AttributeError, TypeError, ValueError, RedisError):
         options = ", ".join(name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True))
         raise ValueError(f"no connection can be made of it; its options are: {options or 'none'}") from None
