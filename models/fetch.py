@@ -9,13 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from models import registry
+from models import registry, store
 from models.published.checkpoint import PIXELS
 from models.published.errors import CheckpointError
 from models.published.hub import open_source
 from models.published.importing import CLIPS, FaceOptions, import_checkpoint
 from models.spec import ImageInput
 
+REVISION = "branch, tag or commit at the hub; by default the commit imported last from there, at first the newest"
 REPLACEABLE = (*CLIPS, "audio_scene", "face_gender")
 
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     suffixes = (".keras", ".h5") if picture else (".safetensors",)
     origin = options.origin or spec.reference or ""
     try:
-        source = open_source(origin, options.revision, suffixes)
+        source = open_source(origin, options.revision or store.recorded_revision(spec, origin), suffixes)
         faces = FaceOptions(tuple(options.classes.split(",")), options.pixels) if options.classes else None
         print(f"{source.origin} {source.revision}, licence {source.licence}: converting and checking", file=sys.stderr)
         print(import_checkpoint(spec, source, faces))
@@ -45,7 +46,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.fetch", description=__doc__)
     parser.add_argument("name", metavar="NAME", choices=REPLACEABLE, help=f"of {', '.join(REPLACEABLE)}")
     parser.add_argument("--from", dest="origin", help="hub id, folder or file; by default the model's reference")
-    parser.add_argument("--revision", help="branch, tag or commit at the hub; recorded as a commit in any case")
+    parser.add_argument("--revision", help=REVISION)
     parser.add_argument("--classes", help="classes of a Keras network in the order of its outputs: female,male")
     parser.add_argument("--pixels", choices=PIXELS, help="how a Keras network wants its pixel values")
     options = parser.parse_args(arguments)

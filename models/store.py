@@ -84,6 +84,15 @@ def tag_to_serve(spec: ModelSpec, profile: str) -> str:
     return f"{name}:latest"
 
 
+def recorded_revision(spec: ModelSpec, origin: str) -> str | None:
+    """The commit of the published checkpoint that was imported last, where it is from this hub id; None otherwise."""
+    try:
+        metadata = bentoml.models.get(f"{store_name(spec, 'published')}:latest").info.metadata
+    except NotFound:
+        return None
+    return (metadata.get("revision") or None) if metadata.get("origin") == origin else None
+
+
 def check(weights: Path) -> dict[str, Any]:
     """Compares a weights folder with its record.
 

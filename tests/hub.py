@@ -27,6 +27,7 @@ class Repository:
         break_at: Bytes of a large file after which the connection is closed; no breaking off if 0.
         failing: Answer 500 to every request for the rest of a file.
         changes: Fields of the listing that are not true, by file name.
+        head: The newest commit.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Repository:
     break_at: int = 0
     failing: bool = False
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    head: str = COMMIT
 
     def listing(self, name: str) -> dict[str, Any]:
         """What the hub says of a file."""
@@ -58,7 +60,7 @@ class Hub:
     Attributes:
         url: Its address, for ``HF_ENDPOINT``.
         repositories: By id.
-        ranges: The ranges that were asked for, as (file, first byte).
+        ranges: The first byte of every file that was asked for, as (file, first byte).
     """
 
     url: str = ""
@@ -90,12 +92,12 @@ def serve_hub() -> Iterator[Hub]:
             elif revision not in ("", "main", COMMIT):
                 self._fail(404, "RevisionNotFound")
             else:
-                self._list(repo, hub.repositories[repo])
+                self._list(repo, hub.repositories[repo], COMMIT if revision == COMMIT else hub.repositories[repo].head)
 
-        def _list(self, repo: str, repository: Repository) -> None:
+        def _list(self, repo: str, repository: Repository, commit: str) -> None:
             files = sorted(path.name for path in repository.folder.iterdir())
             body = {
-                "_id": "0", "id": repo, "modelId": repo, "sha": COMMIT, "private": False, "tags": [], "downloads": 0,
+                "_id": "0", "id": repo, "modelId": repo, "sha": commit, "private": False, "tags": [], "downloads": 0,
                 "cardData": {"license": repository.licence},
                 "siblings": [repository.listing(name) for name in files],
             }  # fmt: skip
@@ -106,10 +108,10 @@ def serve_hub() -> Iterator[Hub]:
             if repo not in hub.repositories:
                 self._fail(404, "RepoNotFound")
                 return
-            repository, name = hub.repositories[repo], rest.removeprefix(f"{COMMIT}/")
+            repository, name = hub.repositories[repo], rest.rpartition("/")[2]
             data = (repository.folder / name).read_bytes()
             first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
-            if first:
+            if body:
                 hub.ranges.append((name, first))
             headers = {"ETag": f'"{repository.etag(name)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
             if first:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
 import json
 import os
@@ -24,10 +25,12 @@ from safetensors.torch import load_file, save_file
 from core.settings import Settings
 from models import examples, fetch, registry
 from models.published import audioset, labels, layout
+from models.published import hub as published_hub
 from models.published.errors import CheckpointError
 from models.published.importing import Source, import_checkpoint
 from models.published.network import Readout
 from models.store import Entry
+from models.training.download import Downloader
 from runners.predictor import Predictor
 from tests.hub import COMMIT, Hub, Repository, serve_hub
 from tests.served import DATA, KEY, ROOT, Bundle, serve
@@ -75,7 +78,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         monkeypatch.setattr(
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + "/{repo_id}/resolve/{revision}/{filename}"
         )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "cache"))
         yield running
 
 
@@ -138,19 +141,41 @@ def test_from_a_hub(checkpoints: dict[str, Path], hub: Hub, tmp_path: Path) -> N
 def test_a_broken_download_goes_on_where_it_stopped(
     checkpoints: dict[str, Path], hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # bytes that are written at once: 10 MB otherwise
+    monkeypatch.setattr(published_hub, "Downloader", functools.partial(Downloader, pause_s=0.0))
     repository = hub.repositories[REPO] = Repository(checkpoints["voice_gender"], break_at=45_000, failing=True)
     assert "goes on with it" in refusal(capsys, "voice_gender", "--from", REPO)
-    repository.failing = False
+    repository.failing, repository.break_at = False, 0
     hub.ranges.clear()
     assert fetch.main(["voice_gender", "--from", REPO]) == 0
-    assert hub.ranges == [("model.safetensors", 40_000)]
+    assert hub.ranges == [("model.safetensors", 45_000)], "the second run asks for the rest of the weights only"
+
+
+def test_the_commit_stays_until_another_is_asked_for(
+    checkpoints: dict[str, Path], hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hub whose newest commit has moved on, with the same files."""
+    repo = "publisher/pinned"
+    repository = hub.repositories[repo] = Repository(checkpoints["voice_gender"])
+
+    def fetched(*arguments: str) -> str:
+        assert fetch.main(["voice_gender", "--from", repo, *arguments]) == 0
+        return str(metadata(capsys.readouterr().out.strip())["revision"])
+
+    assert fetched() == COMMIT
+    repository.head = "f" * 40
+    assert fetched() == COMMIT
+    assert fetched("--revision", "main") == repository.head
 
 
 def test_what_a_hub_does_not_have(checkpoints: dict[str, Path], hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no folder, file or hub repository" in refusal(capsys, "voice_gender", "--from", "publisher/nothing")
     hub.repositories[REPO] = Repository(checkpoints["voice_gender"])
     assert "no revision v9" in refusal(capsys, "voice_gender", "--from", REPO, "--revision", "v9")
+
+
+def test_a_hub_that_is_not_there(hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert "goes on with it" in refusal(capsys, "voice_gender", "--from", REPO)
 
 
 def test_a_file_that_is_not_what_the_hub_describes_is_removed(

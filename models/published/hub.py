@@ -7,20 +7,22 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, constants, hf_hub_download, metadata_load
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of its HTTP library
+import httpx
+from huggingface_hub import HfApi, constants, hf_hub_url, metadata_load
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of its own HTTP library
     HFValidationError,
     HTTPError,
-    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
-from tqdm.auto import tqdm
+from huggingface_hub.utils import build_hf_headers
 
 from models.published.errors import CheckpointError
 from models.published.importing import CONFIG, EXTRACTOR, PICKLED, Source
+from models.training.download import Downloader, MissingFileError
 
+LIBRARY = "media-classification"  # our folder among the hub library's assets
 CARD = "README.md"
 # The store gets a copy, by way of a temporary folder, and a compiled form of half the size.
 SPACE_FACTOR = 3.0
@@ -55,9 +57,10 @@ def card_licence(card: Path) -> str:
 
 
 def download(repo: str, revision: str | None, suffixes: Sequence[str]) -> Source:
-    """Downloads what an import needs of a repository, into the hub library's own cache.
+    """Downloads what an import needs of a repository, into a folder of its commit among the hub library's assets.
 
-    A download that broke off goes on where it stopped when the command is run again.
+    A download that broke off goes on where it stopped when the command is run again: what came of a file is kept beside
+    its place, as ``NAME.part``. The hub library's own downloader keeps nothing between runs.
 
     Args:
         repo: Hub id.
@@ -73,14 +76,16 @@ def download(repo: str, revision: str | None, suffixes: Sequence[str]) -> Source
         info = hub.model_info(repo, revision=revision, files_metadata=True)
         files = _wanted(info, suffixes)
         _check_space(files)
-        paths = [_fetch(hub, info, file.rfilename) for file in files]
+        paths = _fetch(hub, info, files)
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{repo} has no revision {revision}") from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise CheckpointError(
             f"there is no folder, file or hub repository {repo} (or it is not open to you)"
         ) from error
-    except (HTTPError, LocalEntryNotFoundError) as error:
+    except MissingFileError as error:
+        raise CheckpointError(f"the hub lists a file that it does not have: {error}") from error
+    except (HTTPError, httpx.HTTPError) as error:
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"the download broke off ({message}); the same command goes on with it") from error
     for file, path in zip(files, paths, strict=True):
@@ -90,9 +95,18 @@ def download(repo: str, revision: str | None, suffixes: Sequence[str]) -> Source
     return Source(paths[0].parent, repo, str(info.sha), str(licence or "unknown"))
 
 
-def _fetch(hub: HfApi, info: ModelInfo, name: str) -> Path:
-    """Downloads one file, or the rest of it, with a progress bar."""
-    return Path(hf_hub_download(info.id, name, revision=info.sha, endpoint=hub.endpoint, tqdm_class=tqdm))
+def _fetch(hub: HfApi, info: ModelInfo, files: Sequence[RepoSibling]) -> list[Path]:
+    """Downloads files of one commit, or what is missing of them, each with a progress bar."""
+    folder = _cache() / info.id.replace("/", "--") / str(info.sha)
+    paths = [folder / file.rfilename for file in files]
+    with Downloader(headers=build_hf_headers(), progress=True) as downloader:
+        for path in paths:
+            downloader.fetch(hf_hub_url(info.id, path.name, revision=info.sha, endpoint=hub.endpoint), path)
+    return paths
+
+
+def _cache() -> Path:
+    return Path(constants.HF_ASSETS_CACHE) / LIBRARY
 
 
 def _wanted(info: ModelInfo, suffixes: Sequence[str]) -> list[RepoSibling]:
@@ -111,7 +125,7 @@ def _wanted(info: ModelInfo, suffixes: Sequence[str]) -> list[RepoSibling]:
 def _check_space(files: Sequence[RepoSibling]) -> None:
     """Refuses before anything is downloaded rather than when the disk is full."""
     size = sum(file.size or 0 for file in files)
-    cache = Path(constants.HF_HUB_CACHE)
+    cache = _cache()
     nearest = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(nearest).free
     if size * (1 + SPACE_FACTOR) > free:
@@ -131,6 +145,5 @@ def _check(file: RepoSibling, path: Path) -> None:
     with path.open("rb") as opened:
         found = hashlib.file_digest(opened, lambda: digest).hexdigest()
     if found != expected:
-        path.resolve().unlink()  # what the cache's link points to
-        path.unlink(missing_ok=True)
+        path.unlink()
         raise CheckpointError(f"{file.rfilename} is not the file that the hub describes; it was removed")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
+from tqdm import tqdm
 
 TRIES = 4
 PAUSE_S = 1.0  # before the second try; doubled before each further one
@@ -24,12 +26,24 @@ class Downloader:
     Args:
         mirror: Address in place of ``https://host``, of a server with the same paths.
         pause_s: Before the second try.
+        headers: Sent with every request; a key among them stays with the host that was asked first.
+        progress: Show a bar for each file.
     """
 
-    def __init__(self, mirror: str | None = None, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self,
+        mirror: str | None = None,
+        pause_s: float = PAUSE_S,
+        headers: Mapping[str, str] | None = None,
+        *,
+        progress: bool = False,
+    ) -> None:
         self._mirror = mirror
         self._pause_s = pause_s
-        self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=True)
+        self._progress = progress
+        # Uncompressed, so that a place in what was received is the same place in the file.
+        sent = {**(headers or {}), "accept-encoding": "identity"}
+        self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=True, headers=sent)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -82,6 +96,14 @@ class Downloader:
                 part.unlink()
                 raise httpx.ReadError(f"{address}: another file than before")
             response.raise_for_status()
-            with part.open("ab" if response.status_code == 206 else "wb") as file:
-                for piece in response.iter_bytes():
-                    file.write(piece)
+            self._write(response, part, have if response.status_code == 206 else 0)
+
+    def _write(self, response: httpx.Response, part: Path, have: int) -> None:
+        """Adds an answer to the bytes that are kept, or begins anew where none are."""
+        rest = response.headers.get("content-length")
+        total = have + int(rest) if rest else None
+        bar = tqdm(desc=part.stem, total=total, initial=have, unit="B", unit_scale=True, disable=not self._progress)
+        with part.open("ab" if have else "wb") as file, bar:
+            for piece in response.iter_bytes():
+                file.write(piece)
+                bar.update(len(piece))
