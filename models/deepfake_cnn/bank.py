@@ -16,6 +16,7 @@ from models.training import augment, resynthesis
 from models.training.augment import Audio
 from models.training.codecs import CODECS, codec_round_trip
 from models.training.datasets import Clip, balanced_weights, class_indices, load_clips, read_manifest
+from models.training.fingerprint import keyed
 
 AI = SPEC.classes.index("AI_GENERATED")
 # How far label, language within it, and system within that are balanced: rare languages have few speakers.
@@ -101,7 +102,8 @@ def _picture(clip: Audio, copy: int, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def cached(path: Path, data: Path, variants: int, seed: int) -> Bank:
-    """``build`` from a file, made first where there is none."""
+    """``build`` from a file, made first where there is none of this data and these arguments."""
+    path = keyed(path, data, ("voice_deepfake",), variants=variants, seed=seed)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         bank = build(data, variants, seed)

@@ -18,6 +18,7 @@ from models.deepfake_mlp.processing import PROCESSOR
 from models.training import augment
 from models.training.codecs import BIT_RATES, codec_round_trip
 from models.training.datasets import class_indices, load_clips, read_manifest
+from models.training.fingerprint import keyed
 
 FOLDER = "voice_deepfake"
 SAMPLE_RATE = 16_000  # Hz
@@ -57,16 +58,15 @@ def training(cache: Path, data: Path, copies: int, seed: int) -> Bank:
     """The training clips, measured once and then read from a file.
 
     Args:
-        cache: The file; written where there is none that fits.
+        cache: The file, but for a key of data and arguments in its name; written where there is none.
         data: Folder of all data sets.
         copies: Changed copies of each clip.
         seed: Of the changes.
     """
+    cache = keyed(cache, data, (FOLDER,), copies=copies, seed=seed, features=FEATURE_NAMES)
     if cache.exists():
         with np.load(cache) as stored:
-            bank = Bank(stored["features"], stored["labels"], stored["groups"])
-        if bank.features.shape[1:] == (1 + copies, len(FEATURE_NAMES)):
-            return bank
+            return Bank(stored["features"], stored["labels"], stored["groups"])
     clips = read_manifest(data / FOLDER, "train")
     rng = np.random.default_rng(seed)
     bar = tqdm(load_clips(clips, SAMPLE_RATE), desc="features", unit="clip", mininterval=5)

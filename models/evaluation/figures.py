@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
-from models.evaluation.answers import Answers
+from models.evaluation.answers import Answers, Rows
 from models.evaluation.groups import Key
 from models.training import metrics
 from models.training.metrics import Figure, Labels, Scores
@@ -50,20 +50,26 @@ def figures(answers: Answers, groups: Mapping[str, Key]) -> dict[str, Any]:
     return result
 
 
-def calibration(answers: Answers, fitted: Calibration | None = None) -> dict[str, Any]:
-    """Expected calibration error and Brier score before and after; the fitted values where one model has them."""
+def calibration(answers: Answers, cross_fitted: Rows, fitted: Calibration | None = None) -> dict[str, Any]:
+    """Expected calibration error and Brier score: before, after, and after a calibration that did not see the clips.
+
+    Args:
+        answers: On the validation part, which the served calibration was fitted on.
+        cross_fitted: float64 [clips, classes], see ``models.evaluation.cross_fitting``.
+        fitted: The served calibration, where one model has one.
+    """
     result: dict[str, Any] = {
         when: {
             "ece": metrics.expected_calibration_error(answers.labels, rows),
             "brier": metrics.brier(answers.labels, rows),
         }
-        for when, rows in (("before", answers.raw), ("after", answers.served))
+        for when, rows in (("before", answers.raw), ("after", answers.served), ("cross_fitted", cross_fitted))
     }
     return result | ({"temperature": fitted.temperature, "bias": list(fitted.bias)} if fitted else {})
 
 
-def gap(answers: Answers, key: Key) -> dict[str, float | list[float]]:
-    """Difference of the accuracies of the best and the worst served group, with its interval."""
+def gap(answers: Answers, key: Key) -> dict[str, Any]:
+    """Difference of the accuracies of the best and the worst served group, with its interval; clips of the smallest."""
     keys = np.array([key(clip) for clip in answers.clips])
     names = sorted(set(keys.tolist()))
 
@@ -74,7 +80,8 @@ def gap(answers: Answers, key: Key) -> dict[str, float | list[float]]:
 
     rows = np.stack([answers.decided, np.searchsorted(names, keys)], axis=1)
     low, high = metrics.interval(difference, answers.labels, rows, answers.people)
-    return {"accuracy": difference(answers.labels, rows), "accuracy_95": [low, high]}
+    smallest = int(np.bincount(rows[:, 1]).min())
+    return {"clips": smallest, "accuracy": difference(answers.labels, rows), "accuracy_95": [low, high]}
 
 
 def unseen_systems(answers: Answers, kind: Key) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from models import registry
 from models.evaluation.groups import ENSEMBLE
+from models.evaluation.targets import TARGETS
 from operations.voice_deepfake import MEMBERS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -88,6 +89,8 @@ def _card(name: str, found: Figures) -> str:
         for label, one in found["classes"].items()
     ]
     parts = ["\n\n".join(_sentences(name, found)) + "\n"]
+    if name in TARGETS:
+        parts.append(_targets(name, found))
     parts.append(table(("class", "precision", "recall", "F1", "support"), "-rrrr", rows))
     for title, groups in found["groups"].items():
         rows = [(key, one["clips"], one["people"], _figure(one, "accuracy")) for key, one in groups.items()]
@@ -113,6 +116,11 @@ def _sentences(name: str, found: Figures) -> list[str]:
         )
     if gap := found.get("ethnicity_gap"):
         sentences.append(f"Accuracy of the best less that of the worst served ethnicity: {_figure(gap, 'accuracy')}.")
+    if folds := found.get("unseen_folds"):
+        sentences.append(
+            f"On training recordings, each answered by the one network that had not seen it: accuracy "
+            f"{folds['accuracy']:.3f}, macro recall {folds['macro_recall']:.3f} (`weights/unseen_folds.json`)."
+        )
     return sentences
 
 
@@ -120,6 +128,16 @@ def _people(name: str) -> str:
     """What a group of clips that belong together is."""
     kinds = {"face_gender": "people", "heart_sound": "patients or days", "audio_scene": "speakers, authors or tracks"}
     return kinds.get(name, "speakers" if name == "voice_gender" else "voices")
+
+
+def _targets(name: str, found: Figures) -> str:
+    """What was aimed at, and what is reached."""
+    rows = []
+    for target in TARGETS[name]:
+        figure, met = target.reached(found)
+        aim = f"{target.title} {'at most' if target.most else 'at least'} {target.value:.2f}"
+        rows.append((aim + (" (beyond)" if target.beyond else ""), f"{figure:.3f}", "yes" if met else "no"))
+    return table(("aimed at", "reached", "met"), "-r-", rows)
 
 
 def _weightings(found: Figures) -> str:
@@ -145,8 +163,14 @@ def _network(name: str, found: Figures) -> str:
 
 def _calibration(name: str, found: Figures) -> str:
     measured = found["calibration"]
-    rows = [(when, f"{measured[when]['ece']:.3f}", f"{measured[when]['brier']:.3f}") for when in ("before", "after")]
-    lines = table(("calibration", "ECE", "Brier score"), "-rr", rows)
+    rows = [
+        (when.replace("_", "-"), f"{measured[when]['ece']:.3f}", f"{measured[when]['brier']:.3f}")
+        for when in ("before", "after", "cross_fitted")
+    ]
+    lines = table(("calibration", "ECE", "Brier score"), "-rr", rows) + (
+        "\nThe served values were fitted on the clips that the second line is measured on; for the third, each fifth\n"
+        f"of the {_people(name)} was calibrated by values fitted on the others.\n"
+    )
     if "temperature" not in measured:
         return lines
     bias = ", ".join(f"{label} {value:+.2f}" for label, value in zip(found["classes"], measured["bias"], strict=True))

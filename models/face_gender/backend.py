@@ -7,4 +7,6 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import keras
 from keras import layers
 
-__all__ = ["keras", "layers"]
+__all__ = ["IMAGENET_MEAN", "keras", "layers"]
+
+IMAGENET_MEAN = (103.939, 116.779, 123.68)  # blue, green, red: what keras.applications.vgg16 subtracts

@@ -1,4 +1,4 @@
-"""The face networks in Keras: VGG16 at reduced width, and MobileNetV2 with weights from ImageNet.
+"""The face networks in Keras: VGG16 at reduced width or from ImageNet, and MobileNetV2 with weights from ImageNet.
 
 Both read float32 [batch, size, size, 3], RGB from 0 to 255, and answer logits [batch, 2]; scaling is inside.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models import export as compiled_form
 from models.face_gender import SPEC
-from models.face_gender.backend import keras, layers
+from models.face_gender.backend import IMAGENET_MEAN, keras, layers
 from models.face_gender.twin import Twin
 
 NATIVE = "model.keras"
@@ -22,31 +22,64 @@ INPUT = "input_values"
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16's five blocks
 WIDTHS = (12, 24, 48, 96, 160)  # channels of the blocks; VGG16 has 64, 128, 256, 512, 512
 FULL_WIDTHS = (64, 128, 256, 512, 512)
+VGG16_TRAINED_FROM = 3  # block; earlier ones keep their ImageNet kernels
 CUT = "block_16_project_BN"  # last layer kept of MobileNetV2: its last 1x1 convolution is half of all weights
 TRAINED_FROM = "block_3_expand"  # earlier layers keep their ImageNet kernels: edges and colours, and most of the time
 
 
-def vgg16(size: int, widths: Sequence[int] = WIDTHS, hidden: int = 256, dropout: float = 0.5) -> keras.Model:
-    """VGG16 (Simonyan and Zisserman, 2015, configuration D) with batch normalisation and one hidden dense layer.
+def vgg16(
+    size: int,
+    widths: Sequence[int] = WIDTHS,
+    hidden: int = 256,
+    dropout: float = 0.5,
+    imagenet: Path | None = None,
+) -> keras.Model:
+    """VGG16 (Simonyan and Zisserman, 2015, configuration D) with one hidden dense layer.
 
-    The last map is flattened, not averaged: faces are aligned, so places mean something.
+    The last map is flattened, not averaged: faces are aligned, so places mean something. Trained from random weights it
+    has batch normalisation; from ImageNet's it is as published, with the kernels of the first blocks frozen.
 
     Args:
-        size: Side of the picture (pixels).
-        widths: Channels of the five blocks.
+        size: Side of the picture (pixels), at least 32.
+        widths: Channels of the five blocks; with ``imagenet`` they are ``FULL_WIDTHS``.
         hidden: Units of the dense layer (VGG16: two of 4096).
         dropout: Share of values dropped before the dense layers while training.
+        imagenet: HDF5 file of the network without its top, in the layout of ``keras.applications``
+            (``vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5``); random weights if None.
+
+    Raises:
+        ValueError: The file is of another network.
     """
-    inputs = values = keras.Input((size, size, 3), name=INPUT)
-    values = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(values)
+    inputs = keras.Input((size, size, 3), name=INPUT)
+    convolution = _published_convolution if imagenet else _convolution
+    values = _imagenet_colours(inputs) if imagenet else layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
+    widths = FULL_WIDTHS if imagenet else widths
     for block, (count, width) in enumerate(zip(CONVOLUTIONS, widths, strict=True), start=1):
         for place in range(1, count + 1):
-            values = _convolution(values, width, f"block{block}_conv{place}")
+            values = convolution(values, width, f"block{block}_conv{place}")
         values = layers.MaxPooling2D(2, name=f"block{block}_pool")(values)
+    model = _vgg16_top(inputs, values, hidden, dropout)
+    if imagenet:
+        _take_over(model, imagenet, size)
+    return model
+
+
+def _vgg16_top(inputs: keras.KerasTensor, values: keras.KerasTensor, hidden: int, dropout: float) -> keras.Model:
     values = layers.Dropout(dropout, name="dropout1")(layers.Flatten(name="flatten")(values))
     values = layers.ReLU(name="fc1_relu")(layers.Dense(hidden, name="fc1")(values))
     values = layers.Dropout(dropout, name="dropout2")(values)
     return keras.Model(inputs, layers.Dense(len(SPEC.classes), name="logits")(values), name="vgg16")
+
+
+def _take_over(model: keras.Model, imagenet: Path, size: int) -> None:
+    """Sets the convolutions to those of a file, layer by layer in its order, and freezes the first blocks."""
+    published = keras.applications.VGG16(include_top=False, weights=str(imagenet), input_shape=(size, size, 3))
+    for layer in published.layers:
+        if isinstance(layer, layers.Conv2D):
+            ours = model.get_layer(layer.name)
+            for variable, found in zip(ours.weights, layer.weights, strict=True):
+                variable.assign(found.value)
+            ours.trainable = int(layer.name[len("block")]) >= VGG16_TRAINED_FROM
 
 
 def mobilenet_v2(size: int, imagenet: Path | None = None, alpha: float = 1.0, dropout: float = 0.3) -> keras.Model:
@@ -112,3 +145,15 @@ def _convolution(values: keras.KerasTensor, width: int, name: str) -> keras.Kera
     values = layers.Conv2D(width, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(values)
     values = layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_bn")(values)
     return layers.ReLU(name=f"{name}_relu")(values)
+
+
+def _published_convolution(values: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:
+    return layers.ReLU(name=f"{name}_relu")(layers.Conv2D(width, 3, padding="same", name=name)(values))
+
+
+def _imagenet_colours(values: keras.KerasTensor) -> keras.KerasTensor:
+    """Blue first, and the mean colour taken off: what ``keras.applications.vgg16.preprocess_input`` does."""
+    layer = layers.Conv2D(3, 1, trainable=False, name="colours")
+    changed = layer(values)
+    layer.set_weights([np.eye(3, dtype=np.float32)[None, None, ::-1], -np.array(IMAGENET_MEAN, np.float32)])
+    return changed

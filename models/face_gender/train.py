@@ -127,9 +127,7 @@ def _train(
         measured = figures(validation, predict(module, validation.crops))
         return {"all": measured["all"]["accuracy"], "adults": measured["age 20-69"]["accuracy"]}
 
-    checkpoint = options.out / "checkpoint.pt"
-    trained = trainer.run(batches, validate, checkpoint, options.resume)
-    checkpoint.unlink(missing_ok=True)
+    trained = trainer.run(batches, validate, options.work / "checkpoint.pt", options.resume)
     assert isinstance(trained, Twin)  # noqa: S101 - for the type checker
     return trained
 
@@ -138,7 +136,7 @@ def _network(options: argparse.Namespace) -> keras.Model:
     if options.start:
         return network.load_native(options.start)
     if options.architecture == "vgg16":
-        return network.vgg16(PROCESSOR.size)
+        return network.vgg16(PROCESSOR.size, imagenet=options.imagenet)
     return network.mobilenet_v2(PROCESSOR.size, options.imagenet)
 
 
@@ -151,13 +149,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     parser.add_argument("--data", type=Path, help="folder of all data sets")
+    parser.add_argument("--work", type=Path, default=Path("build/training") / SPEC.name, help="checkpoints")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for the aligned crops")
-    parser.add_argument("--imagenet", type=Path, default=IMAGENET, help="ImageNet weights of MobileNetV2")
+    parser.add_argument("--imagenet", type=Path, help="Keras HDF5 file of it, without its top")
     parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="weights folders to learn from")
     parser.add_argument("--threads", type=int, default=0, help="threads of the processor; 0 leaves it to torch")
     parser.add_argument("--out", type=Path, default=registry.weights(SPEC.name))
     options = parser.parse_args(arguments)
-    if options.architecture == "mobilenet_v2" and not options.start and not options.imagenet.exists():
+    if options.architecture == "mobilenet_v2":
+        options.imagenet = options.imagenet or IMAGENET
+    if options.imagenet and not options.start and not options.imagenet.exists():
         parser.error(f"no ImageNet weights in {options.imagenet}: give --imagenet, or train --architecture vgg16")
     options.epochs = options.epochs or RECIPES[options.architecture][2]
     return options

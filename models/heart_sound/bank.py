@@ -14,6 +14,7 @@ from models.heart_sound.processing import MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, f
 from models.processing import Features
 from models.training.augment import coloured_noise, power
 from models.training.datasets import class_indices, load_clips, read_manifest
+from models.training.fingerprint import keyed
 
 KNOTS_HZ = (25.0, 50.0, 100.0, 200.0, 400.0, 1000.0)  # between which a random frequency response is interpolated
 
@@ -60,7 +61,8 @@ def varied(data: Path, variants: int, seed: int) -> Bank:
 
 
 def cached(path: Path, data: Path, variants: int, seed: int) -> Bank:
-    """``varied`` from a file, made first where there is none."""
+    """``varied`` from a file, made first where there is none of this data and these arguments."""
+    path = keyed(path, data, ("heart_sounds",), variants=variants, seed=seed)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         bank = varied(data, variants, seed)

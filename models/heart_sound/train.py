@@ -1,7 +1,8 @@
 """Trains the heart sound ensemble by cross-validation over groups; every fold leaves one member behind.
 
 The members' answers about the recordings that they did not see decide the trade-off between overall accuracy and the
-recall of rare classes (logit adjustment); the validation part takes no part in it.
+recall of rare classes (logit adjustment); the validation part takes no part in it. ``--calibrate`` does this, and what
+follows, for weights that are there already.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from models.calibration import Calibration
 from models.heart_sound import SPEC, bank, network
 from models.heart_sound.processing import PROCESSOR, pack
-from models.training import calibrate, command, loop, metrics
+from models.training import calibrate, command, loop, metrics, unseen
 from models.training.datasets import balanced_weights, datasets_dir, draw
 from models.training.history import History
 from models.training.precision import reduced
@@ -36,43 +37,63 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = command.parser(__doc__, SPEC.name, network.WEIGHTS, epochs=20, steps=STEPS)
     parser.add_argument("--variants", type=int, default=12, help="changed copies of each recording")
-    train(command.parse(parser, arguments))
+    parser.add_argument("--calibrate", action="store_true", help="train nothing: calibrate and export what is in --out")
+    options = command.parse(parser, arguments)
+    if not options.calibrate:
+        train(options)
+    finish(options.out, datasets_dir(options.data), options.seed)
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains, saves, calibrates and exports."""
+    """Trains and saves."""
     data = datasets_dir(options.data)
     original = bank.recordings(data, "train")
     varied = bank.cached(options.work / "bank.npz", data, options.variants, options.seed)
-    folds = StratifiedGroupKFold(network.MEMBERS, shuffle=True, random_state=options.seed)
     history, ensemble = History.of(options), network.Ensemble()
-    unseen = np.zeros((len(original.labels), network.CLASSES), np.float32)
-    for fold, (inside, outside) in enumerate(folds.split(original.labels, original.labels, original.groups)):
+    for fold, (inside, outside) in enumerate(_folds(original, options.seed)):
         copies = (inside[:, None] * options.variants + np.arange(options.variants)).ravel()
-        held = original.subset(outside)
-        member = _member(options, fold, varied.subset(copies), held, history)
+        member = _member(options, fold, varied.subset(copies), original.subset(outside), history)
         ensemble.members[fold].load_state_dict(member.state_dict())
-        unseen[outside] = answers(member, held)
     history.save(options.out)
     network.save(ensemble, options.out)
-    finish(options.out, data, unseen, original.labels)
 
 
-def finish(weights: Path, data: Path, unseen: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-    """Chooses the adjustment on the unseen folds, the temperature on the validation part, and exports."""
-    shift = adjustment(unseen, labels)
-    validation = bank.recordings(data, "val")
-    logits = answers(network.load_native(weights), validation) + shift
-    report = calibrate.fit(logits, validation.labels)
-    temperature = report.calibration.temperature
+def finish(weights: Path, data: Path, seed: int) -> None:
+    """Chooses the adjustment on the unseen folds, the temperature on the validation part, and exports.
+
+    Args:
+        weights: Folder with the native files.
+        data: Folder of all data sets.
+        seed: That the networks were trained with.
+    """
+    ensemble, original, validation = network.load_native(weights), *(bank.recordings(data, s) for s in ("train", "val"))
+    held, labels = unseen_answers(ensemble, original, seed), original.labels
+    shift = adjustment(held, labels)
+    logits = answers(ensemble, validation) + shift
+    temperature = calibrate.fit(logits, validation.labels, bias=False).calibration.temperature
     Calibration(temperature, tuple(float(value) for value in shift / temperature)).save(weights)
-    for name, scores, truth in (("unseen folds", unseen + shift, labels), ("val", logits, validation.labels)):
+    unseen.save(weights, _figures(held + shift, labels))
+    for name, scores, truth in (("unseen folds", held + shift, labels), ("val", logits, validation.labels)):
         print(name, _report(scores, truth))
     items = [pack(s, p) for s, p in zip(validation.summaries, validation.pictures, strict=True)]
     difference = network.export(
         weights, [PROCESSOR.collate(items[start : start + 6]) for start in range(0, min(60, len(items)), 6)]
     )
     print(f"largest difference of a probability, compiled against native: {difference:.5f}")
+
+
+def unseen_answers(ensemble: network.Ensemble, recordings: bank.Bank, seed: int) -> NDArray[np.float32]:
+    """Logits of training recordings, each by the member that was not trained on it, float32 [recordings, classes]."""
+    logits = np.zeros((len(recordings.labels), network.CLASSES), np.float32)
+    for member, (_, outside) in zip(ensemble.members, _folds(recordings, seed), strict=True):
+        logits[outside] = answers(member, recordings.subset(outside))
+    return logits
+
+
+def _folds(recordings: bank.Bank, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For each member the places of the recordings that it is trained on, and of the others."""
+    folds = StratifiedGroupKFold(network.MEMBERS, shuffle=True, random_state=seed)
+    yield from folds.split(recordings.labels, recordings.labels, recordings.groups)
 
 
 def adjustment(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -116,7 +137,7 @@ def _member(
     history.runs[f"fold {fold + 1}"] = trainer.history
     return trainer.run(
         lambda epoch: _batches(examples, options.steps, settings.seed + epoch, device),
-        lambda module: _figures(module, held) if len(trainer.history) % 5 == 4 else {},
+        lambda module: _figures(answers(module, held), held.labels) if len(trainer.history) % 5 == 4 else {},
         options.work / f"member{fold}.pt",
         options.resume,
     ).cpu()
@@ -170,12 +191,8 @@ def answers(module: nn.Module, recordings: bank.Bank) -> NDArray[np.float32]:
     return logits
 
 
-def _figures(module: nn.Module, held: bank.Bank) -> Mapping[str, float]:
-    logits = answers(module, held)
-    return {
-        "accuracy": metrics.accuracy(held.labels, logits),
-        "macro_recall": metrics.macro_recall(held.labels, logits),
-    }
+def _figures(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Mapping[str, float]:
+    return {"accuracy": metrics.accuracy(labels, logits), "macro_recall": metrics.macro_recall(labels, logits)}
 
 
 if __name__ == "__main__":

@@ -7,11 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.face_gender.backend import keras
+from models.face_gender.backend import IMAGENET_MEAN, keras
 from models.published.checkpoint import Checkpoint
 from models.published.errors import CheckpointError
-
-IMAGENET_MEAN = (103.939, 116.779, 123.68)  # blue, green, red: what keras.applications.vgg16 subtracts
 
 
 class Faces(nn.Module):

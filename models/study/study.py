@@ -61,7 +61,7 @@ class Study:
         self.form = cast(Form, os.environ.get("FORM") or "bundled")
         self.name = name
         self.spec = registry.specs()[name]
-        self.work = work or WORK / name
+        self.work = (work or WORK / name) / self.form  # what one form keeps is of no use to another
         if self.form != "full":
             shutil.rmtree(self.work, ignore_errors=True)
         self.data = datasets_dir()
@@ -72,15 +72,16 @@ class Study:
         """The clips of a part of the data set: a few in the short form."""
         return read_manifest((self.few if self.form == "short" else self.data) / DATASETS[self.name], split)
 
-    def train(self, *quick: str, caches: str = "--work") -> Training:
+    def train(self, *quick: str, caches: str | None = None) -> Training:
         """Runs ``python -m models.NAME.train``.
 
         Args:
             quick: Arguments for a quick look at a few clips; in the full form the command's own defaults hold.
-            caches: The option that names the folder for what is kept between runs.
+            caches: A further option that names a folder for what is kept between runs, besides ``--work``.
         """
         full, out = self.form == "full", self.work / "weights"
-        arguments = ["--data", str(self.data if full else self.few), "--out", str(out), caches, str(self.work)]
+        arguments = ["--data", str(self.data if full else self.few), "--out", str(out)]
+        arguments += [part for option in ("--work", caches) if option for part in (option, str(self.work))]
         command = importlib.import_module(f"models.{self.name}.train")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
@@ -109,13 +110,23 @@ class Study:
             return answer(Predictor.open(self.spec, entry), self.clips("val"))
 
     def compare(self, answers: Answers) -> str:
-        """Holds the accuracy against that of README and card, and says both.
+        """As the function of that name, for this model."""
+        return compare(self.name, answers, self.form)
 
-        Raises:
-            ValueError: It is another, though both are of the bundled weights on the whole validation part.
-        """
-        here = float((answers.decided == answers.labels).mean())
-        written: float = json.loads(evaluate.RESULTS.read_text())[self.name]["accuracy"]
-        if self.form == "bundled" and abs(here - written) > evaluate.TOLERANCE:
-            raise ValueError(f"accuracy {here:.3f}, but {written:.3f} in the card: make evaluate")
-        return f"accuracy {here:.3f} on {len(answers.labels)} clips here, {written:.3f} in the card"
+
+def compare(name: str, answers: Answers, form: Form) -> str:
+    """Holds the accuracy against that of README and card, and says both.
+
+    Args:
+        name: A model, or the ensemble.
+        answers: On the validation part, or a few clips of it.
+        form: Of the notebook.
+
+    Raises:
+        ValueError: It is another, though both are of the bundled weights on the whole validation part.
+    """
+    here = float((answers.decided == answers.labels).mean())
+    written: float = json.loads(evaluate.RESULTS.read_text())[name]["accuracy"]
+    if form == "bundled" and abs(here - written) > evaluate.tolerance(len(answers.labels)):
+        raise ValueError(f"accuracy {here:.3f}, but {written:.3f} in the card: make evaluate")
+    return f"accuracy {here:.3f} on {len(answers.labels)} clips here, {written:.3f} in the card"

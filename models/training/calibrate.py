@@ -30,13 +30,20 @@ class Report:
         return f"temperature {self.calibration.temperature:.3f}, bias [{bias}]: {change}"
 
 
-def fit(logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> Report:
+def fit(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64] | None = None,
+    *,
+    bias: bool = True,
+) -> Report:
     """Least cross-entropy over one temperature and a bias for each class, both drawn softly towards 1 and 0.
 
     Args:
         logits: float32 [clips, classes].
         labels: int64 [clips].
         weights: [clips], how much each clip counts; all alike where none are given.
+        bias: Whether there is a bias; if not, the temperature is fitted alone.
 
     Returns:
         The calibration, and ECE and Brier score before and after.
@@ -44,20 +51,21 @@ def fit(logits: NDArray[np.float32], labels: NDArray[np.int64], weights: NDArray
     weight = torch.ones(len(labels), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
     scores, truth = torch.from_numpy(logits).double(), torch.from_numpy(labels)
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(scores.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_temperature, bias], max_iter=200, line_search_fn="strong_wolfe")
+    offsets = torch.zeros(scores.shape[1], dtype=torch.float64, requires_grad=bias)
+    free = [log_temperature, offsets] if bias else [log_temperature]
+    optimiser = torch.optim.LBFGS(free, max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        losses = torch.nn.functional.cross_entropy(scores / log_temperature.exp() + bias, truth, reduction="none")
-        penalty = BIAS_PENALTY * bias.square().sum() + TEMPERATURE_PENALTY * log_temperature.square()
+        losses = torch.nn.functional.cross_entropy(scores / log_temperature.exp() + offsets, truth, reduction="none")
+        penalty = BIAS_PENALTY * offsets.square().sum() + TEMPERATURE_PENALTY * log_temperature.square()
         value = (losses * weight).sum() / weight.sum() + penalty
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    offsets = (bias - bias.mean()).detach().numpy()
-    calibration = Calibration(float(log_temperature.detach().exp()), tuple(float(b) for b in offsets))
+    centred = (offsets - offsets.mean()).detach().numpy()
+    calibration = Calibration(float(log_temperature.detach().exp()), tuple(float(b) for b in centred))
     identity = Calibration.identity(scores.shape[1])
     before, after = (metrics.summary(labels, c.probabilities(logits)) for c in (identity, calibration))
     return Report(calibration, before, after)

@@ -13,6 +13,7 @@ from models import registry
 from models.calibration import Calibration
 from models.evaluation import answers, figures
 from models.evaluation.answers import Answers
+from models.evaluation.cross_fitting import cross_fitted
 from models.evaluation.groups import groupings
 from models.evaluation.size import size
 from models.training import metrics
@@ -59,6 +60,30 @@ def test_calibration_can_be_undone() -> None:
     calibration = Calibration(0.6, (0.4, -0.1, -0.3))
     undone = calibration.undone(calibration.probabilities(logits).astype(np.float64))
     np.testing.assert_allclose(undone, Calibration.identity(3).probabilities(logits), atol=1e-5)
+
+
+def test_a_cross_fitted_calibration_did_not_see_the_people_that_it_is_measured_on() -> None:
+    """Labels turned round in one group change what is fitted for the others, and not for the group itself."""
+    rng = np.random.default_rng(2)
+    labels, people = rng.integers(2, size=60), np.repeat(list("abcdef"), 10)
+    scores = np.clip(rng.normal(0.3 + 0.4 * labels, 0.2), 0.01, 0.99).tolist()
+    own = people == "a"
+    plain = cross_fitted(given(labels.tolist(), scores, people.tolist()))
+    turned = cross_fitted(given(np.where(own, 1 - labels, labels).tolist(), scores, people.tolist()))
+    np.testing.assert_allclose(turned[own], plain[own])
+    assert (np.abs(turned[~own] - plain[~own]).max(axis=1) > 1e-3).any()
+    np.testing.assert_allclose(plain.sum(axis=1), 1, atol=1e-5)
+
+
+def test_where_the_bias_is_given_only_the_temperature_is_cross_fitted() -> None:
+    rng = np.random.default_rng(3)
+    labels, people = rng.integers(2, size=60), np.repeat(list("abcdef"), 10)
+    one = given(labels.tolist(), rng.uniform(0.05, 0.95, 60).tolist(), people.tolist())
+    shift = np.array([-0.4, 0.4])
+    logits = np.log(one.raw) + shift
+    ratio = np.diff(np.log(cross_fitted(one, shift)), axis=1) / np.diff(logits, axis=1)
+    for person in "abcdef":
+        assert np.ptp(ratio[people == person]) < 1e-3
 
 
 def test_the_ensemble_decides_at_its_threshold_and_is_measured_so() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from models.calibration import Calibration
-from models.face_gender import network
+from models.face_gender import network, train
 from models.face_gender.augment import augment
 from models.face_gender.average import average
 from models.face_gender.backend import keras, layers
@@ -17,8 +19,10 @@ from models.face_gender.batches import FaceBatches
 from models.face_gender.compare import measure, table
 from models.face_gender.data import FaceSet
 from models.face_gender.figures import figures
+from models.face_gender.processing import PROCESSOR
 from models.face_gender.train import predict, rounded
 from models.face_gender.twin import Twin, copy_weights
+from models.training.history import History
 
 SIZE = 64
 
@@ -77,6 +81,64 @@ def test_vgg16_at_full_width_has_the_published_convolutions() -> None:
     kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Conv2D)]
     assert len(kernels) == 13
     assert sum(int(np.prod(kernel.shape)) for kernel in kernels) == 14_710_464  # 14,714,688 with the biases
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small random weights in the layout of ``vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5``."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("imagenet") / "vgg16_notop.h5"
+    channels, names = 3, ["input_1"]
+    with h5py.File(path, "w") as file:
+        file.create_group("input_1").attrs["weight_names"] = []
+        for block, (count, width) in enumerate(zip(network.CONVOLUTIONS, network.FULL_WIDTHS, strict=True), start=1):
+            for place in range(1, count + 1):
+                name = f"block{block}_conv{place}"
+                group, weights = file.create_group(name), [f"{name}_W_1:0", f"{name}_b_1:0"]
+                group.attrs["weight_names"] = [weight.encode() for weight in weights]
+                deviation = np.sqrt(2 / (9 * channels))
+                group[weights[0]] = rng.normal(0, deviation, (3, 3, channels, width)).astype(np.float32)
+                group[weights[1]] = rng.normal(0, 0.1, width).astype(np.float32)
+                channels, names = width, [*names, name]
+            names.append(f"block{block}_pool")
+            file.create_group(names[-1]).attrs["weight_names"] = []
+        file.attrs["layer_names"] = [name.encode() for name in names]
+    return path
+
+
+def test_vgg16_begins_with_the_weights_of_an_imagenet_file(imagenet: Path) -> None:
+    model = network.vgg16(SIZE, hidden=8, imagenet=imagenet)
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D) and layer.name != "colours"]
+    assert len(convolutions) == 13
+    with h5py.File(imagenet) as file:
+        for layer in convolutions:
+            for variable, name in zip(layer.weights, ("W", "b"), strict=True):
+                expected = file[f"{layer.name}/{layer.name}_{name}_1:0"][()]
+                np.testing.assert_array_equal(variable.value.detach().numpy(), expected)
+    assert [layer.name for layer in convolutions if not layer.trainable] == [
+        f"block{block}_conv{place}" for block in (1, 2) for place in (1, 2)
+    ]
+
+
+def test_vgg16_from_imagenet_reads_pictures_as_its_publisher_did(imagenet: Path) -> None:
+    """Its last map, and that of the twin, are those of ``keras.applications`` with the pre-processing named there."""
+    model = network.vgg16(SIZE, hidden=8, imagenet=imagenet)
+    ours = keras.Model(model.input, model.get_layer("block5_pool").output)
+    published = keras.applications.VGG16(include_top=False, weights=str(imagenet), input_shape=(SIZE, SIZE, 3))
+    pictures = torch.rand(2, SIZE, SIZE, 3) * 255
+    expected = answers(published, keras.applications.vgg16.preprocess_input(pictures.clone()))
+    np.testing.assert_allclose(answers(ours, pictures), expected, rtol=1e-3, atol=1e-2)
+    twin = Twin(model).eval()
+    with torch.inference_mode():
+        np.testing.assert_allclose(twin(pictures).numpy(), answers(model, pictures), rtol=1e-3, atol=1e-2)
+
+
+def test_the_command_takes_the_imagenet_file_for_either_network(imagenet: Path, tmp_path: Path) -> None:
+    options = train._options(["--architecture", "vgg16", "--imagenet", str(imagenet)])
+    assert train._network(options).get_layer("block5_conv3").filters == network.FULL_WIDTHS[-1]
+    assert train._network(train._options(["--architecture", "vgg16"])).get_layer("block5_conv3").filters == 160
+    with pytest.raises(SystemExit):
+        train._options(["--architecture", "vgg16", "--imagenet", str(tmp_path / "none.h5")])
 
 
 def test_augmentation_gives_bytes_of_the_size_and_repeats_by_seed() -> None:
@@ -144,3 +206,25 @@ def test_networks_are_compared_on_the_same_pictures(tmp_path: Path) -> None:
     name, parameters, *figures_ = table([measured]).splitlines()[-1].strip("| ").split(" | ")
     assert (name, parameters) == ("vgg16", f"{model.count_params():,}")
     assert figures_[:4] == ["0.500", "0.500", "1.000", "1.000"]
+
+
+def test_an_interrupted_training_leaves_nothing_in_the_weights_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there goes into the model store."""
+    out, work = tmp_path / "out", tmp_path / "work"
+    options = train._options(["--architecture", "vgg16", "--epochs", "2", "--out", str(out), "--work", str(work)])
+    pictures, measured = faces(side=PROCESSOR.size), []
+
+    def interrupt(*arguments: Any) -> Any:
+        measured.append(figures(*arguments))
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return measured[0]
+
+    monkeypatch.setattr(train, "figures", interrupt)
+    model = network.vgg16(PROCESSOR.size, (4, 4, 4, 4, 4), hidden=4)
+    with pytest.raises(KeyboardInterrupt):
+        train._train(model, options, pictures, pictures, History.of(options))
+    assert not out.exists()
+    assert [path.name for path in work.iterdir()] == ["checkpoint.pt"]

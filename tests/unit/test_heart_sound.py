@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
-from models.heart_sound import bank, network, statistics, train
+from models.heart_sound import SPEC, bank, network, statistics, train
 from models.heart_sound.processing import BANDS, MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, SUMMARY_ROWS, pack, unpack
 from models.heart_sound.quality import repetition
 from models.processing import InvalidItem
-from models.training import metrics
+from models.store import check
+from models.training import calibrate, metrics, unseen
 
 WEIGHTS = network.WEIGHTS
 needs_weights = pytest.mark.skipif(not (WEIGHTS / "openvino/model.xml").exists(), reason="not trained yet")
@@ -119,6 +123,47 @@ def test_adjustment_trades_accuracy_for_rare_classes() -> None:
     shift = train.adjustment(logits, labels)
     assert shift[0] >= shift[4]
     assert metrics.macro_recall(labels, logits + shift) >= metrics.macro_recall(labels, logits)
+
+
+def test_training_recordings_are_answered_by_the_member_that_did_not_see_them() -> None:
+    labels = np.tile(np.arange(5), 10)
+    pictures = [PROCESSOR.prepare(beats(1.0, seed=seed)).features for seed in range(50)]
+    summaries, frames = zip(*map(unpack, pictures), strict=True)
+    recordings = bank.Bank(np.stack(summaries), list(frames), labels, np.arange(50).astype(str))
+    ensemble = network.Ensemble().eval()
+    held = train.unseen_answers(ensemble, recordings, seed=3)
+    each = np.stack([train.answers(member, recordings) for member in ensemble.members])
+    chosen = np.abs(each - held).sum(axis=2).argmin(axis=0)
+    np.testing.assert_allclose(held, each[chosen, np.arange(50)], atol=1e-5)
+    for member, (inside, _) in enumerate(train._folds(recordings, seed=3)):
+        assert member not in chosen[inside]
+
+
+@needs_weights
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # OpenVINO still traces
+def test_finishing_fits_the_temperature_for_the_bias_that_is_served(tmp_path: Path) -> None:
+    """A little more or less of it is worse on the validation part."""
+    folder = tmp_path / "data" / "heart_sounds"
+    folder.mkdir(parents=True)
+    rows = ["file,label,group_id,split"]
+    for place in range(50):
+        soundfile.write(folder / f"{place}.wav", beats(1.5, 50 + 2 * place, 0.01 * place, place), SAMPLE_RATE)
+        rows.append(f"{place}.wav,{SPEC.classes[place % 5]},g{place},{'train' if place < 25 else 'val'}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    weights = Path(shutil.copytree(WEIGHTS, tmp_path / "weights"))
+    train.finish(weights, tmp_path / "data", seed=0)
+    served, validation = Calibration.load(weights), bank.recordings(tmp_path / "data", "val")
+    logits = train.answers(network.load_native(weights), validation)
+
+    def loss(factor: float) -> float:
+        temperature = served.temperature * factor
+        rows = Calibration(temperature, tuple(np.array(served.bias) / factor)).probabilities(logits)
+        likelihood = np.log(rows[np.arange(len(rows)), validation.labels]).mean()
+        return float(calibrate.TEMPERATURE_PENALTY * np.log(temperature) ** 2 - likelihood)
+
+    assert loss(1.0) < min(loss(1.02), loss(1 / 1.02))
+    assert (unseen.load(weights) or {}).keys() == {"accuracy", "macro_recall"}
+    assert check(weights)["sha256"][unseen.FILE_NAME]
 
 
 @needs_weights

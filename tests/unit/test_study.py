@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from models import registry
+from models import evaluate, registry
+from models.evaluation.answers import Answers
 from models.study import plots, run
-from models.training.datasets import read_manifest
+from models.study.study import Study, compare
+from models.training.datasets import DATASETS_DIR, Clip, read_manifest
 from models.training.excerpt import excerpt
 
 NOTEBOOKS = sorted(run.FOLDER.glob("*.ipynb"))
@@ -32,6 +35,46 @@ def test_a_notebook_is_committed_with_its_outputs_and_without_traces_of_a_machin
     assert not any(re.search(r"(?<![\w.])/(?:home|root|tmp|work|usr)/|Warning", text) for text in texts)
     assert not any(o.get("name") == "stderr" or o.output_type == "error" for c in code for o in c.outputs)
     assert path.stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_tells_the_accuracy_of_the_card(path: Path) -> None:
+    """In its report, and where it is held against the card."""
+    measured = json.loads(evaluate.RESULTS.read_text())[path.stem]
+    said = path.read_text()
+    assert re.findall(r"Accuracy (\d\.\d+)\.", said) == [f"{measured['accuracy']:.3f}"], "make notebooks-write"
+    compared = (
+        f"accuracy {measured['accuracy']:.3f} on {measured['clips']} clips here, {measured['accuracy']:.3f} in the card"
+    )
+    assert compared in said
+
+
+def answers(right: int, wrong: int) -> Answers:
+    labels, decided = np.zeros(right + wrong, np.int64), np.repeat([0, 1], [right, wrong])
+    rows, clips = np.eye(2)[decided], [Clip(Path("x"), "", "", {})] * len(labels)
+    return Answers(("HUMAN", "AI_GENERATED"), clips, labels, rows, rows, decided, np.zeros(len(labels), bool))
+
+
+def test_an_accuracy_that_is_not_that_of_the_card_stops_the_notebook() -> None:
+    measured = json.loads(evaluate.RESULTS.read_text())["voice_deepfake"]
+    right = round(measured["accuracy"] * measured["clips"])
+    for moved in (0, 2):
+        same = answers(right - moved, measured["clips"] - right + moved)
+        assert "in the card" in compare("voice_deepfake", same, "bundled")
+    other = answers(right - 3, measured["clips"] - right + 3)
+    assert "in the card" in compare("voice_deepfake", other, "short")
+    with pytest.raises(ValueError, match="make evaluate"):
+        compare("voice_deepfake", other, "bundled")
+
+
+def test_the_forms_of_a_notebook_keep_their_files_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DATASETS_DIR, str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    folders = set()
+    for form in ("full", "bundled", "short"):
+        monkeypatch.setenv("FORM", form)
+        folders.add(Study("heart_sound", tmp_path / "work").work)
+    assert len(folders) == 3
 
 
 def test_cleaning_leaves_the_story() -> None:

@@ -149,6 +149,24 @@ def test_calibration_finds_temperature_and_offset() -> None:
     assert "temperature" in str(report)
 
 
+def test_a_temperature_alone_is_the_best_without_a_bias() -> None:
+    """Not the one that goes with a bias that nobody then adds."""
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0.0, 1.5, 4_000)
+    labels = (rng.random(4_000) < 1 / (1 + np.exp(-honest))).astype(np.int64)
+    logits = np.stack([np.zeros(4_000), 4.0 * (honest - 1.0)], axis=1).astype(np.float32)
+    alone = calibrate.fit(logits, labels, bias=False).calibration
+    assert alone.bias == (0.0, 0.0)
+    assert alone.temperature != pytest.approx(calibrate.fit(logits, labels).calibration.temperature, rel=0.02)
+
+    def loss(temperature: float) -> float:
+        rows = Calibration(temperature, (0.0, 0.0)).probabilities(logits)
+        likelihood = np.log(rows[np.arange(len(labels)), labels]).mean()
+        return float(calibrate.TEMPERATURE_PENALTY * np.log(temperature) ** 2 - likelihood)
+
+    assert loss(alone.temperature) < min(loss(alone.temperature * 1.05), loss(alone.temperature / 1.05))
+
+
 def test_calibration_stays_finite_where_nothing_is_wrong() -> None:
     labels = np.array([0, 1] * 20)
     report = calibrate.fit(np.where(np.eye(2)[labels] > 0, 9.0, -9.0).astype(np.float32), labels)
