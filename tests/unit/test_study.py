@@ -40,12 +40,10 @@ def test_a_notebook_is_committed_with_its_outputs_and_without_traces_of_a_machin
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_tells_the_accuracy_of_the_card(path: Path) -> None:
     """In its report, and where it is held against the card."""
-    measured = json.loads(evaluate.RESULTS.read_text())[path.stem]
-    said = path.read_text()
-    assert re.findall(r"Accuracy (\d\.\d+)\.", said) == [f"{measured['accuracy']:.3f}"], "make notebooks-write"
-    compared = (
-        f"accuracy {measured['accuracy']:.3f} on {measured['clips']} clips here, {measured['accuracy']:.3f} in the card"
-    )
+    measured, said = json.loads(evaluate.RESULTS.read_text())[path.stem], path.read_text()
+    accuracy = f"{measured['accuracy']:.3f}"
+    assert re.findall(r"Accuracy (\d\.\d+)\.", said) == [accuracy], "make notebooks-write"
+    compared = f"accuracy {accuracy} on {measured['clips']} clips here, {accuracy} in the card"
     assert compared in said
 
 
