@@ -107,7 +107,7 @@ def differences(new: Any, old: Any, place: str = "", clips: int = 1) -> Iterator
 
 def _agree(new: Any, old: Any, clips: int, *, counts: bool) -> bool:
     if isinstance(new, float) and isinstance(old, float):
-        return abs(new - old) <= tolerance(clips) + ROUNDING
+        return bool(abs(new - old) <= tolerance(clips) + ROUNDING)
     if counts and np.shape(new) == np.shape(old):  # a clip that moves leaves one cell for another
         return bool(np.abs(np.subtract(new, old)).sum() <= 2 * tolerance(clips) * clips)
     return bool(new == old)

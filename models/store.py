@@ -90,7 +90,7 @@ def recorded_revision(spec: ModelSpec, origin: str) -> str | None:
         metadata = bentoml.models.get(f"{store_name(spec, 'published')}:latest").info.metadata
     except NotFound:
         return None
-    return (metadata.get("revision") or None) if metadata.get("origin") == origin else None
+    return str(metadata.get("revision") or "") or None if metadata.get("origin") == origin else None
 
 
 def check(weights: Path) -> dict[str, Any]:

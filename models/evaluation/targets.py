@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from models.evaluation.groups import ENSEMBLE
@@ -30,7 +29,10 @@ class Target:
 
     def reached(self, found: Mapping[str, Any]) -> tuple[float, bool]:
         """The figure of a model, and whether it is as good as the target."""
-        figure = float(reduce(lambda part, key: part[key], self.place, found))
+        part: Any = found
+        for key in self.place:
+            part = part[key]
+        figure = float(part)
         return figure, figure <= self.value if self.most else figure >= self.value
 
 

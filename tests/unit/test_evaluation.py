@@ -103,7 +103,7 @@ def test_the_gap_is_between_the_best_and_the_worst_group() -> None:
     one = given([0, 0, 0, 0], [0.1, 0.1, 0.9, 0.1], ["a", "b", "c", "d"])
     found = figures.gap(one, lambda member: "x" if member.group in "ab" else "y")
     assert found["accuracy"] == 0.5
-    low, high = found["accuracy_95"]  # type: ignore[misc]
+    low, high = found["accuracy_95"]
     assert 0.0 <= low <= 0.5 <= high <= 1.0
 
 
