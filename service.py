@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 settings = get_settings()
 check(settings)
 logs.configure(settings.log_dir, settings.log_level)
+# The supervisor imports this file, and its processes inherit what is set here before they load NumPy. In each of them
+# OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
+# times the processor time of one. The networks have threads of their own (``engine``).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # BentoML makes spans of every request and hop, exported or not, with addresses and queries in them: 0.1 ms each.
 # ``core.tracing`` makes those of this bundle.
 BentoMLContainer.config.tracing.excluded_urls.set([".*"])

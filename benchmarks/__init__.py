@@ -1,1 +1,6 @@
 """The bundle beside other model servers and against the floor: ``python -m benchmarks``."""
+
+import os
+
+# Before anything here loads NumPy, and for the programs that are started: as ``service`` has it for its own processes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -95,5 +94,4 @@ def _work(workload: Workload, engine: CompiledEngine, files: list[bytes]) -> Non
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", str(CORES))
     main(sys.argv[1:])

@@ -134,7 +134,9 @@ def environment(folder: Path, port: int, settings: dict[str, str]) -> dict[str, 
     """The variables that a bundle in a folder is started with."""
     from core.settings import Settings
 
-    own = {name.upper() for name in Settings.model_fields} | {"PYTHONWARNINGS", "PROMETHEUS_MULTIPROC_DIR"}
+    own = {name.upper() for name in Settings.model_fields} | {
+        "PYTHONWARNINGS", "PROMETHEUS_MULTIPROC_DIR", "OPENBLAS_NUM_THREADS",
+    }  # fmt: skip
     inherited = {name: value for name, value in os.environ.items() if name not in own and not name.startswith("OTEL_")}
     (folder / "tmp").mkdir(exist_ok=True)
     return inherited | {

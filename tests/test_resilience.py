@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
+from models import registry
 from tests.audio_bytes import tone, wav
 from tests.contract.test_c3_heart_sound import heartbeat, pcm
 from tests.served import KEY, Bundle, wait_for
@@ -47,6 +49,13 @@ def _ready_again(bundle: Bundle) -> Iterator[None]:
     """Each test leaves the bundle as it found it."""
     yield
     bundle.wait_until_ready()
+
+
+@pytest.mark.parametrize("service", ["MediaClassifier", *(spec.runner for spec in registry.specs().values())])
+def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle, service: str) -> None:
+    """What OpenBLAS read when NumPy was loaded; its threads otherwise cost twice the processor time of the features."""
+    for pid in bundle.workers(service):
+        assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 @pytest.mark.parametrize("service", ["VoiceGender", "DeepfakeMlp"])
