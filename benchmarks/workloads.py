@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from engine.threads import cores
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(__file__).parent / ".cache"  # full-size weights, and a model store of the benchmark's own
 STORE = CACHE / "bentoml"
 FULL = CACHE / "voice_gender-full"
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 
 
 @dataclass(frozen=True, slots=True)

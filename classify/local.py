@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from core.settings import Settings
+from engine.threads import cores
 from media.fetch import Fetcher, FetchLimits
 from models import registry
 from operations.cache import open_cache
@@ -52,7 +52,7 @@ def local_context(settings: Settings, names: Sequence[str]) -> Context:
     return Context(
         settings=settings,
         models={name: _model(name, settings) for name in names},
-        threads=ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode"),
+        threads=ThreadPoolExecutor(cores(), thread_name_prefix="decode"),
         fetcher=Fetcher(FetchLimits(settings.max_body_bytes)),
         cache=open_cache(None, settings.data_dir, namespace="audio-scene", ttl_s=0),
         latest=LatestResult(settings.data_dir),

@@ -1,10 +1,53 @@
-"""How runners share the cores."""
+"""How many cores there are, and how runners share them."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+MINE = Path("/proc/self/cgroup")
+
+
+def cores() -> int:
+    """Cores that this process may use, at least one.
+
+    Those that it may run on, and no more than its container has the time of: with ``--cpus=2`` a process still sees all
+    cores of the machine, and threads above the quota only make all of them stand still for the rest of each period.
+    """
+    quotas = (quota(folder) for folder in _groups())
+    return max(1, min([len(os.sched_getaffinity(0)), *(math.ceil(found) for found in quotas if found is not None)]))
 
 
 def default_threads() -> int:
     """Half of the cores this process may use, at least one: the API process and other runners need the rest."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+    return max(1, cores() // 2)
+
+
+def quota(group: Path) -> float | None:
+    """Cores whose time a control group may use; None where it is not limited.
+
+    Args:
+        group: Its folder, of version 2 (``cpu.max``) or 1 (``cpu.cfs_quota_us``).
+    """
+    with contextlib.suppress(OSError):
+        most, period = (group / "cpu.max").read_text().split()
+        return None if most == "max" else int(most) / int(period)
+    with contextlib.suppress(OSError):
+        most_us, period_us = (int((group / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return None if most_us < 0 else most_us / period_us
+    return None
+
+
+def _groups() -> Iterator[Path]:
+    """The control groups of this process and those around them; in a container its own is the root."""
+    yield from (CGROUPS, CGROUPS / "cpu")
+    with contextlib.suppress(OSError):
+        for line in MINE.read_text().splitlines():
+            number, controllers, path = line.split(":", 2)
+            if number == "0" or "cpu" in controllers.split(","):
+                group = (CGROUPS if number == "0" else CGROUPS / "cpu") / path.strip("/")
+                yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(CGROUPS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 
 from core import metrics
 from core.settings import Settings
+from engine.threads import cores
 from media.addresses import AllowedHosts
 from media.fetch import Fetcher, FetchLimits
 from models import registry
@@ -50,7 +50,7 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
     return Context(
         settings=settings,
         models={name: _model(registry.specs()[name], proxy, settings) for name, proxy in runners.items()},
-        threads=ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1, thread_name_prefix="decode"),
+        threads=ThreadPoolExecutor(max_workers=cores() + 1, thread_name_prefix="decode"),
         fetcher=Fetcher(_fetch_limits(settings)),
         cache=open_cache(redis, settings.data_dir, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
         latest=LatestResult(settings.data_dir, redis),
@@ -74,7 +74,7 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
     spec = checkpoint.describe(spec) if checkpoint else spec
     client = RunnerClient(spec.name, proxy)
     workers = BentoMLContainer.config.services.get().get(spec.runner, {}).get("workers", 1)
-    lanes = workers if isinstance(workers, int) else os.cpu_count() or 1
+    lanes = workers if isinstance(workers, int) else cores()
     if share_among_replicas(proxy):
         lanes = max(lanes, LANES_ON_NETWORK)
     options = settings.runner(spec.name)

@@ -5,7 +5,6 @@ Decoding runs in the thread pool; the model answers one request at a time, on al
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from typing import Any
@@ -17,10 +16,11 @@ from fastapi.concurrency import run_in_threadpool
 from transformers import pipeline
 
 from benchmarks.peers import native
+from benchmarks.workloads import CORES
 
 app = FastAPI()
 one_at_a_time = threading.Lock()
-torch.set_num_threads(len(os.sched_getaffinity(0)))
+torch.set_num_threads(CORES)
 
 
 def build() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import CORES, WORKLOADS
 from engine.base import Engine
 from media.audio import AudioLimits, decode
 from models import registry
@@ -60,7 +60,7 @@ class Model:
         self.engine = self._open()
 
     def _open(self) -> Engine:
-        threads = len(os.sched_getaffinity(0))
+        threads = CORES
         if os.environ.get("BENCH_ENGINE") == "compiled":
             from engine.compiled import CompiledEngine
 

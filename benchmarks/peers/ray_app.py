@@ -12,6 +12,7 @@ from ray import serve
 from starlette.requests import Request
 
 from benchmarks.peers import native
+from benchmarks.workloads import CORES
 
 
 @serve.deployment(max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
@@ -37,7 +38,7 @@ class Classifier:
 if __name__ == "__main__":
     variables = {name: os.environ[name] for name in os.environ if name.startswith("BENCH_")}
     ray.init(
-        include_dashboard=False, num_cpus=len(os.sched_getaffinity(0)), logging_level="error",
+        include_dashboard=False, num_cpus=CORES, logging_level="error",
         object_store_memory=200_000_000, runtime_env={"env_vars": variables}, configure_logging=False,
     )  # fmt: skip
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})

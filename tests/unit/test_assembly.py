@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import pytest
 from _bentoml_impl.client import RemoteProxy
 
 from core.settings import Settings
+from operations import assembly
 from operations.assembly import assemble, share_among_replicas
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +20,16 @@ def test_a_runner_without_an_address_stops_the_start() -> None:
     """BentoML would load the model into the API process instead, without a word."""
     with pytest.raises(SystemExit, match="no address for the runners of voice_gender"):
         assemble(Settings(), {"voice_gender": object()})
+
+
+async def test_recordings_are_decoded_in_as_many_threads_as_there_are_cores_to_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And one, for when one waits; the cores of the machine are not those of a container."""
+    monkeypatch.setattr(assembly, "cores", lambda: 3)
+    context = assemble(Settings(data_dir=tmp_path), {})
+    assert context.threads._max_workers == 4
+    await context.close()
 
 
 @pytest.mark.parametrize(("shared", "connections"), [(True, 3), (False, 1)])
