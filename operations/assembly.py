@@ -24,6 +24,7 @@ from models.store import tag_to_serve
 from operations.cache import open_cache
 from operations.context import Context, Model
 from operations.latest import LatestResult
+from operations.pace import Pace
 from operations.queue import ModelQueue
 from operations.redis_link import RedisLink
 from operations.runner_client import RunnerClient
@@ -47,10 +48,12 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
     if here:
         sys.exit(f"configuration error: no address for the runners of {', '.join(here)}")
     redis = RedisLink(str(settings.redis_url)) if settings.redis_url else None
+    threads = cores() + 1  # one more, for when one waits for the disk
     return Context(
         settings=settings,
         models={name: _model(registry.specs()[name], proxy, settings) for name, proxy in runners.items()},
-        threads=ThreadPoolExecutor(max_workers=cores() + 1, thread_name_prefix="decode"),
+        threads=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode"),
+        decoding=Pace(threads),
         fetcher=Fetcher(_fetch_limits(settings)),
         cache=open_cache(redis, settings.data_dir, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
         latest=LatestResult(settings.data_dir, redis),
@@ -85,6 +88,7 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
         most=options.batch_items,
         budget=options.batch_cost,
         patience_s=settings.queue_latency_s,
+        ensure_up=client.ensure_up,
     )
     return Model(spec, str(stored.tag), client, queue)
 

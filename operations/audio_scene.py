@@ -43,8 +43,9 @@ async def classify_url(context: Context, url: str) -> Heard:
     Raises:
         ServiceError: As ``Fetcher.fetch`` and ``classify``; Unprocessable when the file is not audio.
     """
+    context.ensure_room(MODEL)
     if (data := carried(url)) is None:
-        with tracing.step("download"), metrics.DOWNLOAD_SECONDS.time():
+        with context.coming(MODEL), tracing.step("download"), metrics.DOWNLOAD_SECONDS.time():
             data = (await context.fetcher.fetch(url)).data
         log.info("downloaded", extra={"source": describe_url(url), "bytes": len(data)})
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from models.spec import AudioInput, ModelSpec
 from models.windows import average, cost, split
 from operations.cache import ResultCache
 from operations.latest import LatestResult
+from operations.pace import Pace
 from operations.queue import ModelQueue
 from operations.redis_link import RedisLink
 from operations.runner_client import Runner
@@ -97,6 +99,7 @@ class Context:
     cache: ResultCache
     latest: LatestResult
     redis: RedisLink | None
+    decoding: Pace = field(default_factory=Pace)
 
     async def close(self) -> None:
         """Closes connections, files and threads."""
@@ -107,17 +110,37 @@ class Context:
             await self.redis.aclose()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
-    async def in_thread(self, model: str, kind: str, function: Callable[[], T]) -> T:
-        """Runs work that would hold up the event loop in a thread, and times it as decoding of ``kind`` for a model."""
-        started = time.perf_counter()
-        try:
-            with tracing.step(f"decode {kind}"):
-                return await asyncio.get_running_loop().run_in_executor(self.threads, function)
-        finally:
-            metrics.DECODE_SECONDS.labels(model, kind).observe(time.perf_counter() - started)
+    async def in_thread(self, model: str, kind: str, function: Callable[[], T], *, then: Sequence[str] = ()) -> T:
+        """Runs work that would hold up the event loop in a thread, and times it as decoding of ``kind`` for a model.
+
+        Args:
+            model: For whom, as the metrics call it.
+            kind: Of the work, as they call it.
+            function: The work.
+            then: The models that will be asked about what comes of it, where they are not ``model`` itself.
+        """
+
+        def timed() -> T:
+            started = time.perf_counter()
+            try:
+                return function()
+            finally:
+                seconds = time.perf_counter() - started
+                metrics.DECODE_SECONDS.labels(model, kind).observe(seconds)
+                self.decoding.note(seconds)
+
+        with self.coming(*(then or (model,))), self.decoding.here(), tracing.step(f"decode {kind}"):
+            return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
 
     async def decode(
-        self, model: str, data: bytes, rate: int, *, declared: str | None = None, keep_seconds: float | None = None
+        self,
+        model: str,
+        data: bytes,
+        rate: int,
+        *,
+        declared: str | None = None,
+        keep_seconds: float | None = None,
+        then: Sequence[str] = (),
     ) -> DecodedAudio:
         """Decodes a recording to mono at a model's rate, within the configured limits.
 
@@ -127,6 +150,7 @@ class Context:
             rate: Of the answer (Hz).
             declared: The container that the caller named.
             keep_seconds: Decoding stops after this much.
+            then: As of ``in_thread``.
 
         Raises:
             ServiceError: As ``media.audio.decode``.
@@ -138,6 +162,7 @@ class Context:
             model,
             "audio",
             lambda: decode(data, limits=limits, declared_format=declared, target_rate=rate, keep_seconds=keep_seconds),
+            then=then,
         )
 
     def ensure_room(self, *names: str) -> None:
@@ -147,10 +172,26 @@ class Context:
             names: The models that it needs.
 
         Raises:
-            TooManyRequests: One of them has more waiting than it can answer in time.
+            TooManyRequests: One of them has more waiting than it can answer in time, or what came before it is not read
+                in time.
+            Unavailable: The runner of one is down.
         """
+        reading_s = self.decoding.expected_wait_s(0)
         for name in names:
-            self.models[name].queue.ensure_room()
+            self.models[name].queue.ensure_room(reading_s)
+
+    @contextlib.contextmanager
+    def coming(self, *names: str) -> Iterator[None]:
+        """Lets the queues know of a request that was let in, while it is downloaded or decoded.
+
+        Args:
+            names: The models that it needs; others are passed over.
+        """
+        with contextlib.ExitStack() as stack:
+            for name in names:
+                if name in self.models:
+                    stack.enter_context(self.models[name].queue.coming())
+            yield
 
     def audio_input(self, name: str) -> AudioInput:
         """The input of an audio model.

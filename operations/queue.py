@@ -10,8 +10,9 @@ anything, and when more is waiting than can be answered in time, new items are r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from statistics import median_low
@@ -20,8 +21,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from core import metrics, tracing
-from core.errors import InternalError, TooManyRequests
+from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
+from operations.pace import REMEMBERED, Pace
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 
@@ -29,9 +31,6 @@ Call = Callable[[Sequence[Parcel]], Awaitable[Sequence[Outcome]]]
 
 # Memory that waiting items may hold for one model (bytes): about 130 clips of 30 s at 16 kHz.
 MAX_WAITING_BYTES = 256 * (1 << 20)
-# Batches whose pace is remembered. Their lower median counts: a runner that was starting, restarted or stopped for a
-# while makes one batch last seconds, and one such batch must not make the queue refuse those who come after it.
-REMEMBERED_PACES = 9
 # Time that a batch of several may take (seconds), by the measured pace. A model that needs longer for one item gains
 # nothing from company, and the first of a batch would only wait for the last; a fast one saves calls.
 BATCH_S = 0.25
@@ -58,6 +57,7 @@ class ModelQueue:
         budget: Largest padded cost of a batch of several items (longest cost times items); what the model is measured
             to answer within ``BATCH_S``, if that is less.
         patience_s: Expected waiting time above which an item is refused (seconds).
+        ensure_up: Raises Unavailable while the runner is known to be down.
     """
 
     name: str
@@ -66,26 +66,51 @@ class ModelQueue:
     most: int = 16
     budget: float = 32.0
     patience_s: float = 10.0
+    ensure_up: Callable[[], None] = lambda: None
     _waiting: list[_Entry] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _cost_under_way: float = 0.0
-    _paces: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED_PACES))
+    _coming: int = 0
+    _costs: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _pace: Pace = field(init=False)
 
-    def expected_wait_s(self) -> float:
-        """Time until what is here now will have been answered (seconds), by the measured pace."""
-        cost = self._cost_under_way + sum(entry.cost for entry in self._waiting if not entry.answer.done())
-        return cost * median_low(self._paces) / self.lanes if self._paces else 0.0
+    def __post_init__(self) -> None:
+        """Starts to measure."""
+        self._pace = Pace(self.lanes)
 
-    def ensure_room(self, size: int = 0) -> None:
-        """Lets an item in, or refuses it at once.
+    def expected_wait_s(self, coming: int = 0) -> float:
+        """Time until what is here now will have been answered (seconds), by the measured pace.
 
         Args:
-            size: Of the item (bytes); 0 while it is not known, which is the time to spare oneself the decoding.
+            coming: Items of usual length that are to be here soon.
+        """
+        waiting = sum(entry.cost for entry in self._waiting if not entry.answer.done())
+        usual = median_low(self._costs) if self._costs else 0.0
+        return self._pace.expected_wait_s(waiting + coming * usual)
+
+    @contextlib.contextmanager
+    def coming(self) -> Iterator[None]:
+        """Counts an item that was let in while it is still downloaded or decoded."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
+    def ensure_room(self, reading_s: float = 0.0) -> None:
+        """Lets a request in, or refuses it at once: before anything is downloaded or decoded for it.
+
+        Args:
+            reading_s: Time until its decoding can begin (seconds).
 
         Raises:
-            TooManyRequests: More is waiting than can be answered within ``patience_s``.
+            TooManyRequests: More is waiting, or coming, than can be answered within ``patience_s``.
+            Unavailable: The runner is down.
         """
-        wait = self.expected_wait_s()
+        self._ensure(max(reading_s, self.expected_wait_s(self._coming)))
+
+    def _ensure(self, wait: float, size: int = 0) -> None:
+        if self._tasks:  # else the next batch finds out whether the runner is back
+            self.ensure_up()
         held = sum(entry.parcel.item.nbytes for entry in self._waiting)
         if wait > self.patience_s or (self._waiting and held + size > MAX_WAITING_BYTES):
             metrics.REFUSED.labels(self.name).inc()
@@ -107,7 +132,8 @@ class ModelQueue:
             ServiceError: What ``call`` raised.
         """
         if not admitted:
-            self.ensure_room(item.nbytes)
+            self._ensure(self.expected_wait_s(), item.nbytes)
+            self._costs.append(cost)
         loop = asyncio.get_running_loop()
         state = CURRENT.get()
         parcel = Parcel(item, state.id if state else "", tracing.here())
@@ -125,10 +151,14 @@ class ModelQueue:
 
     async def _run_lane(self) -> None:
         """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""
-        while batch := self._take():
-            await self._send(batch)
-        if (task := asyncio.current_task()) is not None:
-            self._tasks.discard(task)
+        try:
+            while batch := self._take():
+                await self._send(batch)
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.discard(task)
+            if any(not entry.answer.done() for entry in self._waiting):
+                self._open_lane()  # this one was ended, and they would wait for whoever comes next
 
     def _take(self) -> list[_Entry]:
         """Removes the next batch from the waiting items: the oldest, and those nearest to it in cost."""
@@ -144,29 +174,39 @@ class ModelQueue:
 
     def _affordable(self) -> float:
         """Largest padded cost of a batch of several, at the pace of the model on this machine."""
-        return min(self.budget, BATCH_S / median_low(self._paces)) if self._paces else self.budget
+        return min(self.budget, BATCH_S / self._pace.known_s) if self._pace.known_s else self.budget
 
     async def _send(self, batch: list[_Entry]) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        cost = sum(entry.cost for entry in batch)
-        self._cost_under_way += cost
-        try:  # from here on, whatever fails reaches those who wait, and the lane goes on
-            metrics.observe_batch(self.name, [e.cost for e in batch], [started - e.since for e in batch])
-            outcomes = await self._call([entry.parcel for entry in batch], [started - entry.since for entry in batch])
-            if len(outcomes) != len(batch):
-                raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")
+        now = asyncio.get_running_loop().time()
+        try:  # from here on, whatever fails reaches those who wait
+            metrics.observe_batch(self.name, [e.cost for e in batch], [now - e.since for e in batch])
+            with self._pace.work(sum(entry.cost for entry in batch)):
+                outcomes = await self._call([entry.parcel for entry in batch], [now - entry.since for entry in batch])
+                if len(outcomes) != len(batch):
+                    raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")
+        except Unavailable as error:  # those behind would only find out one batch after the other
+            self._fail([*batch, *self._leave()], error)
         except Exception as error:
-            for entry in batch:
-                if not entry.answer.done():
-                    entry.answer.set_exception(error)
+            self._fail(batch, error)
+        except BaseException:  # as it is, a cancellation would look like one of the callers' own
+            self._fail(batch, InternalError(f"the call of the {self.name} model was broken off"))
+            raise
         else:
-            self._paces.append((loop.time() - started) / cost)
             for entry, outcome in zip(batch, outcomes, strict=True):
                 if not entry.answer.done():
                     entry.answer.set_result(outcome)
-        finally:
-            self._cost_under_way -= cost
+
+    def _leave(self) -> list[_Entry]:
+        """Removes all waiting items."""
+        left, self._waiting = self._waiting, []
+        metrics.QUEUE_DEPTH.labels(self.name).dec(len(left))
+        return left
+
+    @staticmethod
+    def _fail(entries: Sequence[_Entry], error: Exception) -> None:
+        for entry in entries:
+            if not entry.answer.done():
+                entry.answer.set_exception(error)
 
     async def _call(self, parcels: Sequence[Parcel], waited_s: Sequence[float]) -> Sequence[Outcome]:
         """Calls the runner; the two steps are in the traces of all whose items are in the batch."""

@@ -69,7 +69,10 @@ class RunnerClient:
             try:
                 with metrics.CALL_SECONDS.labels(self.name).time():
                     outcomes = await self._watched(parcels)
-            except aiohttp.ClientConnectionError:
+            except (
+                aiohttp.ClientConnectionError,
+                aiohttp.ClientPayloadError,
+            ):  # before, or in the middle of, an answer
                 if attempt + 1 < TRIES:
                     metrics.RUNNER_RETRIES.labels(self.name).inc()
                     await asyncio.sleep(RETRY_PAUSE_S * (attempt + 1))
@@ -83,6 +86,15 @@ class RunnerClient:
                 metrics.RUNNER_UP.labels(self.name).set(1)
                 return outcomes
         raise self._unavailable()
+
+    def ensure_up(self) -> None:
+        """Asks nothing of the runner.
+
+        Raises:
+            Unavailable: It was down when it was last called or probed.
+        """
+        if self._down_since is not None:
+            raise self._unavailable()
 
     async def alive(self) -> bool:
         """Whether the runner answers a probe within ``PROBE_TIMEOUT_S``."""

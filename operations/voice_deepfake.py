@@ -58,7 +58,7 @@ async def classify(context: Context, audio: bytes, declared: str | None = None) 
         ServiceError: As ``Context.decode`` and ``Context.classify_audio``.
     """
     context.ensure_room(*MEMBERS)
-    decoded = await context.decode(MODEL, audio, SAMPLE_RATE, declared=declared, keep_seconds=LONGEST_S)
+    decoded = await context.decode(MODEL, audio, SAMPLE_RATE, declared=declared, keep_seconds=LONGEST_S, then=MEMBERS)
     if not decoded.as_declared:
         log.info("another container than declared", extra={"declared": declared, "found": decoded.container})
     samples = fit(decoded.samples)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import httpx
 import numpy as np
@@ -122,6 +123,34 @@ def test_a_runner_that_hangs_is_named_and_given_up(
         os.kill(pid, signal.SIGCONT)
     wait_for(lambda: client.get("/readyz").status_code == 200, 20)
     assert routes[hanging](client).status_code == 200
+
+
+def test_a_refusal_does_not_wait_for_the_work(
+    small_bundle: Bundle, small_client: httpx.Client, wav_file: bytes
+) -> None:
+    """While its runner stands still, whoever finds somebody before him has his 429 long before that one is answered."""
+
+    def one(_: int) -> tuple[int, float]:
+        started = time.monotonic()
+        status = small_client.post("/api/detect-gender", files={"audio": wav_file}).status_code
+        return status, time.monotonic() - started
+
+    stopped = small_bundle.workers("VoiceGender")
+    with ThreadPoolExecutor(16) as crowd:
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            asked = [crowd.submit(one, number) for number in range(16)]
+            time.sleep(2.5)
+            early = [future.result() for future in asked if future.done()]
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        answers = [future.result() for future in asked]
+    assert len(early) >= 8
+    assert {status for status, _ in early} == {429}
+    answered = [seconds for status, seconds in answers if status == 200]
+    assert median(seconds for _, seconds in early) < min(answered) / 2
 
 
 def test_many_requests_of_all_routes_at_once(bundle: Bundle, routes: dict[str, Ask]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.errors import InternalError, TooManyRequests, Unavailable
-from operations.queue import BATCH_S, MAX_WAITING_BYTES, REMEMBERED_PACES, ModelQueue, choose
+from operations.pace import REMEMBERED
+from operations.queue import BATCH_S, MAX_WAITING_BYTES, ModelQueue, choose
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 
@@ -26,7 +28,7 @@ class Runner:
         self.batches: list[list[float]] = []
         self.open = asyncio.Event()
         self.open.set()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.short_by = 0
         self.delay_s = 0.0
 
@@ -100,7 +102,7 @@ async def test_a_slow_model_makes_nobody_wait_for_company(pace_s: float, largest
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, budget=5.0, patience_s=1000.0)
-    queue._paces.extend([pace_s] * REMEMBERED_PACES)  # more than the few batches of this test can change
+    queue._pace._times.extend([pace_s] * REMEMBERED)  # more than the few batches of this test can change
     tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
     await settle()
     runner.open.set()
@@ -163,6 +165,60 @@ async def test_a_failure_reaches_all_of_the_batch_and_nobody_else() -> None:
     assert (await queue.submit(item(7))).probabilities == [7.0]
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit()], ids=["cancelled", "ended"])
+async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: BaseException) -> None:
+    """Neither those of the batch nor those behind it, nor anybody later, may wait for ever."""
+    runner = Runner()
+    runner.open.clear()
+    queue = ModelQueue("m", runner, most=1)
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
+    await settle()
+    runner.error = error
+    runner.open.set()
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [InternalError] * 3
+    runner.error = None
+    async with asyncio.timeout(5):
+        assert (await queue.submit(item(7))).probabilities == [7.0]
+
+
+async def test_a_runner_that_is_down_fails_all_who_wait_at_once() -> None:
+    """Each batch would otherwise wait for a probe of its own."""
+    runner = Runner()
+    runner.open.clear()
+    queue = ModelQueue("m", runner, most=1)
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(20)]
+    await settle()
+    runner.error = Unavailable("down", retry_after=3)
+    runner.open.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert results == [runner.error] * 20
+    assert len(runner.batches) == 1
+    runner.error = None
+    assert (await queue.submit(item(7))).probabilities == [7.0]
+
+
+async def test_while_a_runner_is_down_one_looks_whether_it_is_back_and_others_are_told_at_once() -> None:
+    runner, down = Runner(), Unavailable("down", retry_after=3)
+
+    def ensure_up() -> None:
+        raise down
+
+    queue = ModelQueue("m", runner, most=1, ensure_up=ensure_up)
+    runner.open.clear()
+    queue.ensure_room()
+    looking = asyncio.create_task(queue.submit(item(1)))
+    await settle()
+    for refused in (queue.ensure_room, lambda: queue.submit(item(2)).send(None)):
+        with pytest.raises(Unavailable) as caught:
+            refused()
+        assert caught.value is down
+    runner.open.set()
+    assert (await looking).probabilities == [1.0]
+    queue.ensure_room()
+
+
 async def test_refused_when_the_wait_would_be_too_long() -> None:
     runner = Runner()
     runner.delay_s = 0.05
@@ -179,6 +235,63 @@ async def test_refused_when_the_wait_would_be_too_long() -> None:
 async def test_nobody_is_refused_before_the_pace_is_known() -> None:
     queue = ModelQueue("m", Runner(), patience_s=0.001)
     await asyncio.gather(*(queue.submit(item(value)) for value in range(40)))
+
+
+async def test_a_runner_that_hangs_from_the_start_does_not_let_everybody_in() -> None:
+    """The age of what is under way is all that is known of the pace."""
+    runner = Runner()
+    runner.open.clear()
+    queue = ModelQueue("m", runner, most=1, patience_s=0.5)
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(10)]
+    await settle()
+    assert queue.expected_wait_s() < 0.5
+    await asyncio.sleep(0.1)
+    with pytest.raises(TooManyRequests):
+        await queue.submit(item(10))
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_runner_that_hangs_later_does_not_either() -> None:
+    runner = Runner()
+    queue = ModelQueue("m", runner, patience_s=0.05)
+    await queue.submit(item(0))
+    runner.open.clear()
+    hanging = asyncio.create_task(queue.submit(item(1)))
+    await settle()
+    queue.ensure_room()
+    await asyncio.sleep(0.2)
+    with pytest.raises(TooManyRequests):
+        queue.ensure_room()
+    runner.open.set()
+    await hanging
+
+
+async def test_one_lane_that_hangs_does_not_shut_the_others() -> None:
+    runner = Runner()
+    queue = ModelQueue("m", runner, lanes=2, patience_s=0.05)
+    await queue.submit(item(0))
+    runner.open.clear()
+    hanging = asyncio.create_task(queue.submit(item(1)))
+    await asyncio.sleep(0.2)
+    queue.ensure_room()
+    runner.open.set()
+    await hanging
+
+
+async def test_what_is_still_being_read_counts_at_the_door_and_not_behind_it() -> None:
+    """Else all of a burst would be let in, and most of it refused only when it has been decoded."""
+    queue = ModelQueue("m", Runner(), patience_s=10.0)
+    await queue.submit(item(0), 4.0)
+    queue._pace._times.extend([1.0] * REMEMBERED)  # seconds for a second of audio
+    with contextlib.ExitStack() as reading:
+        for _ in range(3):  # the third is the first that may come too late, and takes its chance
+            queue.ensure_room()
+            reading.enter_context(queue.coming())
+        with pytest.raises(TooManyRequests):
+            queue.ensure_room()
+        await queue.submit(item(1), 4.0)  # was let in before
+    queue.ensure_room()
 
 
 async def test_one_batch_that_was_held_up_does_not_shut_the_door() -> None:

@@ -74,7 +74,13 @@ async def test_an_answer(client: RunnerClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [aiohttp.ServerDisconnectedError(), aiohttp.ClientOSError(), aiohttp.ClientConnectionError()]
+    "broken",
+    [
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientOSError(),
+        aiohttp.ClientConnectionError(),
+        aiohttp.ClientPayloadError(),  # it died while its answer was sent
+    ],
 )
 async def test_a_broken_connection_is_tried_again(client: RunnerClient, remote: Remote, broken: Exception) -> None:
     remote.failures = [broken, broken]
@@ -97,12 +103,15 @@ async def test_a_runner_that_is_known_to_be_down_is_asked_nothing(client: Runner
     remote.ready = aiohttp.ClientConnectionError()
     with pytest.raises(Unavailable):
         await client.predict(PARCELS)
-    assert remote.calls == 3
+    with pytest.raises(Unavailable):
+        client.ensure_up()
+    assert (remote.calls, remote.probes) == (3, 1)
     remote.ready = True
     assert await client.predict(PARCELS) == [OUTCOME]
+    client.ensure_up()
 
 
-@pytest.mark.parametrize("failure", [BentoMLException("the runner's own 500"), aiohttp.ClientPayloadError()])
+@pytest.mark.parametrize("failure", [BentoMLException("the runner's own 500"), aiohttp.InvalidURL("runner")])
 async def test_a_failure_of_the_runner_is_not_tried_again(
     client: RunnerClient, remote: Remote, failure: Exception
 ) -> None:

@@ -19,6 +19,7 @@ from media.pcm import PcmFormat
 from models import registry
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
 from operations.context import Context, Model
+from operations.pace import REMEMBERED
 from operations.queue import ModelQueue
 from runners.outcome import Outcome
 from runners.parcel import Parcel
@@ -48,11 +49,11 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def bundle(runner: Runner, threads: ThreadPoolExecutor) -> Context:
+def bundle(runner: Runner, threads: ThreadPoolExecutor, patience_s: float = 0.0) -> Context:
     """All models behind one runner, and nothing of the rest."""
     nothing: Any = None
     models = {
-        name: Model(spec, f"{name}:1", nothing, ModelQueue(name, runner, most=1, patience_s=0.0))
+        name: Model(spec, f"{name}:1", nothing, ModelQueue(name, runner, most=1, patience_s=patience_s))
         for name, spec in registry.specs().items()
     }
     return Context(Settings(), models, threads, fetcher=nothing, cache=nothing, latest=nothing, redis=None)
@@ -68,11 +69,16 @@ QUESTIONS: dict[str, Callable[[Context], Awaitable[object]]] = {
 }
 
 
-async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[Outcome]]:
-    """Teaches queues their pace, and gives each work that does not end before the runner is let."""
+async def let_through(queues: Sequence[ModelQueue], runner: Runner) -> None:
+    """Teaches queues their pace."""
     runner.open.set()
     await asyncio.gather(*(queue.submit(np.zeros(1, np.float32)) for queue in queues))
     runner.open.clear()
+
+
+async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[Outcome]]:
+    """Teaches queues their pace, and gives each work that does not end before the runner is let."""
+    await let_through(queues, runner)
     tasks = [asyncio.create_task(queue.submit(np.zeros(1, np.float32))) for queue in queues]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -95,6 +101,58 @@ async def test_a_request_is_refused_before_it_is_decoded(question: str, threads:
     await asyncio.gather(*tasks)
 
 
+async def test_a_request_is_refused_before_anything_is_downloaded(threads: ThreadPoolExecutor) -> None:
+    """There is not even anything here that could download."""
+    runner = Runner()
+    context = bundle(runner, threads)
+    tasks = await fill([context.models["audio_scene"].queue], runner)
+    with pytest.raises(TooManyRequests):
+        await audio_scene.classify_url(context, "http://host.example/clip.wav")
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolExecutor) -> None:
+    """What comes first is not in the queue yet; whoever comes behind must not learn of it only after his own turn."""
+    runner, later = Runner(), threading.Event()
+    context = bundle(runner, threads, patience_s=10.0)
+    queues = [model.queue for model in context.models.values()]
+    await let_through(queues, runner)
+    for queue in queues:
+        queue._pace._times.extend([20.0] * REMEMBERED)  # seconds for one item
+    first = asyncio.create_task(
+        context.in_thread("voice_deepfake", "audio", lambda: later.wait(60), then=voice_deepfake.MEMBERS)
+    )
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(TooManyRequests):
+            await voice_deepfake.classify(context, NOT_MEDIA)
+        with pytest.raises(BadRequest):
+            await voice_gender.classify(context, NOT_MEDIA)
+    finally:
+        later.set()
+        await first
+    with pytest.raises(BadRequest):
+        await voice_deepfake.classify(context, NOT_MEDIA)
+
+
+async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads: ThreadPoolExecutor) -> None:
+    """Though its model has nothing to do: the threads are shared by all."""
+    context, later = bundle(Runner(), threads, patience_s=10.0), threading.Event()
+    context.decoding._times.append(6.0)  # seconds for one
+    work = [context.in_thread("face_gender", "image", lambda: later.wait(60)) for _ in range(2)]
+    tasks = [asyncio.create_task(piece) for piece in work]
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(TooManyRequests):
+            await voice_gender.classify(context, NOT_MEDIA)
+    finally:
+        later.set()
+        await asyncio.gather(*tasks)
+    with pytest.raises(BadRequest):
+        await voice_gender.classify(context, NOT_MEDIA)
+
+
 async def test_a_refusal_waits_for_nothing() -> None:
     """Not even one turn of the event loop: the first step of the call raises."""
     runner = Runner()
@@ -112,8 +170,8 @@ async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
     runner = Runner()
     queue = ModelQueue("m", runner, most=1, patience_s=0.0)
     tasks = await fill([queue], runner)
-    queue._paces.clear()
-    queue._paces.append(10.0)  # seconds for one item: the pace of a large model, known without waiting for it
+    queue._pace._times.clear()
+    queue._pace._times.append(10.0)  # seconds for one item: the pace of a large model, known without waiting for it
     stated = []
     for _ in range(3):
         with pytest.raises(TooManyRequests) as refused:
