@@ -18,7 +18,7 @@ from core import metrics, tracing
 from core.settings import get_settings
 from models.spec import ModelSpec
 from models.store import Entry, tag_to_serve
-from runners import lifetime
+from runners import batcher, lifetime
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 from runners.predictor import Predictor, example
@@ -30,6 +30,8 @@ LARGEST_BATCH = 1024
 # BentoML's batcher drops an item without a usable answer when it expects to miss this. Waiting is bounded in the API's
 # queue, which can say how long to wait; here it must never happen.
 NO_SHEDDING_MS = 24 * 3600 * 1000
+
+batcher.install()
 
 # Without its content type, BentoML works out the JSON schema of the type anew for every single answer: up to a third of
 # what a call costs.
