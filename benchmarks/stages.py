@@ -22,7 +22,7 @@ STAGES = {
     "call": "bundle_call_seconds", "prepare": "bundle_prepare_seconds", "engine": "bundle_engine_seconds",
     "batch": "bundle_batch_items",
 }  # fmt: skip
-SUMS = {"all (mean)": "latency_ms", "processor time, all processes": "cpu_ms", "items in a call": "batch_items"}
+SUMS = {"all (mean)": "latency_ms", "processor time, all processes": "cpu_ms", "items in a batch": "batch_items"}
 Totals = dict[str, tuple[float, float]]
 
 

@@ -36,10 +36,10 @@ QUEUE_DEPTH = Gauge("bundle_queue_depth", "Items waiting for a model", ["model"]
 QUEUE_SECONDS = Histogram("bundle_queue_seconds", "Time an item waited for its model", ["model"], buckets=SECONDS)
 REFUSED = Counter("bundle_queue_refused", "Items refused because too much was waiting", ["model"])
 DROPPED = Counter("bundle_queue_dropped", "Items dropped because their caller had gone", ["model"])
-BATCH_ITEMS = Histogram("bundle_batch_items", "Items sent to a runner at once", ["model"], buckets=ITEMS)
+BATCH_ITEMS = Histogram("bundle_batch_items", "Items that an engine computes at once", ["model"], buckets=ITEMS)
 BATCH_COST = Histogram(
     "bundle_batch_cost",
-    "Padded cost sent at once: longest item (seconds of audio, or 1) times items",
+    "Padded cost computed at once: longest item (seconds of audio, or 1) times items",
     ["model"],
     buckets=(*ITEMS, 128),
 )
@@ -72,9 +72,6 @@ OF_A_QUEUE: tuple[Counter | Gauge | Histogram, ...] = (
     QUEUE_SECONDS,
     REFUSED,
     DROPPED,
-    BATCH_ITEMS,
-    BATCH_COST,
-    PADDING,
     CALL_SECONDS,
     RUNNER_RETRIES,
 )
@@ -95,20 +92,17 @@ def start_queue(model: str) -> None:
         metric.labels(model)
 
 
-def observe_batch(model: str, costs: Sequence[float], waited_s: Sequence[float]) -> None:
-    """Records a batch that goes to a runner.
+def observe_batch(model: str, costs: Sequence[float]) -> None:
+    """Records a batch that goes to an engine.
 
     Args:
         model: Its name.
         costs: Cost of each item.
-        waited_s: Time that each item has waited (seconds).
     """
     padded = max(costs) * len(costs)
     BATCH_ITEMS.labels(model).observe(len(costs))
     BATCH_COST.labels(model).observe(padded)
     PADDING.labels(model).inc(max(0.0, padded - sum(costs)))  # by rounding, equal costs can come out below 0
-    for seconds in waited_s:
-        QUEUE_SECONDS.labels(model).observe(seconds)
 
 
 def exposition() -> bytes:

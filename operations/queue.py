@@ -179,9 +179,11 @@ class ModelQueue:
     async def _send(self, batch: list[_Entry]) -> None:
         now = asyncio.get_running_loop().time()
         try:  # from here on, whatever fails reaches those who wait
-            metrics.observe_batch(self.name, [e.cost for e in batch], [now - e.since for e in batch])
+            waited_s = [now - entry.since for entry in batch]
+            for seconds in waited_s:
+                metrics.QUEUE_SECONDS.labels(self.name).observe(seconds)
             with self._pace.work(sum(entry.cost for entry in batch)):
-                outcomes = await self._call([entry.parcel for entry in batch], [now - entry.since for entry in batch])
+                outcomes = await self._call([entry.parcel for entry in batch], waited_s)
                 if len(outcomes) != len(batch):
                     raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")
         except Unavailable as error:  # those behind would only find out one batch after the other

@@ -96,6 +96,7 @@ class Predictor:
         order = list(prepared)
         costs = [cost(self.spec, parcels[index].item) for index in order]
         for batch in plan(costs, self._options.batch_cost, self._options.batch_items):
+            metrics.observe_batch(self.spec.name, [costs[place] for place in batch])
             indices = [order[place] for place in batch]
             answers = self._infer([prepared[index] for index in indices], [parcels[index] for index in indices])
             outcomes.update(zip(indices, answers, strict=True))

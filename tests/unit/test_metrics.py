@@ -20,16 +20,15 @@ def value(name: str, **labels: str) -> float:
 
 
 def test_a_batch() -> None:
-    metrics.observe_batch("toy", [2.0, 3.0], [0.1, 0.2])
+    metrics.observe_batch("toy", [2.0, 3.0])
     assert value("bundle_batch_items_sum", model="toy") == 2
     assert value("bundle_batch_cost_sum", model="toy") == 6
     assert value("bundle_padding_cost_total", model="toy") == 1
-    assert value("bundle_queue_seconds_sum", model="toy") == pytest.approx(0.3)
 
 
 def test_equal_items_of_a_batch_pad_nothing() -> None:
     """Twelve times 2.53525 is more than their sum as floats are added up; a counter refuses what is below 0."""
-    metrics.observe_batch("even", [2.53525] * 12, [0.1] * 12)
+    metrics.observe_batch("even", [2.53525] * 12)
     assert value("bundle_padding_cost_total", model="even") == 0
 
 

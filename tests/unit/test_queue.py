@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from prometheus_client import REGISTRY
 
 from core.errors import InternalError, TooManyRequests, Unavailable
 from operations.pace import REMEMBERED
@@ -132,6 +133,21 @@ async def test_a_caller_who_has_gone_costs_nothing() -> None:
     runner.open.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert runner.batches == [[0.0], [2.0]]
+
+
+async def test_the_time_that_each_item_waited_is_recorded() -> None:
+    def waited(what: str) -> float:
+        return REGISTRY.get_sample_value(f"bundle_queue_seconds_{what}", {"model": "waiting"}) or 0.0
+
+    runner = Runner()
+    runner.open.clear()
+    queue = ModelQueue("waiting", runner, most=1)
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
+    await asyncio.sleep(0.05)
+    runner.open.set()
+    await asyncio.gather(*tasks)
+    assert waited("count") == 3
+    assert waited("sum") >= 2 * 0.05
 
 
 async def test_leaving_while_the_batch_is_under_way_harms_nobody() -> None:

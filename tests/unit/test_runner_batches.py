@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from prometheus_client import REGISTRY
 
 from core.logs import JsonFormatter
 from core.settings import RunnerOptions
@@ -109,6 +110,18 @@ def test_the_log_of_a_failure_says_whose_item_it_was(runner: Predictor, bad: flo
     (line,) = (line for line in logged if "request_id" in line)
     assert (line["request_id"], line["trace_id"]) == (f"request-{bad:g}", f"{bad:032.0f}")
     assert all(line["requests"] == ["request-1", "request-2", "request-99"] for line in logged if "requests" in line)
+
+
+def test_the_padding_that_is_counted_is_that_of_the_engine(runner: Predictor) -> None:
+    """What is sent together may be computed apart: one long recording and three short ones pad nothing."""
+
+    def figures() -> list[float]:
+        names = ("batch_items_count", "batch_items_sum", "batch_cost_sum", "padding_cost_total")
+        return [REGISTRY.get_sample_value(f"bundle_{name}", {"model": "toy"}) or 0.0 for name in names]
+
+    before = figures()
+    runner.answer([np.ones(round(100 * seconds), np.float32) for seconds in (8.0, 1.0, 1.0, 1.0)])
+    assert [now - then for now, then in zip(figures(), before, strict=True)] == [2, 4, 11.0, 0.0]
 
 
 def test_no_item_is_an_empty_answer(runner: Predictor) -> None:
