@@ -41,7 +41,6 @@ class CompiledEngine:
         if precision == "auto":
             large = model.with_suffix(".bin").stat().st_size >= BF16_FROM_BYTES
             precision = "bf16" if large and bf16_agrees and computes_bf16(core) else "f32"
-        self._precision = precision
         compiled = core.compile_model(
             model,
             "CPU",
@@ -54,6 +53,8 @@ class CompiledEngine:
                 "ENABLE_CPU_PINNING": False,
             },
         )
+        # What really runs: OpenVINO takes a wish for bf16 from a processor without it, and computes in f32.
+        self._precision: str = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         self._request = compiled.create_infer_request()
 
     @property
