@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -132,6 +133,21 @@ def test_prepared_clips_have_zero_mean_and_unit_variance(samples: int, seed: int
     assert features.dtype == np.float32
     assert features.mean() == pytest.approx(0.0, abs=1e-3)
     assert features.std() == pytest.approx(1.0, abs=1e-2)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+def test_clips_are_normalised_in_single_precision(offset: float) -> None:
+    """As exactly as it matters, and in half the time and memory of double precision."""
+    clip = (0.1 * np.random.default_rng(0).standard_normal(30 * RATE) + offset).astype(np.float32)
+    exact = clip - clip.mean(dtype=np.float64)
+    exact /= np.sqrt(np.mean(exact**2) + 1e-7)
+    tracemalloc.start()
+    normalised = PROCESSOR.prepare(clip).features
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert normalised.dtype == np.float32
+    np.testing.assert_allclose(normalised, exact, atol=1e-5)
+    assert peak < 3.5 * clip.nbytes
 
 
 def test_silence_stays_silent() -> None:
