@@ -43,7 +43,7 @@ class Answer:
     Attributes:
         tag: Store entry that answered.
         probabilities: By class name, in the model's order; they sum to 1.
-        extras: Values measured on the way, by name.
+        extras: Values measured on the way, by name; means over the windows.
         windows: Probabilities of each window, for recordings that are longer than one.
     """
 
@@ -257,9 +257,19 @@ def _answer(spec: ModelSpec, outcomes: Sequence[Outcome], weights: Sequence[floa
     answer = Answer(
         outcomes[0].model,
         dict(zip(spec.classes, mean.tolist(), strict=True)),
-        outcomes[0].extras,
+        _joined([outcome.extras for outcome in outcomes], weights),
         [dict(zip(spec.classes, row, strict=True)) for row in rows.tolist()],
     )
     metrics.ANSWERS.labels(spec.name, answer.tag, answer.best).inc()
     note_model(answer.tag)
     return answer
+
+
+def _joined(extras: Sequence[Mapping[str, float]], weights: Sequence[float]) -> Mapping[str, float]:
+    """What was measured in the windows of a recording: means, weighted by length.
+
+    A flag, which is 0 or 1 in a window, becomes the part of the recording that it holds for.
+    """
+    if len(extras) == 1:
+        return extras[0]
+    return {name: float(np.average([one[name] for one in extras], weights=weights)) for name in extras[0]}

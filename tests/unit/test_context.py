@@ -85,6 +85,7 @@ async def test_a_long_recording_is_judged_over_all_of_it(context: Context, runne
     assert runner.items == 4
     assert [window["high"] for window in answer.windows] == [0, 1, 1, 1]
     assert answer.probabilities["high"] == pytest.approx(0.75)
+    assert answer.extras["mean"] == pytest.approx(0.75)  # and not what the first window has
     assert sum(answer.probabilities.values()) == pytest.approx(1)
 
 
