@@ -26,4 +26,4 @@ class NoWaiting(dispatcher.Optimizer):
 
 def install() -> None:
     """Makes the batchers of this process, which BentoML makes when it serves, such that they do not wait."""
-    dispatcher.Optimizer = NoWaiting
+    dispatcher.Optimizer = NoWaiting  # type: ignore[misc]  # a class is replaced

@@ -263,7 +263,7 @@ async def test_a_runner_that_hangs_from_the_start_does_not_let_everybody_in() ->
     assert queue.expected_wait_s() < 0.5
     await asyncio.sleep(0.1)
     with pytest.raises(TooManyRequests):
-        await queue.submit(item(10))
+        queue.ensure_room()
     runner.open.set()
     await asyncio.gather(*tasks)
 

@@ -121,7 +121,7 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
     for queue in queues:
         queue._pace._times.extend([20.0] * REMEMBERED)  # seconds for one item
     first = asyncio.create_task(
-        context.in_thread("voice_deepfake", "audio", lambda: later.wait(60), then=voice_deepfake.MEMBERS)
+        context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), then=voice_deepfake.MEMBERS)
     )
     await asyncio.sleep(0)
     try:
@@ -140,7 +140,7 @@ async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads
     """Though its model has nothing to do: the threads are shared by all."""
     context, later = bundle(Runner(), threads, patience_s=10.0), threading.Event()
     context.decoding._times.append(6.0)  # seconds for one
-    work = [context.in_thread("face_gender", "image", lambda: later.wait(60)) for _ in range(2)]
+    work = [context.in_thread("face_gender", "image", lambda: later.wait(10)) for _ in range(2)]
     tasks = [asyncio.create_task(piece) for piece in work]
     await asyncio.sleep(0)
     try:
