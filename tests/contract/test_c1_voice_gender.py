@@ -171,7 +171,7 @@ def test_no_upload_is_on_disk_meanwhile_either(bundle: Bundle, client: httpx.Cli
             assert client.post(path, files={"audio": ("a.wav", large)}).status_code == 200
     finally:
         done.set()
-        watcher.join()
+        watcher.join(60)
     assert seen
     assert not [path for path in seen if path.startswith(str(bundle.temporary_dir)) and "uds" not in path]
     assert not [path for path in seen if "(deleted)" in path and path.startswith("/tmp")]

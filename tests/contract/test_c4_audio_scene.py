@@ -199,7 +199,7 @@ def test_too_long(small_client: httpx.Client, site: LocalSite) -> None:
 
 
 def test_too_slow(small_client: httpx.Client, site: LocalSite) -> None:
-    """``FETCH_TIMEOUT_S`` is 1.5 here."""
+    """``FETCH_TIMEOUT_S`` is 3 here."""
 
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

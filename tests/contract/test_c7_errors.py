@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from tests.audio_bytes import tone, wav
+from tests.crowd import too_many
 from tests.served import KEY, Bundle
 from tests.shapes import assert_error
 
@@ -158,16 +157,7 @@ def test_a_form_with_very_many_parts(client: httpx.Client, wav_file: bytes) -> N
 def test_429_when_full(small_bundle: Bundle, small_client: httpx.Client) -> None:
     """``QUEUE_LATENCY_S`` is next to nothing here, so whoever finds somebody before him is refused."""
     file = wav(tone(16_000, 5.0), 16_000)
-    small_client.post("/api/detect-gender", files={"audio": file})  # the pace is known from now on
-    gate = threading.Barrier(24)
-
-    def one(_: int) -> httpx.Response:
-        with small_bundle.client() as client:
-            gate.wait()
-            return client.post("/api/detect-gender", files={"audio": file})
-
-    with ThreadPoolExecutor(24) as crowd:
-        answers = list(crowd.map(one, range(24)))
+    answers = too_many(small_bundle, lambda client: client.post("/api/detect-gender", files={"audio": file}))
     assert {answer.status_code for answer in answers} == {200, 429}
     for answer in answers:
         if answer.status_code == 429:
