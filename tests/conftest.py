@@ -23,6 +23,7 @@ os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 
 from core.settings import Settings  # noqa: E402
 from tests.audio_bytes import Signal, tone, wav  # noqa: E402
+from tests.programs import missing, program  # noqa: E402
 from tests.redis_server import redis_server, redis_url  # noqa: E402, F401 - fixtures
 from tests.served import DATA, ROOT, Bundle, serve  # noqa: E402
 from tests.site_thread import LocalSite, local_site  # noqa: E402
@@ -66,7 +67,7 @@ def small_bundle(store: Path) -> Iterator[Bundle]:
     """The same with two API workers, limits that are easily reached, and no key."""
     settings = {
         "API_KEY": "", "API_KEYS": "", "API_WORKERS": "2", "MAX_BODY_MB": "0.5", "MAX_AUDIO_SECONDS": "6",
-        "REQUEST_TIMEOUT_S": "5", "FETCH_TIMEOUT_S": "1.5", "QUEUE_LATENCY_S": "0.0001",
+        "REQUEST_TIMEOUT_S": "5", "FETCH_TIMEOUT_S": "3", "QUEUE_LATENCY_S": "0.0001",
         "CORS_ORIGINS": "https://a.example, https://b.example", "MAX_IMAGE_MEGAPIXELS": "0.5",
     }  # fmt: skip
     with serve(store, settings) as running:
@@ -97,13 +98,16 @@ def site() -> Iterator[LocalSite]:
 @pytest.fixture(scope="session")
 def node_modules() -> None:
     """The Node.js packages of ``clients/typescript``."""
-    target = "clients/typescript/node_modules/.package-lock.json"
-    made = subprocess.run(["make", target, f"VENV={sys.prefix}"], cwd=ROOT, text=True, capture_output=True, check=False)
-    assert made.returncode == 0, made.stdout + made.stderr
+    program("node")
+    program("npm")
+    command = ["make", "clients/typescript/node_modules/.package-lock.json", f"VENV={sys.prefix}"]
+    made = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=240)
+    if made.returncode:
+        missing(f"what `npm ci` installs ({made.stderr.strip()[-300:]})")
 
 
 @pytest.fixture(scope="session")
-def made_clients() -> None:
+def made_clients(node_modules: None) -> None:
     """The Python and TypeScript clients, generated anew from the document, which is linted; the latter compiled."""
     command = ["make", "clients", f"VENV={sys.prefix}"]
     made = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=240)

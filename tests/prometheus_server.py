@@ -12,20 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
+from tests.programs import program
 from tests.redis_server import free_port
 from tests.served import ROOT, wait_for
 
 CONFIGURATION = ROOT / "deploy" / "observability" / "prometheus"
-
-
-def program(name: str) -> str:
-    """The path of a program of Debian's package ``prometheus``."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is not installed: it is in Debian's package prometheus")
-    return found
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,7 @@
-"""A real Redis for tests, that a test can kill and start again.
-
-Without the ``redis-server`` program these tests are skipped on a desk and fail in continuous integration (``CI`` set).
-"""
+"""A real Redis for tests, that a test can kill and start again."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import redis
+
+from tests.programs import program
 
 START_S = 20.0
 
@@ -95,14 +92,10 @@ def free_port() -> int:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A fresh, empty Redis."""
-    program = shutil.which("redis-server")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("redis-server is not installed")
-        pytest.skip("redis-server is not installed")
+    path = program("redis-server")
     folder = tmp_path / "redis"
     folder.mkdir()
-    server = RedisServer(program, folder)
+    server = RedisServer(path, folder)
     yield server
     server.kill()
 

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from models import registry
-from tests.prometheus_server import CONFIGURATION, Prometheus, program, scrape
+from tests.programs import program
+from tests.prometheus_server import CONFIGURATION, Prometheus, scrape
 from tests.questions import questions
 from tests.served import ROOT, Bundle
 from tests.site_thread import LocalSite
@@ -121,7 +122,8 @@ def test_the_tag_of_a_model_is_in_header_metrics_and_log(prometheus: Prometheus,
     [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")],
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
-    done = subprocess.run([program("promtool"), *arguments], cwd=CONFIGURATION, capture_output=True, text=True)
+    command = [program("promtool"), *arguments]
+    done = subprocess.run(command, cwd=CONFIGURATION, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.programs import missing, program
 from tests.served import DATA, Bundle
 
 try:
@@ -78,27 +76,18 @@ class Seen:
         return {f"{part.scheme}://{part.netloc}" for part in parts if part.scheme not in ("blob", "data")}
 
 
-def missing(what: str) -> NoReturn:
-    """Skips on a desk; in continuous integration nothing is skipped."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is missing")
-    pytest.skip(f"{what} is missing")
-
-
 # For a module, not the session: while it runs, no other test in this thread can run an event loop.
 @pytest.fixture(scope="module")
 def chromium(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The browser; the bundle is started before it."""
     film = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
     film.write_bytes(30 * (DATA / "faces" / "female_3.jpg").read_bytes())
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if not PLAYWRIGHT:
         missing("playwright")
-    if program is None:
-        missing("Chromium")
+    path = program(*PROGRAMS)
     with sync_playwright() as playwright:
         arguments = [*ARGUMENTS, f"--use-file-for-fake-video-capture={film}"]
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
 

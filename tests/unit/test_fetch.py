@@ -17,6 +17,7 @@ from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unp
 from media.addresses import AllowedHosts
 from media.fetch import Download, Fetcher, FetchLimits, Resolver, describe_url, resolve
 from tests.http_site import ok, raw, redirect, reply, serve
+from tests.programs import program
 
 pytestmark = pytest.mark.anyio
 
@@ -409,7 +410,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls") / "media.pem"
     subject = ["-subj", "/CN=media.example", "-addext", "subjectAltName=DNS:media.example"]
     command = [
-        "openssl",
+        program("openssl"),
         "req",
         "-x509",
         "-newkey",
@@ -420,7 +421,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-days",
         "2",
     ]
-    subprocess.run([*command, *subject, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    command += [*subject, "-keyout", str(path), "-out", f"{path}.crt"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
 
