@@ -111,5 +111,5 @@ def test_termination_answers_what_is_in_flight(bento: Bundle, site: LocalSite, v
         answer = crowd.submit(ask)
         assert asked.wait(30)
         assert bento.stop() == 0
-        assert answer.result().status_code == 200, answer.result().text
+        assert answer.result(60).status_code == 200, answer.result().text
     assert not bento.workers("AudioScene")

@@ -152,7 +152,8 @@ def test_targets_and_modules_in_the_text_exist() -> None:
     targets = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z]+)", README))
     assert {"serve", "test", "evaluate", "clients", "save", "build"} <= targets
     for target in targets:
-        subprocess.run(["make", "-n", target, f"VENV={sys.prefix}"], cwd=ROOT, check=True, capture_output=True)
+        command = ["make", "-n", target, f"VENV={sys.prefix}"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     modules = set(re.findall(r"`?python -m ([\w.]+)", README))
     assert {"classify", "models.save", "models.voice_gender.train"} <= modules
     assert all(importlib.util.find_spec(module) for module in modules)
@@ -192,7 +193,8 @@ def test_every_file_and_folder_it_names_exists() -> None:
 
 
 def test_every_folder_is_on_the_map() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    command = ["git", "ls-files"]
+    listed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True, timeout=60).stdout
     folders = {name.split("/")[0] for name in listed.splitlines() if "/" in name and not name.startswith(".")}
     assert not {folder for folder in folders if f"\n| `{folder}/` |" not in README}
 

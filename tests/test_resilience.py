@@ -76,12 +76,14 @@ def test_a_killed_runner_comes_back_and_the_others_never_notice(
 
     with ThreadPoolExecutor(2 * len(routes)) as crowd:
         under_way = {name: [crowd.submit(keep_asking, name) for _ in range(2)] for name in routes}
-        time.sleep(1)
-        os.kill(old, signal.SIGKILL)
-        wait_for(lambda: bundle.workers(service) not in ([], [old]), 60)
-        wait_for(bundle.is_ready, 60)
-        time.sleep(1)
-        ended.set()
+        try:
+            time.sleep(1)
+            os.kill(old, signal.SIGKILL)
+            wait_for(lambda: bundle.workers(service) not in ([], [old]), 60)
+            wait_for(bundle.is_ready, 60)
+            time.sleep(1)
+        finally:
+            ended.set()
         answers = {name: [a for future in futures for a in future.result()] for name, futures in under_way.items()}
     for name, given in answers.items():
         assert given

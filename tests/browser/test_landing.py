@@ -51,7 +51,8 @@ def test_curl_lines_of_the_landing_page_work(page: Page, bundle: Bundle, site: L
     assert len(lines) == 5
     for line in lines:
         command = line.replace("YOUR_KEY", KEY).replace("https://example.org/clip.mp3", audio)
-        done = subprocess.run(["bash", "-c", f"{command} -sSf"], cwd=tmp_path, capture_output=True, text=True)
+        shell = ["bash", "-c", f"{command} -sSf"]
+        done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout
 

@@ -38,11 +38,13 @@ SEEN_ON_CANVAS = """canvas => {
 # A camera begins with black frames; a person waits for the picture.
 SHOWS_SOMETHING = """async video => {
     const context = new OffscreenCanvas(64, 64).getContext('2d', { willReadFrequently: true });
-    for (;;) {
+    const end = performance.now() + 30_000;
+    while (performance.now() < end) {
         context.drawImage(video, 0, 0, 64, 64);
         if (new Set(new Uint32Array(context.getImageData(0, 0, 64, 64).data.buffer)).size > 200) return;
         await new Promise(resolve => setTimeout(resolve, 50));
     }
+    throw new Error('the camera shows nothing');
 }"""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers.figures import note
-from tests.containers.podman import HOST, run
+from tests.containers.podman import BUILD_S, HOST, run
 from tests.served import KEY
 from tests.site_thread import LocalSite, local_site
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def base() -> str:
     """Tag of a base image with Python, made of Debian's packages."""
-    run("deploy/base", BASE, "python3", "python3-venv")
+    run("deploy/base", BASE, "python3", "python3-venv", timeout_s=BUILD_S)
     return BASE
 
 
@@ -40,7 +40,8 @@ def base() -> str:
 def image(base: str) -> str:
     """Tag of the serving image, built by ``make image``."""
     started = time.monotonic()
-    run("make", "image", f"IMAGE={IMAGE}", variables={"BASE": base, "CONTAINER_ENGINE": "podman"})
+    variables = {"BASE": base, "CONTAINER_ENGINE": "podman"}
+    run("make", "image", f"IMAGE={IMAGE}", variables=variables, timeout_s=BUILD_S)
     note({"`make image`, wheels and layers of an earlier build included": f"{time.monotonic() - started:.0f} s"})
     return IMAGE
 
@@ -48,7 +49,7 @@ def image(base: str) -> str:
 @pytest.fixture(scope="session")
 def redis_image() -> str:
     """Tag of an image with Redis."""
-    run("deploy/base", REDIS, "redis-server")
+    run("deploy/base", REDIS, "redis-server", timeout_s=BUILD_S)
     return REDIS
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.containers.podman import run
+from tests.containers.podman import COMMAND_S, run
 from tests.served import ROOT, descendants, environment
 
 BRIDGE = "bundle-br"
@@ -19,6 +19,7 @@ BRIDGE = "bundle-br"
 NETWORK = "198.18.77"
 GATEWAY = f"{NETWORK}.254"
 PORT = 3000
+END_S = 60.0  # for a program that was killed
 NAMES = Path("/etc/netns")  # `ip netns exec` puts the files of a namespace over those of /etc
 
 
@@ -102,7 +103,7 @@ class Host:
             for process in [*descendants(program.pid), program.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-            program.wait()
+            program.wait(END_S)
         with contextlib.suppress(FileNotFoundError):
             (NAMES / self.name / "hosts").unlink()
             (NAMES / self.name).rmdir()
@@ -133,5 +134,6 @@ def _clear(names: Sequence[str]) -> None:
     """Removes what a run that was killed has left."""
     for number, name in enumerate(names, 1):
         for leftover in (("link", "delete", f"bundle-{number}"), ("netns", "delete", f"bundle-{name}")):
-            subprocess.run(["ip", *leftover], stderr=subprocess.DEVNULL, check=False)
-    subprocess.run(["ip", "link", "delete", BRIDGE], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(["ip", *leftover], stderr=subprocess.DEVNULL, check=False, timeout=COMMAND_S)
+    command = ["ip", "link", "delete", BRIDGE]
+    subprocess.run(command, stderr=subprocess.DEVNULL, check=False, timeout=COMMAND_S)

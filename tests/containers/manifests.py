@@ -30,7 +30,7 @@ def render(folder: str) -> str:
     """
     tool = ("kubectl", "kustomize") if shutil.which("kubectl") else ("kustomize", "build")
     assert shutil.which(tool[0]), "install kubectl or kustomize"
-    made = subprocess.run([*tool, str(FOLDER / folder)], text=True, capture_output=True, check=False)
+    made = subprocess.run([*tool, str(FOLDER / folder)], text=True, capture_output=True, check=False, timeout=60)
     assert made.returncode == 0, made.stderr
     return made.stdout
 

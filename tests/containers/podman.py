@@ -21,16 +21,19 @@ from tests.served import ROOT, wait_for
 if not Path("/run/systemd/system").is_dir():
     os.environ.setdefault("CONTAINERS_CONF", str(ROOT / "deploy" / "containers.conf"))
 
+COMMAND_S = 120.0  # podman and ip take seconds
+BUILD_S = 1000.0  # what fetches packages or starts a whole stack takes minutes
 START_S = 240.0  # a start takes 10 s; much more on a busy machine
 # What containers call the machine that they run on; podman writes it into their ``/etc/hosts``.
 HOST = "host.containers.internal"
 
 
-def run(*command: str, variables: Mapping[str, str] = MappingProxyType({}), timeout_s: float = 1000) -> str:
+def run(*command: str, variables: Mapping[str, str] = MappingProxyType({}), timeout_s: float = COMMAND_S) -> str:
     """Runs a program from the root of the repository, and gives its standard output.
 
     Raises:
         AssertionError: It failed; the message is what it printed.
+        subprocess.TimeoutExpired: It took too long.
     """
     made = subprocess.run(
         command,
@@ -48,6 +51,13 @@ def run(*command: str, variables: Mapping[str, str] = MappingProxyType({}), time
 def podman(*arguments: str) -> str:
     """Runs podman, and gives its standard output."""
     return run("podman", *arguments).strip()
+
+
+def logs(name: str) -> str:
+    """What a container has printed."""
+    command = ("podman", "logs", name)
+    made = subprocess.run(command, text=True, capture_output=True, check=False, timeout=COMMAND_S)
+    return made.stdout + made.stderr
 
 
 def inspect(name: str) -> dict[str, Any]:
@@ -70,8 +80,7 @@ class Container:
     @property
     def log(self) -> str:
         """What it has printed."""
-        made = subprocess.run(["podman", "logs", self.name], text=True, capture_output=True, check=False)
-        return made.stdout + made.stderr
+        return logs(self.name)
 
     @property
     def is_running(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.containers.podman import START_S, inspect, is_ready, podman, run
+from tests.containers.podman import BUILD_S, START_S, inspect, is_ready, podman, run
 from tests.redis_server import free_port
 from tests.served import wait_for
 
@@ -47,11 +47,11 @@ class Stack:
 
     def up(self, **options: str) -> None:
         """Starts it, or changes what runs."""
-        run("make", "up", variables={"PORT": str(self.port), **self.settings, **options})
+        run("make", "up", variables={"PORT": str(self.port), **self.settings, **options}, timeout_s=BUILD_S)
 
     def down(self) -> None:
         """Ends it."""
-        run("make", "down", variables=self.settings)
+        run("make", "down", variables=self.settings, timeout_s=BUILD_S)
 
     def wait_until_ready(self) -> None:
         """Returns when every model answers."""

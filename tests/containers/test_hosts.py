@@ -174,7 +174,8 @@ def test_replicas_on_other_hosts_share_the_work(cluster: Cluster) -> None:
         note({what: f"{rate:.1f}"})
     port = PORT + 1 + list(registry.specs()).index(TWICE)
     for host in (cluster.near, cluster.far):
-        count = f"import urllib.request as r; print(r.urlopen('http://{host.address}:{port}/metrics').read().decode())"
+        url = f"http://{host.address}:{port}/metrics"
+        count = f"import urllib.request as r; print(r.urlopen('{url}', timeout=10).read().decode())"
         metrics = host.inside("python3", "-c", count)
         (line,) = [text for text in metrics.splitlines() if text.startswith("bundle_engine_seconds_count")]
         assert float(line.split()[-1]) > 10, line  # both have worked

@@ -18,7 +18,7 @@ from core.version import VERSION
 from tests.ask_all import ask
 from tests.containers.conftest import SETTINGS
 from tests.containers.figures import note
-from tests.containers.podman import Container, container, environment, inspect, podman
+from tests.containers.podman import COMMAND_S, Container, container, environment, inspect, podman
 from tests.http_site import ok
 from tests.served import DATA, KEY, ROOT
 from tests.site_thread import LocalSite
@@ -137,7 +137,7 @@ def test_termination_answers_what_is_in_flight(image: str, site: LocalSite) -> N
             started = time.monotonic()
             podman("stop", f"--time={GRACE_S}", ending.name)
             seconds = time.monotonic() - started
-            assert answer.result().status_code == 200, answer.result().text
+            assert answer.result(COMMAND_S).status_code == 200, answer.result().text
         state = inspect(ending.name)["State"]
     assert state["ExitCode"] == 0
     note({"one container: from SIGTERM to its end, with a request of 3 s in flight": f"{seconds:.1f} s"})

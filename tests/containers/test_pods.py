@@ -15,7 +15,7 @@ import yaml
 from tests.ask_all import ask
 from tests.containers.conftest import SETTINGS
 from tests.containers.manifests import PROBES, Manifest, container_of, manifests
-from tests.containers.podman import is_ready, podman
+from tests.containers.podman import COMMAND_S, is_ready, logs, podman
 from tests.redis_server import free_port
 from tests.served import DATA, KEY, wait_for
 from tests.site_thread import LocalSite
@@ -54,8 +54,7 @@ def adapted(deployment: Manifest, image: str, port: int) -> Manifest:
 def log(deployment: str) -> str:
     """The end of what a pod has printed."""
     name = f"{pod(deployment)}-{'api' if deployment == 'api' else 'runner'}"
-    made = subprocess.run(("podman", "logs", name), text=True, capture_output=True, check=False)
-    return (made.stdout + made.stderr)[-4000:]
+    return logs(name)[-4000:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def pods(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]
 
 def _remove(file: Path) -> None:
     for command in (("kube", "down", str(file)), ("network", "rm", "--force", NETWORK)):
-        subprocess.run(("podman", *command), capture_output=True, check=False)
+        subprocess.run(("podman", *command), capture_output=True, check=False, timeout=COMMAND_S)
 
 
 def test_they_answer_all_five_questions(pods: Pods, site: LocalSite) -> None:

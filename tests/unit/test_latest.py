@@ -143,10 +143,12 @@ def test_killed_at_any_moment_the_file_is_whole(tmp_path: Path) -> None:
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
         ) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == b"ready\n"
-            time.sleep(pause.uniform(0.0, 0.05))
-            writer.kill()
+            try:
+                assert writer.stdout is not None
+                assert writer.stdout.readline() == b"ready\n"
+                time.sleep(pause.uniform(0.0, 0.05))
+            finally:
+                writer.kill()
         loaded = asyncio.run(LatestResult(tmp_path).load())
         assert loaded is not None
         assert loaded["class"] == "Normal" * 2000
