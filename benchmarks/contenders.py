@@ -25,6 +25,7 @@ from benchmarks.workloads import CORES, ROOT, STORE, Workload
 
 READY_S = 120.0
 ANSWER_S = 120.0
+CLIENTS_S = 60.0  # for clients to start and to end, beyond the time that they ask and wait
 
 
 class Failed(RuntimeError):  # noqa: N818 - it names what happened to a contender
@@ -155,9 +156,13 @@ class Contender:
         form = "raw" if self.kind.raw else "form"
         cpu = self.tree.cpu_s()
         arguments = [self.url, bodies or self.workload.bodies, form, str(clients), str(seconds), str(patience_s)]
-        found = subprocess.run(
-            [sys.executable, "-m", "benchmarks.load", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-m", "benchmarks.load", *arguments]
+        try:
+            found = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + patience_s + CLIENTS_S
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"the clients have not ended after {error.timeout:.0f} s") from error
         if found.returncode:
             raise Failed(f"the clients failed: {found.stderr[-300:]}")
         seen: dict[str, Any] = json.loads(found.stdout)

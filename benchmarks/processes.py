@@ -73,7 +73,7 @@ class Tree:
         while self.pids() and time.monotonic() < deadline:
             self.send(signal.SIGKILL)
             time.sleep(0.1)
-        self.process.wait()
+        self.process.wait(END_S)
 
 
 def pss_bytes(pid: int) -> int:

@@ -16,6 +16,7 @@ from benchmarks.workloads import ROOT, Turn, Workload
 
 WARM_CLIENTS, WARM_S, WARM_PATIENCE_S = 2, 2.0, 60.0
 BARE_S = 1.5
+BARE_LIMIT_S = 300.0  # of the full-size network with one core: 15 passes of 4 clips and a start
 
 Say = Callable[[str], None]
 
@@ -119,7 +120,11 @@ def _turn(contender: Contender, turn: Turn, number: int, say: Say) -> dict[str, 
 def bare_once(workload: Workload, say: Say) -> dict[str, Any]:
     """The engine in a loop, without a server, in the same minute as the contenders."""
     command = [sys.executable, "-m", "benchmarks.floor", workload.name, str(BARE_S)]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=BARE_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        say(f"  bare engine: FAILED, it took more than {BARE_LIMIT_S:.0f} s")
+        return {}
     if found.returncode:
         say(f"  bare engine: FAILED {found.stderr[-300:]}")
         return {}
