@@ -43,26 +43,40 @@ def processes(bundle: Bundle) -> dict[str, int]:
     return {name: bundle.workers(service)[0] for name, service in services.items()}
 
 
-def cost(bundle: Bundle, route: str, ask: Ask) -> str:
-    """A line of the table of requests: processor time of the API and of the runners (ms), and what a core can do."""
+def cost(bundle: Bundle, route: str, ask: Ask) -> dict[str, float]:
+    """Processor time (ms) of the API and of the runner of each model that a request takes, by name."""
     pids = {name: pid for name, pid in processes(bundle).items() if name in (API, *MODELS[route])}
     turn(bundle, ask)  # warm
     before = {name: cpu_s(pid) for name, pid in pids.items()}
     answered = turn(bundle, ask)
-    spent = {name: 1000 * (cpu_s(pid) - before[name]) / answered for name, pid in pids.items()}
-    models = sum(spent.values()) - spent[API]
-    return f"| `{route}` | {spent[API]:.1f} | {models:.1f} | {1000 / (spent[API] + models):.0f} |"
+    return {name: 1000 * (cpu_s(pid) - before[name]) / answered for name, pid in pids.items()}
+
+
+def tables(costs: dict[str, dict[str, float]], memory: dict[str, int]) -> str:
+    """The tables of the page.
+
+    Args:
+        costs: What ``cost`` gives, by route.
+        memory: Of each process (bytes).
+    """
+    lines = ["| question | API, ms | runners, ms | requests/s of a core |", "| --- | ---: | ---: | ---: |"]
+    for route, spent in costs.items():
+        whole = sum(spent.values())
+        lines.append(f"| `{route}` | {spent[API]:.1f} | {whole - spent[API]:.1f} | {1000 / whole:.0f} |")
+    lines += ["", "| model | its runner, ms | requests/s of a core |", "| --- | ---: | ---: |"]
+    models = [(name, ms) for spent in costs.values() for name, ms in spent.items() if name != API]
+    lines += [f"| {name} | {ms:.1f} | {1000 / ms:.0f} |" for name, ms in models]
+    lines += ["", "| process | memory after that, MiB (PSS) |", "| --- | ---: |"]
+    lines += [f"| {name} | {held / 2**20:.0f} |" for name, held in memory.items()]
+    return "\n".join(lines) + "\n"
 
 
 def measure() -> str:
-    """The tables of the page."""
-    lines = ["| question | API, ms | runners, ms | requests/s of a core |", "| --- | ---: | ---: | ---: |"]
+    """Serves, asks, and gives the tables."""
     store = Path(os.environ["BENTOML_HOME"])
     with local_site() as site, serve(store, {}) as bundle:
-        lines += [cost(bundle, route, ask) for route, ask in questions(site).items()]
-        lines += ["", "| process | memory after that, MiB (PSS) |", "| --- | ---: |"]
-        lines += [f"| {name} | {pss_bytes(pid) / 2**20:.0f} |" for name, pid in processes(bundle).items()]
-    return "\n".join(lines) + "\n"
+        costs = {route: cost(bundle, route, ask) for route, ask in questions(site).items()}
+        return tables(costs, {name: pss_bytes(pid) for name, pid in processes(bundle).items()})
 
 
 def main() -> None:
