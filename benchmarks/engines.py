@@ -9,7 +9,7 @@ ratio the median of the ratios within a turn.
 from __future__ import annotations
 
 import argparse
-import datetime
+import importlib.metadata
 import json
 import logging
 import statistics
@@ -27,25 +27,26 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from engine.compiled import CompiledEngine
+from benchmarks import machine, turns
+from benchmarks.turns import Arrays
+from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
-from models import examples, native, registry
+from models import native, registry
 from models.processing import Processor
 from models.published import layout, network
 from models.published.checkpoint import Checkpoint
 from models.published.importing import FaceOptions, Source, describe_checkpoint
-from models.spec import AudioInput, ModelSpec
+from models.spec import ModelSpec
 from models.store import Entry
 
 RESULTS = Path(__file__).parent / "engines.json"
 TABLE = Path(__file__).parent / "engines.md"
 FULL_SIZE = ("face_gender", "audio_scene", "voice_gender")
 FACES = FaceOptions(("female", "male"), "imagenet-bgr")
+ENGINES = ("openvino", "torch", "onnxruntime")
 THREADS = 1
-SECONDS = 5.0  # of the clip, as far as the network's window reaches
 BASE = "torch f32"
 
-Arrays = Mapping[str, NDArray[Any]]
 Run = Callable[[Arrays], NDArray[np.float32]]
 
 
@@ -56,15 +57,17 @@ def engines(spec: ModelSpec, entry: Entry, example: Arrays, work: Path) -> dict[
     int8 = work / "int8.onnx"
     # Convolutions in int8 are slow on processors without AMX, so matrix products alone are quantised.
     quantize_dynamic(onnx, int8, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
-    return {
+    ready = {
         BASE: NativeEngine(spec, entry, threads=THREADS).infer,
-        "torch bf16": NativeEngine(spec, entry, threads=THREADS, precision="bf16").infer,
         "OpenVINO f32": CompiledEngine(path, threads=THREADS, precision="f32").infer,
-        "OpenVINO bf16": CompiledEngine(path, threads=THREADS, precision="bf16").infer,
         "OpenVINO f32, this shape only": static(path, example),
         "ONNX Runtime f32": onnx_runtime(onnx),
         "ONNX Runtime int8": onnx_runtime(int8),
     }
+    if computes_bf16(ov.Core()):  # elsewhere OpenVINO computes in float32 when it is asked for bfloat16
+        ready["torch bf16"] = NativeEngine(spec, entry, threads=THREADS, precision="bf16").infer
+        ready["OpenVINO bf16"] = CompiledEngine(path, threads=THREADS, precision="bf16").infer
+    return ready
 
 
 def export_onnx(module: torch.nn.Module, example: Arrays, path: Path) -> None:
@@ -98,12 +101,11 @@ def static(path: Path, example: Arrays) -> Run:
 
 def compare(spec: ModelSpec, entry: Entry, processor: Processor, rounds: int) -> dict[str, Any]:
     """Times and differences of all engines on one network."""
-    items = examples.items(spec)
-    clips = [item for item in (processor.prepare(_cut(spec, item)) for item in items) if not item.verdict]
-    batches = [processor.collate([clip.features]) for clip in clips[:2]]
+    batches = turns.batches(spec, processor, 2)
     with tempfile.TemporaryDirectory(prefix="engines-") as name:
         ready = engines(spec, entry, batches[0], Path(name))
-        times = take_turns({title: lambda run=run: run(batches[0]) for title, run in ready.items()}, rounds)  # type: ignore[misc]
+        runs = {title: lambda run=run: run(batches[0]) for title, run in ready.items()}  # type: ignore[misc]
+        times = turns.take_turns(runs, rounds, time.process_time)
         ready.pop("OpenVINO f32, this shape only")
         probabilities = entry.calibration.probabilities
         answers = {title: [probabilities(run(batch)) for batch in batches] for title, run in ready.items()}
@@ -118,22 +120,6 @@ def compare(spec: ModelSpec, entry: Entry, processor: Processor, rounds: int) ->
         }
         for title, seconds in times.items()
     }
-
-
-def _cut(spec: ModelSpec, item: NDArray[Any]) -> NDArray[Any]:
-    return item[: round(SECONDS * spec.input.sample_rate)] if isinstance(spec.input, AudioInput) else item
-
-
-def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Processor times of every contender (seconds), one of each in every round, after one round that does not count."""
-    times: dict[str, list[float]] = {title: [] for title in runs}
-    for counted in range(rounds + 1):
-        for title, run in runs.items():
-            started = time.process_time()
-            run()
-            if counted:
-                times[title].append(time.process_time() - started)
-    return times
 
 
 def full_size(name: str, folder: Path) -> tuple[ModelSpec, Entry, Processor]:
@@ -185,7 +171,26 @@ def table(results: Mapping[str, Any]) -> str:
         for title, row in sorted(found["engines"].items(), key=lambda pair: float(pair[1]["speed"])):
             difference = "" if row["difference"] is None else f"{row['difference']:.1e}"
             lines.append(f"| {found['title']} | {title} | {row['ms']:.1f} | {row['speed']:.2f} | {difference} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + places(results)
+
+
+def places(results: Mapping[str, Any]) -> str:
+    """When and on what each network was measured, one line for each place."""
+    titles: dict[str, list[str]] = {}
+    for found in results.values():
+        titles.setdefault(f"{found['date']}, {found['machine']}", []).append(found["title"])
+    return "".join(f"- {place}: {'; '.join(names)}.\n" for place, names in titles.items())
+
+
+def place() -> dict[str, str]:
+    """Date, machine and versions."""
+    here = machine.describe()
+    bf16 = "with" if computes_bf16(ov.Core()) else "without"
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ENGINES)
+    return {
+        "date": here["date"],
+        "machine": f"{here['processor']} {bf16} native bfloat16, {here['cores']} cores, {versions}",
+    }
 
 
 def main() -> None:
@@ -197,7 +202,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # of the quantiser, that the network was not prepared for it
     for name in options.names or every:
-        found = {name: measure(options.rounds, name) | {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}}
+        found = {name: measure(options.rounds, name) | place()}
         print(table(found), flush=True)
         write(found)
 
