@@ -40,7 +40,7 @@ def run(path: Path, *, write: bool) -> str:
     """
     notebook = nbformat.read(path, as_version=4)
     started = time.perf_counter()
-    limit_s = SHORT_S if os.environ["FORM"] == "short" else LONG_S
+    limit_s = SHORT_S if os.environ.get("FORM") == "short" else LONG_S
     NotebookClient(
         notebook, timeout=limit_s, record_timing=False, resources={"metadata": {"path": str(ROOT)}}
     ).execute()

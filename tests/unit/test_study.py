@@ -87,6 +87,26 @@ def test_cleaning_leaves_the_story() -> None:
     assert set(cleaned.metadata) == {"kernelspec", "language_info"}
 
 
+@pytest.mark.parametrize(("form", "limit_s"), [("short", 600.0), ("bundled", 3 * 3600.0)])
+def test_a_cell_of_the_short_form_may_not_take_hours(
+    form: str, limit_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    class Client:
+        def __init__(self, notebook: object, *, timeout: float, **options: object) -> None:
+            limits.append(timeout)
+
+        def execute(self) -> None:
+            """Runs nothing."""
+
+    monkeypatch.setattr(run, "NotebookClient", Client)
+    monkeypatch.setenv("FORM", form)
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
+    run.run(tmp_path / "empty.ipynb", write=False)
+    assert limits == [limit_s]
+
+
 def test_an_excerpt_has_a_few_of_each_class_in_each_split(tmp_path: Path) -> None:
     data = tmp_path / "all" / "set"
     data.mkdir(parents=True)
