@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, report, rounds, stages, sweeps, tried, weights
+from benchmarks import full_size, machine, report, rounds, stages, sweeps, tried, weights
 from benchmarks.workloads import WORKLOADS, quick
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-MINUTES = 20.0  # what a full run may take; later rounds are left out rather than taking longer
-LAST_MINUTES = 6.5  # of it for the last turn of the large model, and for what comes after all turns
+MINUTES = 35.0  # what a full run may take; later rounds are left out rather than taking longer
+LAST_MINUTES = 17.0  # of it for the last turn of the large model, and for what comes after all turns
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +72,8 @@ def measure(short: bool, only: Sequence[str], say: rounds.Say) -> dict[str, Any]
     }
     if not short:
         parts |= {"length": lambda: sweeps.lengths(say), "replicas": lambda: sweeps.replicas(say)}
+    if not short and "full" in only:
+        parts["full_size"] = lambda: full_size.measure(say)
     return results | {name: attempt(name, part, say) for name, part in parts.items()}
 
 

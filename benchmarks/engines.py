@@ -104,7 +104,7 @@ def compare(spec: ModelSpec, entry: Entry, processor: Processor, rounds: int) ->
     batches = turns.batches(spec, processor, 2)
     with tempfile.TemporaryDirectory(prefix="engines-") as name:
         ready = engines(spec, entry, batches[0], Path(name))
-        runs = {title: lambda run=run: run(batches[0]) for title, run in ready.items()}  # type: ignore[misc]
+        runs = {title: lambda run=run: run(batches[0]) for title, run in ready.items()}
         times = turns.take_turns(runs, rounds, time.process_time)
         ready.pop("OpenVINO f32, this shape only")
         probabilities = entry.calibration.probabilities

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.contenders import KINDS, Contender, Failed
@@ -82,18 +83,27 @@ def measure(workload: Workload, say: Say, in_time: Callable[[], bool]) -> dict[s
     cells: list[dict[str, Any]] = []
     bare: list[dict[str, Any]] = []
     with started(workload, contenders, say) as running:
-        for turn in workload.turns:
-            for number in range(turn.rounds):
-                if number and not in_time():
-                    say("  out of time: the remaining rounds are left out")
-                    break
-                bare += [bare_once(workload, say)] if turn.bare else []
-                # Nobody is always the first.
-                order = running[number % len(running) :] + running[: number % len(running)] if running else []
-                cells += [_turn(contender, turn, number, say) for contender in order if _takes_part(contender, turn)]
+        for turn, number in _rounds(workload.turns, in_time, say):
+            bare += [bare_once(workload, say)] if turn.bare else []
+            # Nobody is always the first.
+            order = running[number % len(running) :] + running[: number % len(running)] if running else []
+            cells += [_turn(contender, turn, number, say) for contender in order if _takes_part(contender, turn)]
         for contender in running:
             contenders[contender.kind.name]["pss_bytes"] = contender.tree.pss_bytes()
     return {"title": workload.title, "contenders": contenders, "cells": cells, "bare": bare}
+
+
+def _rounds(turns: Sequence[Turn], in_time: Callable[[], bool], say: Say) -> Iterator[tuple[Turn, int]]:
+    """Each round of each turn; before a round it is decided whether another follows, as that one must leave no work."""
+    for turn in turns:
+        for number in range(turn.rounds):
+            last = number + 1 == turn.rounds or not in_time()
+            hurry_s = turn.last_patience_s if last else None
+            yield (turn if hurry_s is None else replace(turn, patience_s=hurry_s)), number
+            if last and number + 1 < turn.rounds:
+                say("  out of time: the remaining rounds are left out")
+            if last:
+                break
 
 
 def _takes_part(contender: Contender, turn: Turn) -> bool:

@@ -168,8 +168,8 @@ def serve(store: Path, settings: dict[str, str], target: str | None = None, *, s
         if target is None:
             variables["PYTHONPATH"] = str(source)  # the working folder is empty: no ``.env`` of a developer is read
         with (folder / "serve.log").open("wb") as output:
-            process = subprocess.Popen(
-                [BENTOML, "serve", target or "service:MediaClassifier"],
+            process = subprocess.Popen(  # the module: the benchmark's environment has no script of BentoML's own
+                [sys.executable, "-m", "bentoml", "serve", target or "service:MediaClassifier"],
                 cwd=folder / "tmp", env=variables, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
         bundle = Bundle(folder, port, process)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import clips, report, rounds, stages
-from benchmarks.workloads import WORKLOADS, quick
+from benchmarks import clips, machine, report, rounds, sizing, stages
+from benchmarks.turns import take_turns
+from benchmarks.workloads import WORKLOADS, Turn, quick
+from engine import compiled
 
 
 def test_any_part_of_the_clips_is_as_mixed_as_the_whole() -> None:
@@ -79,3 +83,41 @@ def test_blocks_are_replaced_and_nothing_else(tmp_path: Path) -> None:
     assert page.read_text() == (
         "a\n<!-- figures: one -->\nnew \\1\n<!-- end -->\nb\n<!-- figures: two -->\nkept\n<!-- end -->\n"
     )
+
+
+def test_only_the_last_round_leaves_work_behind() -> None:
+    turns = (Turn(1, 1.0, 2, 20.0), Turn(32, 1.0, 2, 60.0, last_patience_s=2.0))
+    said: list[str] = []
+    made = [(t.clients, n, t.patience_s) for t, n in rounds._rounds(turns, lambda: True, said.append)]
+    assert made == [(1, 0, 20.0), (1, 1, 20.0), (32, 0, 60.0), (32, 1, 2.0)]
+    assert said == []
+    late = [(t.clients, n, t.patience_s) for t, n in rounds._rounds(turns, lambda: False, said.append)]
+    assert late == [(1, 0, 20.0), (32, 0, 2.0)]
+    assert len(said) == 2
+
+
+def test_contenders_of_a_process_take_turns_and_the_first_round_does_not_count() -> None:
+    called: list[str] = []
+    ticks = itertools.count()
+    runs = {name: lambda name=name: called.append(name) for name in "ab"}
+    times = take_turns(runs, 2, lambda: float(next(ticks)))
+    assert called == ["a", "b"] * 3
+    assert times == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_peak_is_that_of_arithmetic_the_processor_has(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "computes_bf16", lambda core: native)
+    monkeypatch.setattr(machine, "SIDE", 8)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    assert set(machine.peak_flops()) == ({"f32", "bf16"} if native else {"f32"})
+
+
+def test_the_cost_of_a_question_is_shown_for_each_of_its_models() -> None:
+    costs = {"/one": {sizing.API: 5.0, "first": 5.0}, "/two": {sizing.API: 10.0, "second": 30.0, "third": 10.0}}
+    page = sizing.tables(costs, {sizing.API: 200 << 20})
+    assert "| `/one` | 5.0 | 5.0 | 100 |" in page
+    assert "| `/two` | 10.0 | 40.0 | 20 |" in page
+    for line in ("| first | 5.0 | 200 |", "| second | 30.0 | 33 |", "| third | 10.0 | 100 |"):
+        assert line in page
+    assert f"| {sizing.API} | 200 |" in page

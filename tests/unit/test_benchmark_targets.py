@@ -1,0 +1,78 @@
+"""Every target of the plan has its line in the table, whether it is met or missed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks import report
+from benchmarks.workloads import WORKLOADS
+
+
+def measured(workload: str, *, well: bool) -> dict[str, Any]:
+    """One workload as ``rounds.measure`` gives it: two rounds in which the targets are met, or missed."""
+    rates = {"bundle": 96.0, "bundle-wide": 96.0, "fastapi": 20.0, "mosec": 40.0 if well else 80.0}
+    if workload != "voices":
+        del rates["bundle-wide"]
+    cells: list[dict[str, Any]] = [
+        {"contender": name, "round": number, "clients": clients, "rate": rate, "p50_s": 1 / rate, "p99_s": 2 / rate}
+        for name, rate in rates.items()
+        for number in range(2)
+        for clients in (1, 8, 32)
+    ]
+    slow_s = (60 if well else 40) / 96
+    cells += [{"contender": "process", "round": n, "clients": 1, "rate": 1 / slow_s, "p50_s": slow_s} for n in (0, 1)]
+    bare = 100.0 if well else 150.0
+    seen = {"ready_s": 9.0, "pss_bytes": 1.4e9} if well else {"ready_s": 11.0, "pss_bytes": 1.6e9}
+    return {
+        "contenders": dict.fromkeys(rates, seen),
+        "cells": cells,
+        "bare": 2 * [{"engine": bare, "engine_all_cores": 2 * bare, "work": 0.9 * bare}],
+    }
+
+
+def results(*, well: bool) -> dict[str, Any]:
+    """What a full run finds, with all targets met, or all missed."""
+    pair = {"engine": "openvino-f32", "ratios": [2.4, 2.6, 2.7] if well else [1.6, 1.7, 3.0]}
+    return {
+        "workloads": {name: measured(name, well=well) for name in WORKLOADS},
+        "limits": {
+            "whole": {"engine": "openvino-bf16", "share_of_peak": 0.8 if well else 0.7},
+            "features_cpu_s": 0.2 if well else 0.4,
+        },
+        "full_size": {
+            "against_torch": dict.fromkeys(("wav2vec2-large", "AST", "VGG16"), pair),
+            "import_s": {"AST": 20.0}, "ready_s": 30.0, "memory_bytes": 3e9,
+        },
+    }  # fmt: skip
+
+
+TARGETS = [  # of the plan: words of its line, and the target
+    ("share of the matmul peak in bf16", ">= 75 %"),
+    ("engine (openvino-f32) against torch f32 eager, wav2vec2-large", ">= 2.5x"),
+    ("engine (openvino-f32) against torch f32 eager, AST", ">= 2x"),
+    ("engine (openvino-f32) against torch f32 eager, VGG16", ">= 1.8x"),
+    ("served / bare engine, full-size, 8 clients", ">= 95 %"),
+    ("served / bare engine, compact voices, 32 clients", ">= 70 %"),
+    ("against the best peer (mosec), full, 32 clients", ">= 2x, lower p99"),
+    ("against the best peer (mosec), voices, 32 clients", ">= 1.5x, lower p99"),
+    ("against the best peer (mosec), faces, 32 clients", ">= 1.5x, lower p99"),
+    ("latency of a process per request", ">= 50x"),
+    ("start to ready", "<= 10 s"),
+    ("memory of the process tree (PSS)", "<= 1.5 GB"),
+    ("47 features of a 30 s clip", "<= 0.3 s"),
+]
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_every_target_has_its_line_met_or_missed(well: bool) -> None:
+    rows = report._rows(results(well=well))
+    for words, target in TARGETS:
+        (row,) = [row for row in rows if words in row[0] and row[3] is not None]
+        assert row[1] == target, words
+        assert row[3] is well, row
+    assert sum(met is not None for *_, met in rows) == len(TARGETS)
+    table = report.targets(results(well=well))
+    assert table.count("| met |") == (len(TARGETS) if well else 0)
+    assert table.count("**missed**") == (0 if well else len(TARGETS))
