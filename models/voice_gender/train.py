@@ -12,6 +12,7 @@ from models.training.datasets import (
     load_clips,
     read_manifest,
 )
+from models.training.pitch import Pitch
 from models.voice_gender import SPEC
 from models.voice_gender.processing import PROCESSOR
 from models.wav2vec2.details import Comparisons
@@ -27,9 +28,10 @@ BANDS = (*linear_bands(60.0, 780.0, 60, 0.064), *mel_bands(200.0, 7_400.0, 40, 0
 
 
 def chain(noises: list[augment.Audio]) -> augment.Chain:
-    """What a clip goes through; pitch moves by at most 3 %, since it carries the label."""
+    """What a clip goes through; speed moves by at most 3 %, since pitch and formants together carry the label."""
     return augment.Chain(
         [
+            augment.Sometimes(0.5, Pitch()),
             augment.Sometimes(0.5, augment.Speed(0.03)),
             augment.Sometimes(0.3, augment.Reverberation()),
             augment.Sometimes(0.5, augment.Equaliser(4.0)),
