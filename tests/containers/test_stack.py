@@ -32,13 +32,16 @@ RUNNERS = (
     "voice-gender",
 )
 MEGABYTE = 1e6
+OPTIONS = '{"voice_gender": {"workers": 2, "threads": 1}}'
+# Arguments of the processes of one container; images have no ps.
+READ_COMMANDS = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
 
 
 @pytest.fixture(scope="module")
 def running(image: str, redis_image: str) -> Iterator[Stack]:
     """The stack, which leaves nothing behind."""
     started = time.monotonic()
-    with stack(IMAGE=image, REDIS_IMAGE=redis_image, **SETTINGS) as made:
+    with stack(IMAGE=image, REDIS_IMAGE=redis_image, PLAYGROUND="false", RUNNERS=OPTIONS, **SETTINGS) as made:
         note({"stack: from `make up` until every model answers": f"{time.monotonic() - started:.0f} s"})
         yield made
         api = most_memory(*made.containers("api"))
@@ -56,6 +59,15 @@ def test_it_answers_all_five_questions(running: Stack, site: LocalSite) -> None:
     assert {question: given for question, (given, _) in answers.items()} == {
         question: right for question, (_, right) in answers.items()
     }
+
+
+def test_settings_of_make_up_reach_the_parts(running: Stack) -> None:
+    """`workers` counts calls under way, and processes of no container: there a dead one would not be started again."""
+    with running.client() as client:
+        assert client.get("/ui").status_code == 404
+    (runner,) = running.containers("voice-gender")
+    assert podman("exec", runner, "printenv", "RUNNERS") == OPTIONS
+    assert podman("exec", runner, "sh", "-c", READ_COMMANDS).count("_bentoml_impl.worker.service") == 1
 
 
 def test_only_the_api_is_reached_from_outside(running: Stack) -> None:

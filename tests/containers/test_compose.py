@@ -1,0 +1,60 @@
+"""What ``make up`` would start, without starting it: settings, networks, the optional part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from core.settings import Settings
+from models import registry
+from tests.containers.podman import podman, run
+from tests.containers.test_manifests import component
+from tests.served import ROOT
+
+DEPLOY = ROOT / "deploy"
+STACK, OBSERVABILITY = (
+    yaml.safe_load((DEPLOY / name).read_text())["services"] for name in ("compose.yaml", "compose.observability.yaml")
+)
+
+OF_THE_IMAGE = {"HOST", "PORT", "DATA_DIR", "LOG_DIR"}  # set there; compose takes HOST and PORT for what it publishes
+NOT_HELD = {"PROFILE"}  # the image has the compact models alone
+OF_RUNNERS = {"RUNNERS", "ENGINE", "DEVICE", "PRECISION", "REQUEST_TIMEOUT_S", "LOG_LEVEL"}
+ONLY_OF_RUNNERS = {"ENGINE", "DEVICE", "PRECISION"}  # what runs a network, which the API does not
+NO_SETTING = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+def variables(service: dict[str, Any]) -> set[str]:
+    """Names of the variables that a container gets."""
+    return {variable.split("=")[0] for variable in service["environment"]}
+
+
+def test_every_setting_reaches_the_part_that_reads_it() -> None:
+    settings = {name.upper() for name in Settings.model_fields} - OF_THE_IMAGE - NOT_HELD
+    assert variables(STACK["api"]) == settings - ONLY_OF_RUNNERS | {NO_SETTING}
+    for name in registry.specs():
+        assert variables(STACK[component(name)]) == OF_RUNNERS | {NO_SETTING}
+
+
+@pytest.mark.parametrize("part", ["", "1"])
+def test_compose_takes_the_files(part: str) -> None:
+    """As far as it goes without images of Prometheus and Grafana: the commands that it would give to podman."""
+    project = f"bundle-dry{part}"
+    of_project = f"label=io.podman.compose.project={project}"
+    dry = ("podman-compose", "--dry-run", "--project-name", project, "--file", "deploy/compose.yaml")
+    more = ("--file", "deploy/compose.observability.yaml") if part else ()
+    try:
+        run(*dry, *more, "up", "--detach")
+    finally:
+        networks = podman("network", "ls", "--quiet", "--filter", of_project).split()
+        podman("network", "rm", *networks)
+    assert len(networks) == 2
+
+
+def test_what_the_optional_part_mounts_is_there() -> None:
+    for service in OBSERVABILITY.values():
+        for volume in service["volumes"]:
+            folder, _, mode = volume.split(":")
+            assert any((DEPLOY / folder).iterdir())
+            assert mode == "ro"
