@@ -37,6 +37,15 @@ def test_every_setting_reaches_the_part_that_reads_it() -> None:
         assert variables(STACK[component(name)]) == OF_RUNNERS | {NO_SETTING}
 
 
+def test_few_share_a_network_with_runners() -> None:
+    """They can send what a runner unpickles."""
+    services = STACK | OBSERVABILITY
+    inside = {name for name, service in services.items() if "runners" in service["networks"]}
+    assert inside - {component(name) for name in registry.specs()} == {"api", "redis", "prometheus"}
+    published = {name for name, service in services.items() if "ports" in service}
+    assert published == {"api", "prometheus", "grafana"}
+
+
 @pytest.mark.parametrize("part", ["", "1"])
 def test_compose_takes_the_files(part: str) -> None:
     """As far as it goes without images of Prometheus and Grafana: the commands that it would give to podman."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]  # kubernetes-validate brings it
 import kubernetes_validate
 import pytest
 
+from core import metrics
 from core.settings import Settings
 from models import registry
+from tests.containers.keda import SCALED_OBJECT
 from tests.containers.manifests import OVERLAYS, PROBES, Manifest, container_of, labels_of, manifests, variables
 
 # The oldest and the newest release of Kubernetes that the manifests are held to.
@@ -35,7 +39,9 @@ def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 @pytest.mark.parametrize("release", RELEASES)
 def test_each_manifest_is_what_the_kubernetes_api_takes(folder: str, release: str) -> None:
     for name, manifest in manifests(folder).items():
-        if manifest["apiVersion"].split("/")[0] != "keda.sh":
+        if manifest["kind"] == "ScaledObject":
+            jsonschema.validate(manifest, SCALED_OBJECT)
+        else:
             kubernetes_validate.validate(manifest, release, strict=True)
         assert "namespace" not in manifest["metadata"], name  # kubectl's -n decides
 
@@ -94,9 +100,9 @@ def test_each_pod_is_probed_for_what_it_can_do(folder: str) -> None:
             continue
         container = container_of(deployment)
         paths = {probe: container[probe]["httpGet"]["path"] for probe in PROBES}
-        # An API pod stays in service when a model is down: its other routes work.
+        # An API pod starts and stays in service when a model is down: its other routes work.
         ready = "/livez" if name == "api" else "/readyz"
-        assert paths == {"startupProbe": "/readyz", "readinessProbe": ready, "livenessProbe": "/livez"}, name
+        assert paths == {"startupProbe": "/livez", "readinessProbe": ready, "livenessProbe": "/livez"}, name
         grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
         assert grace >= pause + Settings.model_fields["request_timeout_s"].default
@@ -120,6 +126,14 @@ def test_queues_are_what_keda_asks_for() -> None:
         f"{component(name)}-runner": f'sum(avg_over_time(bundle_queue_depth{{model="{name}"}}[1m]))'
         for name in registry.specs()
     }
+
+
+def test_keda_asks_for_metrics_that_are_served_by_the_api() -> None:
+    """Runners are not scraped in a cluster."""
+    served = {metric.describe()[0].name for metric in metrics.OF_A_QUEUE}
+    for scaler in manifests("overlays/keda", "ScaledObject").values():
+        assert set(re.findall(r"bundle_\w+", _query(scaler))) <= served
+        assert scaler["spec"]["minReplicaCount"] <= scaler["spec"]["maxReplicaCount"]
 
 
 def _query(scaler: Manifest) -> str:
