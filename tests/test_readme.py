@@ -150,7 +150,7 @@ def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
 def test_targets_and_modules_in_the_text_exist() -> None:
     """What trains or tests for minutes is not run here; ``make`` and Python must know it."""
     targets = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z]+)", README))
-    assert {"serve", "test", "evaluate", "clients", "save", "build"} <= targets
+    assert {"serve", "test", "evaluate", "clients", "save", "build", "image", "up", "down"} <= targets
     for target in targets:
         command = ["make", "-n", target, f"VENV={sys.prefix}"]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)

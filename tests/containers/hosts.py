@@ -23,7 +23,7 @@ END_S = 60.0  # for a program that was killed
 NAMES = Path("/etc/netns")  # `ip netns exec` puts the files of a namespace over those of /etc
 
 
-@dataclass
+@dataclass(eq=False)
 class Host:
     """A network namespace with one address for each program that it runs.
 
