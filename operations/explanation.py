@@ -226,7 +226,10 @@ def _lead(driving: Sequence[_Finding], answer: str) -> str:
     """What points to the answer, or that nothing measured does."""
     if driving:
         return _sentence(f"Pointing to {answer} speech: ", driving)
-    return f"None of the measured features points to {answer} speech; the answer rests on what the models have learned."
+    return (
+        f"None of the features weighed here points to {answer} speech; "
+        "the answer rests on what the models have learned."
+    )
 
 
 def _sentence(start: str, findings: Sequence[_Finding]) -> str:

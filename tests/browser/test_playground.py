@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.served]
 
 PERCENT = re.compile(r"^\d+\.\d %$")
 FILES = {
-    "Voice": (DATA / "voices" / "male_1.flac", {"Female", "Male"}),
-    "Face": (DATA / "faces" / "female_3.jpg", {"Female", "Male"}),
+    "Voice gender": (DATA / "voices" / "male_1.flac", {"Female", "Male"}),
+    "Face gender": (DATA / "faces" / "female_3.jpg", {"Female", "Male"}),
     "Heart": (DATA / "hearts" / "normal_1.flac", {"Artifact", "Murmur", "Normal", "Extra heart sound", "Extrasystole"}),
     "Scene": (DATA / "scenes" / "music_1.flac", {"Speech", "Music", "Noise", "Silence"}),
     "AI voice": (DATA / "ai_voice" / "ai_ta_espeak.mp3", {"Human", "AI-generated"}),
@@ -109,7 +109,7 @@ def test_file_gets_a_bar_for_each_class_and_its_model(page: Page, client: httpx.
     assert re.fullmatch(r"[a-z_0-9]+:[0-9a-f]{16}", models.locator("code").first.inner_text())
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "Face"])
+@pytest.mark.parametrize("name", [name for name in FILES if name != "Face gender"])
 def test_sound_is_shown_as_the_model_heard_it(page: Page, name: str) -> None:
     answer = ask_about(open_panel(page, name), FILES[name][0])
     points = answer.get_by_role("img", name="Waveform").locator("polygon").get_attribute("points") or ""
@@ -119,7 +119,7 @@ def test_sound_is_shown_as_the_model_heard_it(page: Page, name: str) -> None:
 
 
 def test_face_is_marked_and_cut_out(page: Page) -> None:
-    answer = ask_about(open_panel(page, "Face"), FILES["Face"][0])
+    answer = ask_about(open_panel(page, "Face gender"), FILES["Face gender"][0])
     picture = answer.get_by_role("img", name="The picture").bounding_box()
     face = answer.get_by_role("img", name="The face that was found").locator("rect").bounding_box()
     assert picture
@@ -162,6 +162,16 @@ def voiced() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.asarray(0.2 * tone * (np.sin(2 * np.pi * 3 * time) > 0))
 
 
+def test_times_below_a_sound_are_round(page: Page) -> None:
+    answer = click_example(open_panel(page, "Scene"), "All four, 15 s")
+    assert answer.locator(".ticks text").all_text_contents() == ["0 s", "5 s", "10 s", "15 s"]
+    last = answer.locator(".ticks text").last.bounding_box()
+    plot = answer.locator("mel-picture").bounding_box()
+    assert last
+    assert plot
+    assert last["x"] + last["width"] == pytest.approx(plot["x"] + plot["width"], abs=2)
+
+
 def test_ai_voice_shows_votes_features_and_reasons(page: Page) -> None:
     answer = ask_about(open_panel(page, "AI voice"), FILES["AI voice"][0])
     together = percents(answer.locator(".bars").first)["AI-generated"]
@@ -177,6 +187,16 @@ def test_ai_voice_shows_votes_features_and_reasons(page: Page) -> None:
     for row in rows:
         assert_marked_rightly(row)
     assert answer.locator(".features .outside").count() > 0
+
+
+def test_all_features_are_a_click_away(page: Page) -> None:
+    answer = ask_about(open_panel(page, "AI voice"), FILES["AI voice"][0])
+    table = answer.get_by_role("region", name="Acoustic features")
+    hidden = "region => region.scrollHeight - region.clientHeight"
+    assert table.evaluate(hidden) > 100
+    answer.get_by_role("button", name=f"Show all {len(FEATURE_NAMES)}").press("Enter")
+    assert table.evaluate(hidden) == 0
+    assert table.evaluate("region => region === document.activeElement")
 
 
 def assert_marked_rightly(row: Locator) -> None:
@@ -203,13 +223,13 @@ def test_recorded_voice_is_judged(page: Page) -> None:
 
 
 def test_picture_of_the_camera_is_judged(page: Page) -> None:
-    panel = open_panel(page, "Face")
+    panel = open_panel(page, "Face gender")
     panel.get_by_role("button", name="Use the camera").press("Enter")
     page.locator("#viewfinder").evaluate(SHOWS_SOMETHING)
     panel.get_by_role("button", name="Take the picture").press("Enter")
     panel.get_by_text("Your picture").wait_for()
     assert page.locator("#viewfinder").count() == 0
-    assert ask(panel).locator(".verdict").inner_text() in FILES["Face"][1]
+    assert ask(panel).locator(".verdict").inner_text() in FILES["Face gender"][1]
 
 
 def test_audio_at_an_address_is_described(page: Page, site: LocalSite) -> None:
@@ -246,25 +266,30 @@ def test_key_stays_in_memory(page: Page) -> None:
 def test_wrong_file_is_refused_in_words(page: Page, seen: Seen, name: str) -> None:
     wrong = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"neither a sound nor a picture"}
     answer = ask_about(open_panel(page, name), wrong)
-    expected = "not a picture of a known kind" if name == "Face" else "not audio in a known format"
+    expected = "not a picture of a known kind" if name == "Face gender" else "not audio in a known format"
     assert expected in answer.get_by_role("alert").inner_text()
     assert answer.locator(".verdict").count() == 0
     assert "400" in seen.errors.pop()
 
 
 def test_nothing_is_chosen(page: Page) -> None:
-    assert "Choose, record or click a recording first" in ask(open_panel(page, "Voice")).inner_text()
+    assert "Choose, record or click a recording first" in ask(open_panel(page, "Voice gender")).inner_text()
 
 
 def test_picture_without_a_face_is_refused_in_words(page: Page, seen: Seen) -> None:
-    assert "no face" in click_example(open_panel(page, "Face"), "No face").get_by_role("alert").inner_text()
+    assert "no face" in click_example(open_panel(page, "Face gender"), "No face").get_by_role("alert").inner_text()
     assert "422" in seen.errors.pop()
 
 
 def test_tabs_are_moved_through_by_arrows_and_remembered_in_the_address(page: Page) -> None:
     page.goto("/ui")
-    page.get_by_role("tab", name="Voice", exact=True).focus()
-    for key, name in (("ArrowRight", "Face"), ("End", "AI voice"), ("ArrowRight", "Voice"), ("ArrowLeft", "AI voice")):
+    page.get_by_role("tab", name="Voice gender", exact=True).focus()
+    for key, name in (
+        ("ArrowRight", "Face gender"),
+        ("End", "AI voice"),
+        ("ArrowRight", "Voice gender"),
+        ("ArrowLeft", "AI voice"),
+    ):
         page.keyboard.press(key)
         assert page.get_by_role("tab", name=name, exact=True).evaluate("tab => tab === document.activeElement")
         assert page.get_by_role("tabpanel").count() == 1
@@ -287,7 +312,7 @@ def test_every_field_can_be_reached_by_keyboard_and_has_a_name(page: Page, name:
 
 
 def test_example_is_asked_about_with_the_keyboard_alone(page: Page) -> None:
-    panel = open_panel(page, "Voice")
+    panel = open_panel(page, "Voice gender")
     panel.get_by_role("button", name="A reader", exact=True).focus()
     page.keyboard.press("Enter")
     panel.locator(".verdict").wait_for()
@@ -299,3 +324,23 @@ def test_phone_needs_no_sideways_scrolling(page: Page, name: str) -> None:
     panel = open_panel(page, name)
     assert ask_about(panel, FILES[name][0]).locator(".verdict").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_phone_scrolls_to_the_answer(page: Page) -> None:
+    """It is below what was asked with; the beginning of the answer comes into sight."""
+    page.set_viewport_size(PHONE)
+    page.emulate_media(reduced_motion="reduce")
+    answer = click_example(open_panel(page, "AI voice"), "A person, English")
+    page.wait_for_function("scrollY > 0")
+    place = answer.locator(".verdict").bounding_box()
+    assert place
+    assert 0 <= place["y"] < PHONE["height"] / 2
+
+
+def test_phone_has_no_tab_alone_in_its_row(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto("/ui")
+    rows = [tab.bounding_box() for tab in page.get_by_role("tab").all()]
+    places = [row["y"] for row in rows if row]
+    assert len(places) == len(FILES)
+    assert all(places.count(place) > 1 for place in places)

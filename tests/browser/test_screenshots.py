@@ -22,12 +22,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.served]
 DOCUMENTS = ROOT / "docs" / "screenshots"
 DESKTOP = {"width": 1100, "height": 800}
 SHOTS = {
-    "voice": ("Voice", "A reader", DESKTOP),
-    "face": ("Face", "Two faces", DESKTOP),
+    "voice": ("Voice gender", "A reader", DESKTOP),
+    "face": ("Face gender", "Two faces", DESKTOP),
     "heart": ("Heart", "A murmur", DESKTOP),
-    "scene": ("Scene", "All sorts, 20 s", DESKTOP),
+    "scene": ("Scene", "All four, 15 s", DESKTOP),
     "ai_voice": ("AI voice", "PortaSpeech, English", DESKTOP),
-    "phone": ("Scene", "All sorts, 20 s", PHONE),
+    "phone": ("Scene", "All four, 15 s", PHONE),
 }
 LARGEST = 200_000  # bytes
 WAITED_FOR = "Promise.all([...document.images].map(image => image.decode()))"

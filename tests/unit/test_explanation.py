@@ -109,7 +109,7 @@ def test_what_drives_the_answer_points_its_way_strongest_first(clip: dict[str, f
     assert set(driving) == {title for title, weight in weights.items() if weight >= LOWEST_EVIDENCE}
     ordered = [weights[title] for title in driving]
     assert ordered == sorted(ordered, reverse=True)
-    assert bool(driving) != ("None of the measured features points to" in text)
+    assert bool(driving) != ("None of the features weighed here points to" in text)
 
 
 def test_direction_matters() -> None:
@@ -131,7 +131,7 @@ def test_nothing_unusual_is_said_so_and_the_members_are_named() -> None:
         members={"deepfake_wav2vec2": 0.91, "deepfake_cnn": 0.4, "deepfake_mlp": 0.58},
         reference=UNIFORM,
     )
-    assert "None of the measured features points to AI-generated speech" in text
+    assert "None of the features weighed here points to AI-generated speech" in text
     assert "the answer rests on what the models have learned" in text
     assert "Members' AI scores: wav2vec2 0.91, spectrogram CNN 0.40, feature network 0.58." in text
 

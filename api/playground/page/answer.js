@@ -1,11 +1,11 @@
 // What stands in a panel's answer: the verdict, a bar for each class, the models, and what they looked at.
 
-import { faceMarks, lane, range, waveform } from "./drawing.js";
+import { faceMarks, lane, range, timeAxis, waveform } from "./drawing.js";
 import { html } from "./lit-html.js";
 import { PROBLEMS } from "./panels.js";
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const seconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
+const seconds = (value) => `${value < 100 ? value.toFixed(1) : Math.round(value)} s`;
 const hertz = (value) => (value >= 1000 ? `${value / 1000} kHz` : `${value} Hz`);
 
 /** Three significant digits. */
@@ -65,7 +65,6 @@ function explanation(text) {
 
 /** Waveform, spectrogram and, where there are several windows, their answers: all over one time. */
 function sound(panel, { sound: heard, windows }) {
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => html`<span>${seconds(share * heard.duration_s)}</span>`);
   const lanes = (windows[0]?.shares ?? []).map(({ name }) => html`
       <span class="axis">${spoken(panel, name)}</span><div class="plot">${lane(windows, name, spoken(panel, name))}</div>`);
   const source = `${heard.container}, ${hertz(heard.sample_rate)}, ${heard.channels === 1 ? "mono" : `${heard.channels} channels`}`;
@@ -77,7 +76,7 @@ function sound(panel, { sound: heard, windows }) {
       <span class="axis tall"><span>${hertz(heard.spectrogram.top_hz)}</span><span>Mel</span><span>0 Hz</span></span>
       <div class="plot"><mel-picture role="img" aria-label="Mel spectrogram" .spectrogram=${heard.spectrogram}></mel-picture></div>
       ${lanes}
-      <span class="axis"></span><div class="ticks" aria-hidden="true">${ticks}</div>
+      <span class="axis"></span>${timeAxis(heard.duration_s)}
     </div></section>`;
 }
 
@@ -101,9 +100,18 @@ function features(items) {
       <td>${range(item)}</td><td class="place">${PLACES[item.place]}</td>
       <td>${number(item.low)} to ${number(item.high)}</td></tr>`);
   return html`<section><h3>${items.length} acoustic features</h3>
-    <p class="soft">${outside.length} of them outside of what 98 % of human training speech has.</p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Acoustic features"><table class="features">
+    <p class="soft">The human range is that of 98 % of human training speech; ${outside.length} of these values are outside of it. That is
+      unusual, and by itself no sign of an AI: the reasons above weigh how much more often AI voices than people have such values.</p>
+    <div class="scroll short" tabindex="0" role="region" aria-label="Acoustic features"><table class="features">
       <thead><tr><th scope="col">Feature</th><th scope="col">Measured</th><th scope="col" aria-label="Place"></th>
         <th scope="col">Outside</th><th scope="col">Human range</th></tr></thead>
-      <tbody>${rows}</tbody></table></div></section>`;
+      <tbody>${rows}</tbody></table></div>
+    <button type="button" class="quiet" @click=${unfold}>Show all ${items.length}</button></section>`;
+}
+
+/** Shows all of the table before a button, once and for all. */
+function unfold({ currentTarget: button }) {
+  button.previousElementSibling.classList.remove("short");
+  button.hidden = true;
+  button.previousElementSibling.focus();
 }

@@ -52,6 +52,21 @@ export function lane(windows, name, words) {
       aria-label=${`${words} over time`}>${cells}</svg>`;
 }
 
+const STEPS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+
+/** Round times below the pictures of a sound, six at most. */
+export function timeAxis(duration) {
+  const step = STEPS_S.find((size) => duration / size <= 6) ?? duration;
+  const times = Array.from({ length: Math.floor(duration / step) + 1 }, (_, index) => index * step);
+  const words = (time) => (step < 60 ? `${time} s` : `${time / 60} min`);
+  const labels = times.map((time) => {
+    const place = (100 * time) / duration;
+    const anchor = place < 4 ? "start" : place > 96 ? "end" : "middle"; // none is cut off at the sides
+    return svg`<text x="${place}%" y="14" text-anchor=${anchor}>${words(time)}</text>`;
+  });
+  return html`<svg class="ticks" aria-hidden="true">${labels}</svg>`;
+}
+
 /** The face's box and landmarks, over a picture that fills the same place. */
 export function faceMarks({ left, top, width, height, landmarks }) {
   const points = landmarks.map(([x, y]) => `M${x} ${y}h0`).join("");

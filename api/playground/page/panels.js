@@ -6,7 +6,7 @@ const ANY_AUDIO = "WAV, FLAC, MP3, Ogg, WebM, M4A or AAC";
 export const PANELS = [
   {
     id: "voice-gender",
-    tab: "Voice",
+    tab: "Voice gender",
     title: "Is this voice male or female?",
     about: `A recording of one voice: ${ANY_AUDIO}. The answer is how the voice sounds to a listener, not who somebody is.`,
     accept: AUDIO,
@@ -15,7 +15,7 @@ export const PANELS = [
   },
   {
     id: "face-gender",
-    tab: "Face",
+    tab: "Face gender",
     title: "Is this face male or female?",
     about: "A picture with a face: JPEG, PNG, WebP, BMP or GIF. Of several faces the largest is looked at.",
     accept: "image/*",

@@ -34,6 +34,14 @@ async function submit(panel) {
   }
   Object.assign(mine, { busy: false, progress: null });
   update();
+  if (panel === shown) reveal(document.querySelector(`#${panel.id} .answer`));
+}
+
+/** Scrolls to an answer of which nothing, or only its beginning, is in sight: on a phone it is below all the inputs. */
+function reveal(place) {
+  const { top } = place.getBoundingClientRect();
+  if (top >= 0 && top < innerHeight / 2) return;
+  place.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
 }
 
 async function question(panel, mine) {
