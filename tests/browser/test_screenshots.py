@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,3 +49,5 @@ def test_screenshot(page: Page, tmp_path: Path, name: str) -> None:
 def test_documents_have_them_all() -> None:
     assert {path.stem for path in DOCUMENTS.glob("*.png")} == set(SHOTS)
     assert all(path.stat().st_size <= LARGEST for path in DOCUMENTS.glob("*.png"))
+    page = (ROOT / "docs" / "playground.md").read_text()
+    assert set(re.findall(r"\(screenshots/(\w+)\.png\)", page)) == set(SHOTS)
