@@ -65,27 +65,31 @@ class RunnerClient:
         """
         if self._down_since is not None and not await self.alive():
             raise self._unavailable()
+        outcomes = await self._tried(parcels)
+        if outcomes is None and await self.alive():  # a replica that starts or ends lost it, another one is there
+            outcomes = await self._tried(parcels)
+        if outcomes is None:
+            raise self._unavailable()
+        metrics.RUNNER_UP.labels(self.name).set(1)
+        return outcomes
+
+    async def _tried(self, parcels: Sequence[Parcel]) -> Sequence[Outcome] | None:
+        """Sends a batch up to ``TRIES`` times; None when each connection broke."""
         for attempt in range(TRIES):
             try:
                 with metrics.CALL_SECONDS.labels(self.name).time():
-                    outcomes = await self._watched(parcels)
-            except (
-                aiohttp.ClientConnectionError,
-                aiohttp.ClientPayloadError,
-            ):  # before, or in the middle of, an answer
+                    return await self._watched(parcels)
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):  # before, or amid, an answer
                 if attempt + 1 < TRIES:
                     metrics.RUNNER_RETRIES.labels(self.name).inc()
                     await asyncio.sleep(RETRY_PAUSE_S * (attempt + 1))
-            except TimeoutError:
-                break  # it has taken more time than any request has
+            except TimeoutError as error:  # more time than any request has
+                raise self._unavailable() from error
             except (BentoMLException, aiohttp.ClientError) as error:
                 requests = sorted({parcel.request_id for parcel in parcels})
                 log.exception("the %s runner failed on a batch", self.name, extra={"requests": requests})
                 raise InternalError(f"the {self.name} model failed") from error
-            else:
-                metrics.RUNNER_UP.labels(self.name).set(1)
-                return outcomes
-        raise self._unavailable()
+        return None
 
     def ensure_up(self) -> None:
         """Asks nothing of the runner.

@@ -89,23 +89,31 @@ async def test_a_broken_connection_is_tried_again(client: RunnerClient, remote: 
 
 
 async def test_a_runner_that_cannot_be_reached_is_down(client: RunnerClient, remote: Remote) -> None:
-    remote.failures = [aiohttp.ServerDisconnectedError()] * 3
+    remote.failures, remote.ready = [aiohttp.ServerDisconnectedError()] * 3, aiohttp.ClientConnectionError()
     with pytest.raises(Unavailable) as caught:
         await client.predict(PARCELS)
     assert caught.value.retry_after == runner_client.RETRY_AFTER_S
     assert remote.calls == runner_client.TRIES
 
 
-async def test_a_runner_that_is_known_to_be_down_is_asked_nothing(client: RunnerClient, remote: Remote) -> None:
+async def test_one_replica_that_breaks_every_connection_is_not_the_runner(client: RunnerClient, remote: Remote) -> None:
     remote.failures = [aiohttp.ServerDisconnectedError()] * 3
+    assert await client.predict(PARCELS) == [OUTCOME]
+    assert (remote.calls, remote.probes) == (4, 1)
+    remote.failures = [aiohttp.ServerDisconnectedError()] * 6
     with pytest.raises(Unavailable):
         await client.predict(PARCELS)
-    remote.ready = aiohttp.ClientConnectionError()
+
+
+async def test_a_runner_that_is_known_to_be_down_is_asked_nothing(client: RunnerClient, remote: Remote) -> None:
+    remote.failures, remote.ready = [aiohttp.ServerDisconnectedError()] * 3, aiohttp.ClientConnectionError()
+    with pytest.raises(Unavailable):
+        await client.predict(PARCELS)
     with pytest.raises(Unavailable):
         await client.predict(PARCELS)
     with pytest.raises(Unavailable):
         client.ensure_up()
-    assert (remote.calls, remote.probes) == (3, 1)
+    assert (remote.calls, remote.probes) == (3, 2)
     remote.ready = True
     assert await client.predict(PARCELS) == [OUTCOME]
     client.ensure_up()
