@@ -21,6 +21,7 @@ from models.training import augment
 from models.training.augment import Audio
 from models.training.codecs import CODECS, codec_round_trip
 from models.training.datasets import class_indices, load_clips, read_manifest
+from models.training.fingerprint import keyed
 
 SPEECH, MUSIC, NOISE, SILENCE = range(4)
 RATE = 16_000  # Hz
@@ -28,6 +29,7 @@ WINDOW_S = 2.56
 # RMS levels (dBFS): wide, so that level alone decides nothing but true silence. The noise stops where rooms begin.
 LEVELS = {SPEECH: (-66.0, -12.0), MUSIC: (-58.0, -12.0), NOISE: (-46.0, -12.0), SILENCE: (-90.0, -55.0)}
 PICTURES = replace(PROCESSOR, max_length=2 * PROCESSOR.max_length)  # twice a window: training cuts windows out
+MORE_SPEECH = ("voice_gender", "voice_deepfake")  # sets whose training parts have further speech
 REAL_SHARE = 0.75  # of what is drawn for a class; the rest is other data sets' speech and made-up sounds
 
 
@@ -130,7 +132,7 @@ def _more_speech(data: Path, count: int, rng: np.random.Generator) -> list[Audio
     """Speech of other sets' training parts. LibriSpeech is left out: the scene set's validation voices are from it."""
     clips = [
         clip
-        for name in ("voice_gender", "voice_deepfake")
+        for name in MORE_SPEECH
         if (data / name).is_dir()
         for clip in read_manifest(data / name, "train")
         if "LibriSpeech" not in clip.fields["source"] and "Resemblyzer" not in clip.fields["source"]
@@ -207,7 +209,8 @@ def _weights(labels: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def cached(path: Path, data: Path, variants: int, extras: int, seed: int) -> Bank:
-    """The bank from a file, built first where there is none."""
+    """The bank from a file of its own for these arguments, built first where there is none."""
+    path = keyed(path, data, (SPEC.dataset or SPEC.name, *MORE_SPEECH), variants=variants, extras=extras, seed=seed)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         bank = build(data, variants, extras, seed)

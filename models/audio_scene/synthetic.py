@@ -1,7 +1,8 @@
 """Music and noise made from scratch: more variety than a few hundred recordings hold.
 
-Simple tunes (scale, chords, bass, drums; additive, plucked and frequency-modulated tones) and simple noises (coloured,
-gusting, knocking, humming). Training only, beside the real recordings and never instead of them.
+Simple tunes (scale, chords, bass, drums; additive, plucked and frequency-modulated tones), single instruments, and
+simple noises (coloured, gusting, knocking, humming; and those of ``creatures``). Training only, beside the real
+recordings and never instead of them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.audio_scene import creatures
 from models.training.augment import coloured_noise
 
 Audio = NDArray[np.float32]
@@ -18,11 +20,14 @@ SAMPLE_RATE = 16_000  # Hz
 SECONDS = 5.2
 SAMPLES = int(SECONDS * SAMPLE_RATE)
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
+SOLO = 0.25  # share of the music that is one instrument
 PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 4, 5, 3), (1, 4, 0, 0), (0, 0, 3, 4))  # degrees of the scale
 
 
 def music(rng: np.random.Generator) -> Audio:
-    """A few bars of a made-up tune, float32 [SAMPLES], peak 0.9."""
+    """A few bars of a made-up tune, or one instrument, float32 [SAMPLES], peak 0.9."""
+    if rng.random() < SOLO:
+        return _peak(_solo(rng))
     beat = 60.0 / rng.uniform(65, 170)  # seconds
     out = np.zeros(SAMPLES)
     layers = [layer for layer in (_melody, _chords, _bass, _drums) if rng.random() < 0.6] or [_melody]
@@ -37,7 +42,7 @@ def music(rng: np.random.Generator) -> Audio:
 
 def noise(rng: np.random.Generator) -> Audio:
     """A made-up noise, float32 [SAMPLES], peak 0.9."""
-    makers = (_gusts, _knocks, _hum)
+    makers = (_gusts, _knocks, _hum, creatures.cries, creatures.chirps, creatures.crackle)
     out = makers[rng.integers(len(makers))](rng)
     if rng.random() < 0.4:
         other = makers[rng.integers(len(makers))](rng)
@@ -78,6 +83,27 @@ def _place(out: Wave, wave: Wave, seconds: float) -> None:
     if 0 <= start < len(out):
         piece = wave[: len(out) - start]
         out[start : start + len(piece)] += piece
+
+
+def _solo(rng: np.random.Generator) -> Wave:
+    """A bowed or blown instrument alone: long notes with vibrato, now and then sliding from one to the next."""
+    notes = np.cumsum(rng.integers(-4, 5, 12)) + rng.integers(50, 84)
+    lengths = rng.choice([0.3, 0.6, 1.2, 2.5, 6.0]) * rng.uniform(0.7, 1.3, len(notes))
+    steps = np.repeat(notes, np.maximum(1, (lengths * SAMPLE_RATE).astype(int)))
+    steps = np.resize(steps, SAMPLES).astype(np.float64)
+    if rng.random() < 0.4:  # sliding
+        width = int(rng.uniform(0.05, 0.3) * SAMPLE_RATE)
+        steps = np.convolve(np.pad(steps, width, mode="edge"), np.ones(width) / width, "same")[width:-width]
+    time = np.arange(SAMPLES) / SAMPLE_RATE
+    vibrato = rng.choice([0.0, 0.15, 0.4]) * np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * time)
+    phase = 2 * np.pi * np.cumsum(440.0 * 2 ** ((steps + vibrato - 69) / 12)) / SAMPLE_RATE
+    highest = SAMPLE_RATE / 2.2 / _hertz(float(notes.max()) + 1)
+    orders = np.arange(1, max(2, int(min(20.0, highest))))
+    strengths = orders ** -rng.uniform(0.4, 2.0) * rng.uniform(0.2, 1.0, len(orders))
+    wave = sum(
+        (level * np.sin(order * phase) for order, level in zip(orders, strengths, strict=True)), np.zeros(SAMPLES)
+    )
+    return wave * creatures.swells(rng, SAMPLES, 0.3) + 0.01 * rng.random() * rng.standard_normal(SAMPLES)
 
 
 def _degree(scale: tuple[int, ...], step: int) -> int:

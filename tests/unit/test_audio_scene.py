@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from transformers import ASTFeatureExtractor, AutoFeatureExtractor, AutoModelForAudioClassification
 
 from dsp import kaldi
-from models.audio_scene import SPEC, bank, network, synthetic, train
+from models.audio_scene import SPEC, bank, creatures, network, synthetic, train
 from models.audio_scene.processing import PROCESSOR, AstProcessor
-from models.audio_scene.silence import GATE_DBFS, RAISED_DBFS, level, loudest_dbfs
+from models.audio_scene.silence import GATE_DBFS, RAISED_DBFS, frame_levels, level, loudest_dbfs
 from models.calibration import Calibration
 from models.processing import InvalidItem
 
@@ -105,6 +105,17 @@ def test_faint_hiss_and_ordinary_speech_keep_their_level() -> None:
 def test_level_is_measured() -> None:
     tone = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)
     assert PROCESSOR.prepare(tone).extras["loudest_dbfs"] == pytest.approx(-3.0, abs=0.1)
+
+
+@pytest.mark.parametrize("make", [creatures.cries, creatures.chirps, creatures.crackle])
+def test_made_up_creatures_are_heard(make: Callable[[np.random.Generator], NDArray[np.float64]]) -> None:
+    for seed in range(8):
+        sound = make(np.random.default_rng(seed))
+        assert sound.shape == (synthetic.SAMPLES,)
+        assert np.isfinite(sound).all()
+        levels = frame_levels(np.asarray(0.9 * sound / np.abs(sound).max(), np.float32))
+        assert levels.max() - np.percentile(levels, 5) > 6.0  # dB: something happens
+        np.testing.assert_array_equal(sound, make(np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize("make", [synthetic.music, synthetic.noise])
