@@ -12,7 +12,7 @@ from operations.audio_scene import MODEL
 
 router = APIRouter(tags=["audio scene"])
 
-EXAMPLE = {"duration": 4.26, "sample_rate": 16000, "channels": 1, "classification": "music"}
+EXAMPLE = {"duration": 3.13, "sample_rate": 16000, "channels": 1, "classification": "music"}
 
 
 @router.post(

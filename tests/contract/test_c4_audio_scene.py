@@ -11,7 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
+from api.routes.audio_scene import EXAMPLE
 from media.audio import AudioLimits, decode
+from media.examples import MUSIC_URL
 from tests.audio_bytes import encode, tone, wav
 from tests.http_site import raw, redirect, reply
 from tests.served import Bundle
@@ -226,3 +228,8 @@ def test_logs_are_json_lines_on_standard_error_and_in_a_file(
     assert not [text for text in bundle.stderr.splitlines() if not text.startswith("{")]
     assert "very-secret" not in bundle.stderr
     assert "very-secret" not in bundle.log_file.read_text()
+
+
+def test_the_documented_example_is_answered_as_documented(client: httpx.Client) -> None:
+    answer = client.post("/analyze-audio", json={"audio_url": MUSIC_URL})
+    assert answer.json() == {"status": "success", "data": EXAMPLE}
