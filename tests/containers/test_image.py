@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -175,6 +176,16 @@ def test_termination_answers_what_is_in_flight(image: str, site: LocalSite) -> N
         state = inspect(ending.name)["State"]
     assert state["ExitCode"] == 0
     note({"one container: from SIGTERM to its end, with a request of 3 s in flight": f"{seconds:.1f} s"})
+
+
+@pytest.mark.parametrize("command", [("all",), ("runner", "VoiceGender")], ids=["all", "runner"])
+@pytest.mark.parametrize("after_s", [0.1, 1.0])
+def test_it_may_be_stopped_while_it_starts(image: str, command: tuple[str, ...], after_s: float) -> None:
+    """The kernel hides a signal from a first process without a handler, as Python is while it loads."""
+    with container(image, *command, settings=SETTINGS) as starting:
+        time.sleep(after_s)
+        podman("stop", f"--time={GRACE_S}", starting.name)
+        assert inspect(starting.name)["State"]["ExitCode"] in (0, 128 + signal.SIGTERM)  # 137 is killed
 
 
 def test_an_api_without_the_address_of_a_runner_does_not_start(image: str) -> None:
