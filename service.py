@@ -12,7 +12,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer
 
 from api.cors import Cors
 from api.dispatch import Dispatch
@@ -35,9 +34,6 @@ logs.configure(settings.log_dir, settings.log_level)
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
 # times the processor time of one. The networks have threads of their own (``engine``).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# BentoML makes spans of every request and hop, exported or not, with addresses and queries in them: 0.1 ms each.
-# ``core.tracing`` makes those of this bundle.
-BentoMLContainer.config.tracing.excluded_urls.set([".*"])
 
 
 @functools.cache
@@ -63,6 +59,7 @@ Runners = type("Runners", (), {runner.name: bentoml.depends(runner) for runner i
     # Its metrics make a series of every path that anybody asks for; ``core.metrics`` counts by route.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
+    tracing=tracing.OFF_IN_BENTOML,
 )
 class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]  # the base is made above
     """Answers five questions about voices, faces, heart sounds and audio."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks import clips
 from benchmarks.processes import Tree
-from benchmarks.workloads import CORES, ROOT, STORE, Workload
+from benchmarks.workloads import ROOT, STORE, Workload
 
 READY_S = 120.0
 ANSWER_S = 120.0
@@ -44,7 +44,6 @@ class Kind:
         arguments: After the module, ``PORT`` for the port.
         raw: It takes the file itself as body, not a form.
         variables: Of its environment.
-        wide: The bundle gives the measured model a runner for each core, as peers give it all they have.
         most_clients: Above which it is not asked: every request is a process with the model in it.
     """
 
@@ -55,7 +54,6 @@ class Kind:
     arguments: tuple[str, ...] = ("PORT",)
     raw: bool = False
     variables: tuple[tuple[str, str], ...] = ()
-    wide: bool = False
     most_clients: int = 1000
 
 
@@ -65,7 +63,6 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("bundle", "this bundle"),
-        Kind("bundle-wide", "this bundle, all cores for this model", wide=True),
         Kind("fastapi", "FastAPI + transformers pipeline", "fastapi_app", "uvicorn"),
         Kind("litserve", "LitServe", "litserve_app", "litserve"),
         Kind("mosec", "mosec", "mosec_app", "mosec", MOSEC, raw=True),
@@ -184,13 +181,8 @@ class Contender:
                 "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PORT": str(self._port),
                 "DATA_DIR": str(self._folder / "data"), "LOG_DIR": str(self._folder / "logs"),
                 **dict(self.workload.settings),
-                **self._wide(),
             }  # fmt: skip
         return variables | dict(self.extra)
-
-    def _wide(self) -> dict[str, str]:
-        runners = {self.workload.model: {"workers": CORES, "threads": 1}}
-        return {"RUNNERS": json.dumps(runners)} if self.kind.wide else {}
 
     def _wait(self, started: float) -> None:
         file = clips.recording(1.0) if self.workload.bodies == "voices" else clips.faces()[0].file

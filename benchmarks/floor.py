@@ -1,7 +1,7 @@
 """The floor: the engine in a bare loop, in one process: ``python -m benchmarks.floor WORKLOAD SECONDS``.
 
-Prints requests/s of the engine alone on what the runner would hand it, with the runner's threads and with all cores,
-and of decoding, pre-processing and engine together, one request after the other.
+Prints requests/s of the engine alone on what the runner would hand it, and of decoding, pre-processing and engine
+together; both with as many streams and threads as the runner has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,10 @@ from numpy.typing import NDArray
 
 from benchmarks import clips
 from benchmarks.peers.native import read
-from benchmarks.workloads import CORES, WORKLOADS, Workload
-from core.settings import RunnerOptions
-from engine.compiled import CompiledEngine
-from engine.threads import default_threads
+from benchmarks.workloads import WORKLOADS, Workload
+from core.settings import RunnerOptions, Settings
+from engine.compiled import PADDING, CompiledEngine
+from engine.select import build_engine
 from models import registry
 from models.store import Entry
 from models.windows import cost
@@ -38,20 +40,22 @@ def main(arguments: list[str]) -> None:
     ]
     items = [read(workload.model, file) for file in files]
     batches = prepared(workload, [item for upload in items for item in upload])
-    own = json.loads(dict(workload.settings).get("RUNNERS", "{}")).get(workload.model, {}).get("threads", 0)
-    threads = own or default_threads()
-    engine = open_engine(workload, threads)
-    found = {"engine": rate(engine, batches, len(files), seconds)}
-    found["work"] = len(files) / loop(lambda: _work(workload, engine, files), seconds)
-    wide = engine if threads == CORES else open_engine(workload, CORES)
-    found["engine_all_cores"] = found["engine"] if wide is engine else rate(wide, batches, len(files), seconds)
+    engine = open_engine(workload)
+    with ThreadPoolExecutor(engine.streams) as streams:
+        found = {
+            "engine": len(files) / loop(lambda: list(streams.map(engine.infer, batches)), seconds),
+            "work": len(files) / loop(lambda: list(streams.map(partial(_work, workload, engine), files)), seconds),
+        }
     print(json.dumps(found))
 
 
-def open_engine(workload: Workload, threads: int) -> CompiledEngine:
-    """The workload's network."""
+def open_engine(workload: Workload) -> CompiledEngine:
+    """The workload's network, with as many streams and threads as its runner has."""
     entry = Entry.read(workload.model, workload.weights)
-    return CompiledEngine(entry.compiled, threads=threads, bf16_agrees=entry.bf16_agrees)
+    settings = Settings.model_validate({"engine": "compiled", **{name.lower(): v for name, v in workload.settings}})
+    engine = build_engine(registry.specs()[workload.model], entry, settings)
+    assert isinstance(engine, CompiledEngine)
+    return engine
 
 
 def prepared(workload: Workload, items: list[NDArray[Any]]) -> list[Arrays]:
@@ -59,21 +63,11 @@ def prepared(workload: Workload, items: list[NDArray[Any]]) -> list[Arrays]:
     spec, options = registry.specs()[workload.model], RunnerOptions()
     processor = registry.processor(workload.model)
     features = [processor.prepare(item).features for item in items]
-    cuts = plan([cost(spec, item) for item in items], options.batch_cost, options.batch_items)
+    cuts = plan([cost(spec, item) for item in items], options.batch_cost, options.batch_items, PADDING)
     return [processor.collate([features[place] for place in cut]) for cut in cuts]
 
 
-def rate(engine: CompiledEngine, batches: list[Arrays], requests: int, seconds: float) -> float:
-    """Requests/s of the engine alone."""
-
-    def once() -> None:
-        for batch in batches:
-            engine.infer(batch)
-
-    return requests / loop(once, seconds)
-
-
-def loop(once: Callable[[], None], seconds: float) -> float:
+def loop(once: Callable[[], object], seconds: float) -> float:
     """Median time of one pass (seconds), over so long and at least two passes; the first is for warming."""
     once()
     times: list[float] = []
@@ -86,11 +80,10 @@ def loop(once: Callable[[], None], seconds: float) -> float:
     raise AssertionError("counting never ends")
 
 
-def _work(workload: Workload, engine: CompiledEngine, files: list[bytes]) -> None:
+def _work(workload: Workload, engine: CompiledEngine, file: bytes) -> None:
     processor = registry.processor(workload.model)
-    for file in files:
-        features = [processor.prepare(item).features for item in read(workload.model, file)]
-        engine.infer(processor.collate(features))
+    features = [processor.prepare(item).features for item in read(workload.model, file)]
+    engine.infer(processor.collate(features))
 
 
 if __name__ == "__main__":

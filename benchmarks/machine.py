@@ -92,7 +92,7 @@ def achieved(peak: dict[str, float]) -> dict[str, Any]:
     """The engine on full-size wav2vec2, one clip, all cores: time and share of the peak of its arithmetic."""
     from benchmarks.floor import open_engine, prepared
 
-    engine = open_engine(WHOLE, CORES)
+    engine = open_engine(WHOLE)
     samples = clips.speech()[: round(CLIP_S * clips.RATE)]
     (batch,) = prepared(WHOLE, [samples])
     engine.infer(batch)

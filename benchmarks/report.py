@@ -160,16 +160,11 @@ def _bare(found: dict[str, Any], clients: int, key: str) -> list[float]:
 
 
 def _served(found: dict[str, Any], clients: int, target: float, title: str) -> list[Row]:
-    own, wide = (_bare(found, clients, key) for key in ("engine", "engine_all_cores"))
-    if not own:
+    shares = _bare(found, clients, "engine")
+    if not shares:
         return []
-    met = statistics.median(own) >= target
-    rows: list[Row] = [
-        (f"served / bare engine, {title}, {clients} clients", f">= {100 * target:.0f} %", _percent(own), met)
-    ]
-    if own != wide:
-        rows.append((f"the same, the bare engine having all cores ({title})", "", _percent(wide), None))
-    return rows
+    met = statistics.median(shares) >= target
+    return [(f"served / bare engine, {title}, {clients} clients", f">= {100 * target:.0f} %", _percent(shares), met)]
 
 
 def _served_work(found: dict[str, Any], clients: int) -> list[Row]:
@@ -186,18 +181,11 @@ def _against(found: dict[str, Any], clients: int, target: float, name: str) -> l
     peer = best_peer(found, clients)
     if peer is None:
         return []
-    mine = "bundle-wide" if "bundle-wide" in found["contenders"] else "bundle"
-    rates = ratios(found["cells"], mine, peer, clients)
-    tails = ratios(found["cells"], mine, peer, clients, "p99_s")
+    rates = ratios(found["cells"], "bundle", peer, clients)
+    tails = ratios(found["cells"], "bundle", peer, clients, "p99_s")
     met = bool(rates and tails) and statistics.median(rates) >= target and statistics.median(tails) < 1
     title = f"requests/s against the best peer ({KINDS[peer].title}), {name}, {clients} clients"
-    rows: list[Row] = [(title, f">= {target:g}x, lower p99", f"{spread(rates)}x, p99 {spread(tails)}x", met)]
-    if mine != "bundle":
-        default = spread(ratios(found["cells"], "bundle", peer, clients))
-        rows.append(
-            (f"the same, in the bundle's own settings (half of the cores for a model), {name}", "", f"{default}x", None)
-        )
-    return rows
+    return [(title, f">= {target:g}x, lower p99", f"{spread(rates)}x, p99 {spread(tails)}x", met)]
 
 
 def _process(found: dict[str, Any]) -> list[Row]:

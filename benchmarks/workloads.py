@@ -69,7 +69,7 @@ class Workload:
 PEERS = ("fastapi", "litserve", "mosec", "ray")
 VOICES = Workload(
     "voices", "compact voice gender, clips of 1 to 15 s", "voice_gender", ROOT / "models/voice_gender/weights",
-    "voices", "/api/detect-gender", ("bundle", "bundle-wide", *PEERS, "mosec-openvino", "process"),
+    "voices", "/api/detect-gender", ("bundle", *PEERS, "mosec-openvino", "process"),
     (Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 3, bare=True)),
 )  # fmt: skip
 FACES = Workload(

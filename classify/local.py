@@ -31,11 +31,12 @@ class LocalRunner:
     def __init__(self, name: str) -> None:
         self._predictor = Predictor.bundled(name)
         self.tag = self._predictor.entry.tag
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)  # a predictor takes one call at a time
+        self.streams = self._predictor.engine.streams
+        self._threads = ThreadPoolExecutor(self.streams, thread_name_prefix=name)
 
     async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
         """Answers for a batch, in order."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._predictor.answer_parcels, parcels)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._predictor.answer_parcels, parcels)
 
     async def alive(self) -> bool:
         """It is here."""
@@ -64,6 +65,11 @@ def _model(name: str, settings: Settings) -> Model:
     runner = LocalRunner(name)
     options = settings.runner(name)
     queue = ModelQueue(
-        name, runner.predict, most=options.batch_items, budget=options.batch_cost, patience_s=PATIENCE_S
-    )  # fmt: skip
+        name,
+        runner.predict,
+        lanes=runner.streams,
+        most=options.batch_items,
+        budget=options.batch_cost,
+        patience_s=PATIENCE_S,
+    )
     return Model(registry.specs()[name], runner.tag, runner, queue)

@@ -10,6 +10,7 @@ import ipaddress
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -69,10 +70,19 @@ class RunnerOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(1, ge=1, le=256, description="Processes.")
-    threads: int = Field(0, ge=0, le=1024, description="Threads of each process's engine; 0 shares the cores.")
+    threads: int = Field(0, ge=0, le=1024, description="Threads that compute a batch; 0 is half of the cores.")
+    streams: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Batches that each process computes at once; 0 is as many as have cores.",
+    )
     batch_items: int = Field(16, ge=1, le=1024, description="Most items in one call.")
     batch_cost: float = Field(
         32, gt=0, description="Largest padded cost of a call of several items: seconds of audio, or pictures."
+    )
+    batch_padding: float | None = Field(
+        None, ge=0, lt=1, description="Largest part of what is computed at once that may be padding; the engine's own."
     )
 
 
@@ -176,14 +186,21 @@ def get_settings() -> Settings:
 
 def table() -> str:
     """The README's table of settings, one line for each: variable, default, meaning."""
-    lines = []
-    for name, field in Settings.model_fields.items():
+    return "".join(_lines(Settings, str.upper))
+
+
+def runner_table() -> str:
+    """The README's table of what ``RUNNERS`` says of a model, alike."""
+    return "".join(_lines(RunnerOptions, str))
+
+
+def _lines(model: type[BaseModel], spelled: Callable[[str], str]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
         default = field.default
         shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
         text = "" if shown in (None, "", {}) else f"`{shown}`"
-        lines.append(f"| `{name.upper()}` | {text} | {field.description} |")
-    return "\n".join(lines) + "\n"
+        yield f"| `{spelled(name)}` | {text} | {field.description} |\n"
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    print(table(), runner_table(), sep="\n", end="")

@@ -16,6 +16,14 @@ class Engine(Protocol):
     def description(self) -> str:
         """Name and arithmetic, for logs and metrics, such as ``openvino-f32``."""
 
+    @property
+    def streams(self) -> int:
+        """Batches that it computes at once: ``infer`` may be called from so many threads."""
+
+    @property
+    def padding(self) -> float:
+        """Largest part of a batch that may be padding, where the settings do not say."""
+
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Runs one batch.
 

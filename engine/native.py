@@ -51,6 +51,16 @@ class NativeEngine:
         """Name, device and arithmetic."""
         return f"native-{self._device.type}-{self._precision}"
 
+    @property
+    def streams(self) -> int:
+        """One: torch itself divides a batch among its threads, or among what a GPU has."""
+        return 1
+
+    @property
+    def padding(self) -> float:
+        """A GPU gains by batches what this much padding costs."""
+        return 0.2
+
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Runs one batch.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.settings import Settings
 from engine.base import Engine
+from engine.threads import default_streams
 from models.spec import ModelSpec
 from models.store import Entry
 
@@ -24,14 +25,35 @@ def build_engine(spec: ModelSpec, entry: Entry, settings: Settings) -> Engine:
         settings: ``engine``, ``device``, ``precision`` and the runner's ``threads`` apply.
     """
     threads = settings.runner(spec.name).threads
-    device = "cuda" if _on_cuda(settings) else "cpu"
-    if settings.engine == "native" or device == "cuda":
+    if _is_native(settings):
         from engine.native import NativeEngine
 
+        device = "cuda" if _on_cuda(settings) else "cpu"
         return NativeEngine(spec, entry, device=device, threads=threads, precision=settings.precision)
     from engine.compiled import CompiledEngine
 
-    return CompiledEngine(entry.compiled, threads=threads, precision=settings.precision, bf16_agrees=entry.bf16_agrees)
+    return CompiledEngine(
+        entry.compiled,
+        threads=threads,
+        streams=streams(settings, spec.name),
+        precision=settings.precision,
+        bf16_agrees=entry.bf16_agrees,
+    )
+
+
+def streams(settings: Settings, model: str) -> int:
+    """Batches that each process of a model's runner computes at once.
+
+    Args:
+        settings: The runner's ``streams``, ``threads`` and ``workers`` apply; the native engine computes one.
+        model: Its name.
+    """
+    options = settings.runner(model)
+    return 1 if _is_native(settings) else options.streams or default_streams(options.workers, options.threads)
+
+
+def _is_native(settings: Settings) -> bool:
+    return settings.engine == "native" or _on_cuda(settings)
 
 
 def problem(settings: Settings) -> tuple[str, str] | None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 MINE = Path("/proc/self/cgroup")
+# Of one process, where nobody asks for more: each has buffers of its own, and all share one interpreter.
+MOST_STREAMS = 4
 
 
 def cores() -> int:
@@ -25,6 +27,19 @@ def cores() -> int:
 def default_threads() -> int:
     """Half of the cores this process may use, at least one: the API process and other runners need the rest."""
     return max(1, cores() // 2)
+
+
+def default_streams(workers: int, threads: int) -> int:
+    """Batches that one process of a runner computes at once: as many as give each thread a core.
+
+    So one model alone can use the whole machine, a short clip is not held up by a long one, and nothing is divided
+    among more threads than that needs: networks as small as the bundled ones gain little by a second thread.
+
+    Args:
+        workers: Processes of the runner.
+        threads: That compute a batch; 0 takes ``default_threads()``.
+    """
+    return max(1, min(MOST_STREAMS, cores() // (workers * (threads or default_threads()))))
 
 
 def quota(group: Path) -> float | None:

@@ -14,6 +14,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 
 from core import metrics
 from core.settings import Settings
+from engine.select import streams
 from engine.threads import cores
 from media.addresses import AllowedHosts
 from media.fetch import Fetcher, FetchLimits
@@ -77,8 +78,9 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
     spec = checkpoint.describe(spec) if checkpoint else spec
     client = RunnerClient(spec.name, proxy)
     workers = BentoMLContainer.config.services.get().get(spec.runner, {}).get("workers", 1)
-    lanes = workers if isinstance(workers, int) else cores()
-    if share_among_replicas(proxy):
+    workers = workers if isinstance(workers, int) else cores()
+    lanes = workers * streams(settings, spec.name)
+    if share_among_replicas(proxy, workers):
         lanes = max(lanes, LANES_ON_NETWORK)
     options = settings.runner(spec.name)
     queue = ModelQueue(
@@ -93,17 +95,22 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
     return Model(spec, str(stored.tag), client, queue)
 
 
-def share_among_replicas(proxy: RemoteProxy[Any]) -> bool:
-    """Makes a connection for each call to a runner that is on the network.
+def share_among_replicas(proxy: RemoteProxy[Any], workers: int) -> bool:
+    """Makes a connection for each call to a runner that may have several processes.
 
-    The addresses of its name then take turns, and one that does not answer is passed over; a connection that is kept
-    would give all work to one replica.
+    On the network the addresses of its name then take turns, and one that does not answer is passed over; beside the
+    API its processes accept from one socket, and the one that is idle is the quickest. Connections that are kept belong
+    to whoever accepted them: all of them to one replica, or by chance to one of two processes.
+
+    Args:
+        proxy: What calls it.
+        workers: Its processes on one machine.
 
     Returns:
-        Whether it is on the network, and not a process beside the API.
+        Whether it is on the network, and not beside the API.
     """
     remote = proxy.to_async
-    if not remote.url.startswith(("http://", "https://")):
-        return False
-    remote.default_headers["Connection"] = "close"  # of the session that its first call opens
-    return True
+    on_network = bool(remote.url.startswith(("http://", "https://")))
+    if on_network or workers > 1:
+        remote.default_headers["Connection"] = "close"  # of the session that its first call opens
+    return on_network

@@ -47,11 +47,15 @@ class Pace:
 
     @contextlib.contextmanager
     def work(self, cost: float) -> Iterator[None]:
-        """Counts a piece of work, and times it; one that fails says nothing about the pace."""
+        """Counts a piece of work, and times it; one that fails says nothing about the pace.
+
+        Of pieces beyond the places, which wait for one, the time counts in part.
+        """
         started = time.monotonic()
         with self.here(cost):
+            crowd = max(self.places, len(self._under_way))
             yield
-        self.note(time.monotonic() - started, cost)
+        self.note((time.monotonic() - started) * self.places / crowd, cost)
 
     def expected_wait_s(self, waiting: float) -> float:
         """Time until all that is under way, and what waits, will have been done (seconds).

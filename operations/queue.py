@@ -2,9 +2,10 @@
 
 A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so what is waiting goes
 together. Nobody waits for company: an idle lane takes what is there at once, and while it is busy a batch gathers by
-itself. The oldest item always goes next; those most like it in length go along, within a budget of padded cost (the
-policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are dropped before they cost
-anything, and when more is waiting than can be answered in time, new items are refused with an honest waiting time.
+itself. The oldest item always goes next; of those next in line the most like it in length go along, within a budget of
+padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are dropped
+before they cost anything, and when more is waiting than can be answered in time, new items are refused with an honest
+waiting time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ MAX_WAITING_BYTES = 256 * (1 << 20)
 # Time that a batch of several may take (seconds), by the measured pace. A model that needs longer for one item gains
 # nothing from company, and the first of a batch would only wait for the last; a fast one saves calls.
 BATCH_S = 0.25
+# Waiting items, from the oldest on, among which the oldest one's company is sought. Were it sought among all, an item
+# of unusual length would be overtaken by everybody until it is the oldest.
+IN_LINE = 8
+# Time of a usual item (seconds) up to which one batch more is sent than the runner computes at once, so that it need
+# not idle for the time that an answer and the next call take. A slower model would gain nothing by it, and what waits
+# there cannot be dropped any more.
+AHEAD_S = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +59,7 @@ class ModelQueue:
     Attributes:
         name: The model, as metrics and messages call it.
         call: Sends a batch to the runner; answers in order.
-        lanes: Batches under way at once: one for each worker of the runner, so that the runner never has to wait for
-            company either.
+        lanes: Batches that the runner computes at once, and so many are under way; of a fast model one more.
         most: Largest number of items of a batch.
         budget: Largest padded cost of a batch of several items (longest cost times items); what the model is measured
             to answer within ``BATCH_S``, if that is less.
@@ -144,15 +151,20 @@ class ModelQueue:
         return await entry.answer
 
     def _open_lane(self) -> None:
-        if len(self._tasks) < self.lanes:
+        if len(self._tasks) < self._lanes_now():
             # In a context of its own: a lane works for many requests, not for the one whose item opened it.
             lane = asyncio.create_task(self._run_lane(), name=f"lane of {self.name}", context=Context())
             self._tasks.add(lane)
 
+    def _lanes_now(self) -> int:
+        usual = median_low(self._costs) if self._costs else 0.0
+        pace = self._pace.known_s
+        return self.lanes + (pace is not None and pace * usual <= AHEAD_S)
+
     async def _run_lane(self) -> None:
         """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""
         try:
-            while batch := self._take():
+            while len(self._tasks) <= self._lanes_now() and (batch := self._take()):
                 await self._send(batch)
         finally:
             if (task := asyncio.current_task()) is not None:
@@ -232,7 +244,7 @@ def choose(costs: Sequence[float], budget: float, most: int) -> list[int]:
     if not costs:
         return []
     batch, longest = [0], costs[0]
-    for index in sorted(range(1, len(costs)), key=lambda i: abs(costs[i] - costs[0])):
+    for index in sorted(range(1, min(IN_LINE, len(costs))), key=lambda i: abs(costs[i] - costs[0])):
         longest_with = max(longest, costs[index])
         if len(batch) == most or longest_with * (len(batch) + 1) > budget:
             break

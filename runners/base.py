@@ -16,6 +16,7 @@ from bentoml.validators import ContentType
 
 from core import metrics, tracing
 from core.settings import get_settings
+from engine.select import streams
 from models.spec import ModelSpec
 from models.store import Entry, tag_to_serve
 from runners import batcher, lifetime
@@ -60,6 +61,9 @@ def service_options(spec: ModelSpec) -> dict[str, Any]:
         "logging": {"access": {"enabled": False}},
         # Its metrics of calls are the API's own (``core.metrics``), measured once more for every call.
         "metrics": {"enabled": False},
+        "tracing": tracing.OFF_IN_BENTOML,
+        # In each a batch is computed; without it BentoML computes one at a time.
+        "threads": streams(get_settings(), spec.name),
     }
 
 
@@ -74,6 +78,7 @@ class ModelRunner:
         tracing.start(self.spec.runner)
         # On an instance, BentoML gives the resolved entry.
         self.predictor = Predictor.open(self.spec, Entry.open(self.stored))
+        batcher.Places.most = self.predictor.engine.streams
         self._warm_up()
         metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
         log.info(

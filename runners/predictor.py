@@ -32,7 +32,7 @@ log = logging.getLogger("bundle.predictor")
 
 
 class Predictor:
-    """Answers with one model; not to be called from two threads at once.
+    """Answers with one model; to be called from as many threads at once as its engine has streams.
 
     Args:
         spec: The model.
@@ -50,6 +50,7 @@ class Predictor:
         self.engine = engine
         self._processor = processor
         self._options = options
+        self._padding = engine.padding if options.batch_padding is None else options.batch_padding
 
     @classmethod
     def open(cls, spec: ModelSpec, entry: Entry, settings: Settings | None = None) -> Self:
@@ -95,7 +96,7 @@ class Predictor:
                 prepared[index] = ready
         order = list(prepared)
         costs = [cost(self.spec, parcels[index].item) for index in order]
-        for batch in plan(costs, self._options.batch_cost, self._options.batch_items):
+        for batch in plan(costs, self._options.batch_cost, self._options.batch_items, self._padding):
             metrics.observe_batch(self.spec.name, [costs[place] for place in batch])
             indices = [order[place] for place in batch]
             answers = self._infer([prepared[index] for index in indices], [parcels[index] for index in indices])

@@ -51,13 +51,16 @@ async def test_a_runner_on_the_network_gets_a_connection_for_each_call(shared: b
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         proxy = RemoteProxy(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         if shared:
-            assert share_among_replicas(proxy)
+            assert share_among_replicas(proxy, workers=1)
         assert [await proxy.to_async.is_ready() for _ in range(3)] == [True] * 3
         await proxy.close()
     assert opened == connections
 
 
-async def test_a_runner_beside_the_api_keeps_its_connections() -> None:
+@pytest.mark.parametrize(("workers", "kept"), [(1, True), (2, False)])
+async def test_a_runner_beside_the_api_keeps_its_connections_if_it_is_one_process(workers: int, kept: bool) -> None:
+    """Both kept connections may have been accepted by the same of two processes."""
     proxy = RemoteProxy("file:///run/runner.sock")
-    assert not share_among_replicas(proxy)
+    assert not share_among_replicas(proxy, workers)
+    assert (proxy.to_async.default_headers.get("Connection") != "close") == kept
     await proxy.close()

@@ -10,6 +10,7 @@ import pytest
 from _bentoml_impl.server import app
 
 from runners.base import LARGEST_BATCH, NO_SHEDDING_MS
+from runners.batcher import Places
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +65,16 @@ async def test_what_waits_meanwhile_goes_together(batched: Batched) -> None:
     assert others == [[number, number] for number in range(5)]
     assert await first == [1]
     assert batched.sizes[12:] == [1, 10]
+
+
+async def test_as_many_batches_at_once_as_the_engine_computes(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Places, "most", 2)
+    asked = []
+    for number in range(4):
+        asked.append(asyncio.ensure_future(batched.call([number])))
+        await asyncio.sleep(WORK_S / 10)
+    assert batched.sizes == [1, 1]
+    assert await asyncio.gather(*asked) == [[0], [1], [2], [3]]
+    assert batched.sizes == [1, 1, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_the_native_engine_answers_alike_in_any_company(name: str) -> None:
     together = np.array([outcome.probabilities for outcome in predictor.answer(clips)])
     alone = np.array([predictor.answer([clip])[0].probabilities for clip in clips])
     np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_that_are_computed_at_once_do_not_disturb_each_other(name: str) -> None:
+    spec = registry.specs()[name]
+    both = Settings(engine="compiled", runners={name: {"threads": 1, "streams": 2}})
+    predictor = Predictor.open(spec, entry(name), both)
+    assert predictor.engine.streams == 2
+    clips = examples.items(spec)
+    alone = [predictor.answer([clip])[0].probabilities for clip in clips]
+    with ThreadPoolExecutor(4) as crowd:  # more than there are streams
+        answers = list(crowd.map(lambda clip: predictor.answer([clip])[0].probabilities, clips * 3))
+    np.testing.assert_allclose(answers, alone * 3, atol=1e-6)
 
 
 def test_bf16_is_used_where_it_is_asked_for() -> None:

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from core.errors import InternalError, TooManyRequests, Unavailable
 from operations.pace import REMEMBERED
-from operations.queue import BATCH_S, MAX_WAITING_BYTES, ModelQueue, choose
+from operations.queue import AHEAD_S, BATCH_S, IN_LINE, MAX_WAITING_BYTES, ModelQueue, choose
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 
@@ -121,6 +121,37 @@ async def test_as_many_batches_under_way_as_lanes() -> None:
     runner.open.set()
     await asyncio.gather(*tasks)
     assert len(runner.batches) == 5
+
+
+@pytest.mark.parametrize(("pace_s", "batches"), [(AHEAD_S / 2, 3), (AHEAD_S * 2, 2)], ids=["fast", "slow"])
+async def test_one_batch_more_is_sent_to_a_fast_model(pace_s: float, batches: int) -> None:
+    """Which is there when the one before is done; a slow model's waits where it may still be dropped."""
+    runner = Runner()
+    runner.open.clear()
+    queue = ModelQueue("m", runner, lanes=2, most=1, patience_s=1000.0)
+    queue._pace._times.extend([pace_s] * REMEMBERED)
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
+    await settle()
+    assert len(runner.batches) == batches
+    runner.open.set()
+    await asyncio.gather(*tasks)
+    assert len(runner.batches) == 5
+
+
+async def test_a_model_that_becomes_slow_is_sent_nothing_ahead_any_more() -> None:
+    runner = Runner()
+    queue = ModelQueue("m", runner, most=1, patience_s=1000.0)
+    queue._pace._times.append(AHEAD_S / 2)
+    runner.open.clear()
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
+    await settle()
+    assert len(queue._tasks) == 2
+    queue._pace._times.extend([AHEAD_S * 2] * REMEMBERED)  # more than the few batches of this test can change
+    runner.delay_s = 0.01
+    runner.open.set()
+    await asyncio.gather(*tasks[:2])
+    assert len(queue._tasks) == 1
+    await asyncio.gather(*tasks)
 
 
 async def test_a_caller_who_has_gone_costs_nothing() -> None:
@@ -367,6 +398,11 @@ def test_choose_takes_the_oldest_and_those_most_like_it() -> None:
     assert choose([3.0, 9.0, 1.0, 3.1, 2.5], budget=10.0, most=3) == [0, 3, 4]
     assert choose([20.0, 1.0], budget=10.0, most=3) == [0]
     assert choose([], budget=10.0, most=3) == []
+
+
+def test_choose_passes_over_those_next_in_line_and_no_others() -> None:
+    costs = [3.0, *[9.0] * (IN_LINE - 2), 3.0, 3.0]
+    assert choose(costs, budget=8.0, most=16) == [0, IN_LINE - 1]
 
 
 @given(st.lists(st.floats(0.1, 50), min_size=1, max_size=40), st.floats(1, 60), st.integers(1, 16))

@@ -21,7 +21,7 @@ from models.calibration import Calibration
 from models.processing import Features, InvalidItem, Prepared, stack
 from models.spec import AudioInput, ImageInput, ModelSpec
 from models.store import Entry
-from runners.batches import MAX_PADDING, plan
+from runners.batches import plan
 from runners.parcel import Parcel
 from runners.predictor import Predictor, example
 
@@ -46,6 +46,8 @@ class Engine:
     """Logits (0, first value); fails on any batch with 99, answers 98 with what is no number, and 97 twice."""
 
     description = "toy"
+    streams = 1
+    padding = 0.2
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -139,16 +141,31 @@ def test_examples() -> None:
     assert example(picture).shape == (8, 8, 3)
 
 
-@given(st.lists(st.integers(0, 500), max_size=100), st.integers(1, 1000), st.integers(1, 32))
-def test_a_plan_has_every_item_once_and_keeps_its_bounds(lengths: list[int], budget: int, most: int) -> None:
-    batches = plan(lengths, budget, most)
+@given(st.lists(st.integers(0, 500), max_size=100), st.integers(1, 1000), st.integers(1, 32), st.floats(0, 0.99))
+def test_a_plan_has_every_item_once_and_keeps_its_bounds(
+    lengths: list[int], budget: int, most: int, padding: float
+) -> None:
+    batches = plan(lengths, budget, most, padding)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         assert 1 <= len(batch) <= most
         padded = max(lengths[index] for index in batch) * len(batch)
         assert len(batch) == 1 or padded <= budget
-        assert padded - sum(lengths[index] for index in batch) <= MAX_PADDING * padded
+        assert padded - sum(lengths[index] for index in batch) <= padding * padded
 
 
 def test_neighbours_in_length_go_together() -> None:
-    assert plan([5, 100, 6, 99], budget=200, most=8) == [[0, 2], [3, 1]]
+    assert plan([5, 100, 6, 99], budget=200, most=8, padding=0.2) == [[0, 2], [3, 1]]
+
+
+def test_without_padding_only_equals_go_together() -> None:
+    assert plan([5, 5, 6, 5], budget=200, most=8, padding=0) == [[0, 1, 3], [2]]
+
+
+def test_the_settings_say_how_much_may_be_padding() -> None:
+    """And else the engine, for which padding may cost more than a batch gains."""
+    clips = [np.full(size, 1.0, np.float32) for size in (100, 105, 110, 115)]
+    for options, sizes in ((RunnerOptions(), [4]), (RunnerOptions(batch_padding=0.0), [1, 1, 1, 1])):
+        engine = Engine()
+        Predictor(SPEC, Entry("toy:1", Path(), Calibration.identity(2)), engine, Processor(), options).answer(clips)
+        assert engine.sizes == sizes

@@ -56,3 +56,14 @@ def test_the_smallest_part_counts(machine: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 7, 9})
     assert threads.cores() == 3
     assert threads.default_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "threads_each", "expected"),
+    [(1, 1, 0, 1), (2, 1, 0, 2), (16, 1, 0, 2), (2, 1, 2, 1), (2, 2, 1, 1), (4, 2, 1, 2), (64, 1, 1, 4), (2, 8, 8, 1)],
+)
+def test_streams_are_as_many_as_have_cores(
+    cores: int, workers: int, threads_each: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: cores)
+    assert threads.default_streams(workers, threads_each) == expected

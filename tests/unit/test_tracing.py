@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from core import tracing
+from tests.served import ROOT
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
@@ -39,3 +43,18 @@ def test_without_a_collector_steps_leave_everything_as_it_was() -> None:
         assert tracing.here() == ""
     with tracing.shared("x", ["", ""]) as spans:
         assert spans == ["", ""]
+
+
+def test_bentoml_makes_no_spans_of_its_own() -> None:
+    """In no process of the server: each reads BentoML's configuration anew, for the service that it runs."""
+    code = """
+import service
+from bentoml._internal.configuration.containers import BentoMLContainer
+for part in service.MediaClassifier.all_services().values():
+    part.inject_config()
+    print(BentoMLContainer.tracing_excluded_urls.get().url_disabled("http://localhost:3000/predict"))
+"""
+    made = subprocess.run(
+        (sys.executable, "-c", code), cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert made.stdout.split() == ["True"] * 8
