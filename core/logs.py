@@ -12,11 +12,16 @@ import sys
 import time
 from pathlib import Path
 
-from concurrent_log_handler import ConcurrentRotatingFileHandler
 from pydantic import ValidationError
 
 from core.errors import ServiceError
 from core.request import CURRENT
+
+# portalocker, by which the handler locks its file, imports all of redis for a lock that nobody asks for here, wherever
+# that is installed: 0.1 s in each of the server's processes, and they start all at once. It does without.
+sys.modules.setdefault("portalocker.redis", None)  # type: ignore[arg-type]  # None makes an import fail
+
+from concurrent_log_handler import ConcurrentRotatingFileHandler  # noqa: E402 - after that
 
 FILE_NAME = "audio_api.log"
 MAX_BYTES = 10 * (1 << 20)

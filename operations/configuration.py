@@ -10,7 +10,6 @@ from core.settings import Settings
 from engine.select import problem
 from media.addresses import AllowedHosts
 from models import registry
-from operations.redis_link import check_url
 
 
 def check(settings: Settings) -> None:
@@ -23,10 +22,13 @@ def check(settings: Settings) -> None:
         AllowedHosts.parse(settings.allowed_private_hosts)
     except ValueError as error:
         _stop("ALLOWED_PRIVATE_HOSTS", str(error))
-    try:
-        check_url(str(settings.redis_url or "redis://"))
-    except ValueError as error:
-        _stop("REDIS_URL", str(error))
+    if settings.redis_url:
+        from operations.redis_link import check_url  # loads redis, which takes every process 0.1 s
+
+        try:
+            check_url(str(settings.redis_url))
+        except ValueError as error:
+            _stop("REDIS_URL", str(error))
     if unknown := sorted(settings.runners.keys() - registry.specs().keys()):
         _stop("RUNNERS", f"no model is called {', '.join(unknown)}")
     if wrong := problem(settings):

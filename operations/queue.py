@@ -25,6 +25,7 @@ from core import metrics, tracing
 from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
 from operations.pace import REMEMBERED, Pace
+from runners.batches import choose
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 
@@ -35,9 +36,6 @@ MAX_WAITING_BYTES = 256 * (1 << 20)
 # Time that a batch of several may take (seconds), by the measured pace. A model that needs longer for one item gains
 # nothing from company, and the first of a batch would only wait for the last; a fast one saves calls.
 BATCH_S = 0.25
-# Waiting items, from the oldest on, among which the oldest one's company is sought. Were it sought among all, an item
-# of unusual length would be overtaken by everybody until it is the oldest.
-IN_LINE = 8
 # Time of a usual item (seconds) up to which one batch more is sent than the runner computes at once, so that it need
 # not idle for the time that an answer and the next call take. A slower model would gain nothing by it, and what waits
 # there cannot be dropped any more.
@@ -228,26 +226,3 @@ class ModelQueue:
         tracing.waited(f"queue {self.name}", parents, waited_s)
         with tracing.shared(f"call {self.name}", parents, "client", {"bundle.items": len(parcels)}) as spans:
             return await self.call([p._replace(traceparent=span) for p, span in zip(parcels, spans, strict=True)])
-
-
-def choose(costs: Sequence[float], budget: float, most: int) -> list[int]:
-    """Chooses the next batch.
-
-    Args:
-        costs: Of the waiting items, oldest first.
-        budget: Largest longest-cost-times-items of a batch of several.
-        most: Largest number of items.
-
-    Returns:
-        Indices into ``costs``, the oldest first; empty when nothing is waiting.
-    """
-    if not costs:
-        return []
-    batch, longest = [0], costs[0]
-    for index in sorted(range(1, min(IN_LINE, len(costs))), key=lambda i: abs(costs[i] - costs[0])):
-        longest_with = max(longest, costs[index])
-        if len(batch) == most or longest_with * (len(batch) + 1) > budget:
-            break
-        batch.append(index)
-        longest = longest_with
-    return batch

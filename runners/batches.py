@@ -1,14 +1,19 @@
-"""How many items go to the engine at once.
+"""Which items go together: from the API's queue to a runner, and there to the engine.
 
-The cost of a batch is what padding makes of it: its longest item times its number of items. Batches are cut from the
-items in order of length, so that neighbours pad each other little, and none costs more than the budget (the policy of
-text-embeddings-inference, ``core/src/queue.rs``). An item that alone is above the budget goes alone, and so does one
-that would make too much of the batch padding, which is computed at the price of sound.
+The cost of a batch is what padding makes of it: its longest item times its number of items, and none costs more than
+the budget (the policy of text-embeddings-inference, ``core/src/queue.rs``). The queue sends the oldest item, and of
+those next in line the most like it. The runner cuts what has come in order of length, so that neighbours pad each other
+little; an item that alone is above the budget is computed alone, and so is one that would make too much of the batch
+padding, which is computed at the price of sound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+# Waiting items, from the oldest on, among which the oldest one's company is sought. Were it sought among all, an item
+# of unusual length would be overtaken by everybody until it is the oldest.
+IN_LINE = 8
 
 
 def plan(costs: Sequence[float], budget: float, most: int, padding: float) -> list[list[int]]:
@@ -36,3 +41,26 @@ def plan(costs: Sequence[float], budget: float, most: int, padding: float) -> li
     if current:
         batches.append(current)
     return batches
+
+
+def choose(costs: Sequence[float], budget: float, most: int) -> list[int]:
+    """Chooses the next batch.
+
+    Args:
+        costs: Of the waiting items, oldest first.
+        budget: Largest longest-cost-times-items of a batch of several.
+        most: Largest number of items.
+
+    Returns:
+        Indices into ``costs``, the oldest first; empty when nothing is waiting.
+    """
+    if not costs:
+        return []
+    batch, longest = [0], costs[0]
+    for index in sorted(range(1, min(IN_LINE, len(costs))), key=lambda i: abs(costs[i] - costs[0])):
+        longest_with = max(longest, costs[index])
+        if len(batch) == most or longest_with * (len(batch) + 1) > budget:
+            break
+        batch.append(index)
+        longest = longest_with
+    return batch

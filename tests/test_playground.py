@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +12,7 @@ import pytest
 import soundfile
 
 from tests.audio_bytes import wav
-from tests.served import DATA, KEY, ROOT, Bundle
+from tests.served import DATA, KEY, Bundle
 from tests.shapes import assert_error
 
 pytestmark = pytest.mark.served
@@ -51,15 +47,6 @@ def test_the_pieces_of_the_mixed_example_are_answered_as_what_they_are(client: h
     report = client.post("/ui/ask/audio-scene", content=mixed).json()["report"]
     best = [max(window["shares"], key=lambda share: share["probability"])["name"] for window in report["windows"]]
     assert best == ["speech", "music", "noise", "silence", "speech", "speech"]
-
-
-def test_a_runner_loads_nothing_of_it(store: Path, tmp_path: Path) -> None:
-    """Every process imports ``service``; only the API's makes the application that holds the page."""
-    loaded = "import sys, service; print([name for name in sys.modules if name.startswith('api.playground')])"
-    command = (sys.executable, "-W", "ignore", "-c", loaded)
-    variables = os.environ | {"BENTOML_HOME": str(store), "LOG_DIR": str(tmp_path), "DATA_DIR": str(tmp_path)}
-    made = subprocess.run(command, cwd=ROOT, env=variables, text=True, capture_output=True, check=True, timeout=100)
-    assert made.stdout == "[]\n"
 
 
 def test_answers_are_those_of_the_reference_routes(client: httpx.Client, voice: bytes) -> None:

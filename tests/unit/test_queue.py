@@ -8,14 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from core.errors import InternalError, TooManyRequests, Unavailable
 from operations.pace import REMEMBERED
-from operations.queue import AHEAD_S, BATCH_S, IN_LINE, MAX_WAITING_BYTES, ModelQueue, choose
+from operations.queue import AHEAD_S, BATCH_S, MAX_WAITING_BYTES, ModelQueue
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 
@@ -392,22 +390,3 @@ async def test_an_idle_queue_expects_no_wait() -> None:
     queue = ModelQueue("m", runner)
     await queue.submit(item(1), 5.0)
     assert queue.expected_wait_s() == 0
-
-
-def test_choose_takes_the_oldest_and_those_most_like_it() -> None:
-    assert choose([3.0, 9.0, 1.0, 3.1, 2.5], budget=10.0, most=3) == [0, 3, 4]
-    assert choose([20.0, 1.0], budget=10.0, most=3) == [0]
-    assert choose([], budget=10.0, most=3) == []
-
-
-def test_choose_passes_over_those_next_in_line_and_no_others() -> None:
-    costs = [3.0, *[9.0] * (IN_LINE - 2), 3.0, 3.0]
-    assert choose(costs, budget=8.0, most=16) == [0, IN_LINE - 1]
-
-
-@given(st.lists(st.floats(0.1, 50), min_size=1, max_size=40), st.floats(1, 60), st.integers(1, 16))
-def test_choose_keeps_its_bounds(costs: list[float], budget: float, most: int) -> None:
-    batch = choose(costs, budget, most)
-    assert batch[0] == 0
-    assert len(batch) == len(set(batch)) <= most
-    assert len(batch) == 1 or max(costs[index] for index in batch) * len(batch) <= budget

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
@@ -21,7 +19,6 @@ from models.calibration import Calibration
 from models.processing import Features, InvalidItem, Prepared, stack
 from models.spec import AudioInput, ImageInput, ModelSpec
 from models.store import Entry
-from runners.batches import plan
 from runners.parcel import Parcel
 from runners.predictor import Predictor, example
 
@@ -139,27 +136,6 @@ def test_examples() -> None:
     assert example(SPEC).shape == (200,)
     picture = ModelSpec("p", "p", "P", ("a", "b"), ImageInput(8), "", "", "")
     assert example(picture).shape == (8, 8, 3)
-
-
-@given(st.lists(st.integers(0, 500), max_size=100), st.integers(1, 1000), st.integers(1, 32), st.floats(0, 0.99))
-def test_a_plan_has_every_item_once_and_keeps_its_bounds(
-    lengths: list[int], budget: int, most: int, padding: float
-) -> None:
-    batches = plan(lengths, budget, most, padding)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert 1 <= len(batch) <= most
-        padded = max(lengths[index] for index in batch) * len(batch)
-        assert len(batch) == 1 or padded <= budget
-        assert padded - sum(lengths[index] for index in batch) <= padding * padded
-
-
-def test_neighbours_in_length_go_together() -> None:
-    assert plan([5, 100, 6, 99], budget=200, most=8, padding=0.2) == [[0, 2], [3, 1]]
-
-
-def test_without_padding_only_equals_go_together() -> None:
-    assert plan([5, 5, 6, 5], budget=200, most=8, padding=0) == [[0, 1, 3], [2]]
 
 
 def test_the_settings_say_how_much_may_be_padding() -> None:
