@@ -28,9 +28,9 @@ LOG_PER_DB = np.log(10) / 10  # log energy for one decibel
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = command.parser(__doc__, SPEC.name, network.WEIGHTS, epochs=50, steps=STEPS)
+    parser = command.parser(__doc__, SPEC.name, network.WEIGHTS, epochs=90, steps=STEPS)
     parser.add_argument("--teacher-epochs", type=int, default=30)
-    parser.add_argument("--teachers", type=int, default=2)
+    parser.add_argument("--teachers", type=int, default=4)
     parser.add_argument("--variants", type=int, default=10, help="pictures of each clip")
     train(command.parse(parser, arguments))
 
