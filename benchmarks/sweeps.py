@@ -50,7 +50,10 @@ def replicas(say: Say) -> list[dict[str, Any]]:
     """Requests/s and memory of the bundle, by number of processes."""
     found = []
     for runners, api in REPLICAS:
-        extra = {"RUNNERS": json.dumps({VOICES.model: {"workers": runners, "threads": 1}}), "API_WORKERS": str(api)}
+        extra = {
+            "RUNNERS": json.dumps({VOICES.model: {"workers": runners, "threads": 1, "streams": 1}}),
+            "API_WORKERS": str(api),
+        }
         contender = Contender(KINDS["bundle"], VOICES, extra)
         try:
             contender.start()

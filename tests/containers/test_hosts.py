@@ -88,7 +88,7 @@ def cluster(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 def _settings(name: str) -> dict[str, str]:
     """One thread for the engine."""
-    return {"RUNNERS": json.dumps({name: {"threads": 1}})}
+    return {"RUNNERS": json.dumps({name: {"threads": 1, "streams": 1}})}
 
 
 @pytest.fixture(scope="module")

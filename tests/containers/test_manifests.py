@@ -148,4 +148,5 @@ def test_the_settings_are_taken_by_the_bundle(folder: str, monkeypatch: pytest.M
             assert name.lower() in Settings.model_fields
             monkeypatch.setenv(name, value)
     options = Settings(_env_file=None).runners
-    assert {name: option.threads for name, option in options.items()} == dict.fromkeys(registry.specs(), 1)
+    used = {name: (option.threads, option.streams) for name, option in options.items()}
+    assert used == dict.fromkeys(registry.specs(), (1, 1))
