@@ -31,7 +31,7 @@ PROTOCOL = "http/protobuf"
 STOP_S = 3.0  # a collector that is well takes milliseconds; an orchestrator allows 10 to 30 s for the whole end
 
 # Option of a BentoML service. BentoML makes spans of every request and hop, exported or not, with addresses and queries
-# in them; those of this module are enough, and its own cost a tenth of what the API does for a request.
+# in them; those of this module are enough.
 OFF_IN_BENTOML = {"excluded_urls": [".*"]}
 
 Attribute = str | int | float | bool | Sequence[str]

@@ -26,9 +26,9 @@ def computes_bf16(core: ov.Core) -> bool:
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-# Largest part of a batch that may be padding: less than a tenth of a second of most clips. A batch gains a processor 5
-# to 10 % where all items have one length, which padding eats up, and each shape that the engine has not met costs 8 ms
-# to plan (``benchmarks.tried``): of clips alone there are as many shapes as lengths, of batches many times as many.
+# Largest part of a batch that may be padding: less than a tenth of a second of most clips. A batch gains a processor
+# little where all items have one length, which padding eats up, and each shape that the engine has not met has to be
+# planned (``benchmarks.tried``): of clips alone there are as many shapes as lengths, of batches many times as many.
 PADDING = 0.01
 
 
