@@ -88,7 +88,7 @@ build: $(SERVING) save  ## Builds the bento
 
 lock: $(IMAGING)  ## Writes the pinned and hashed requirements of the image
 	$(BIN)/pip-compile --quiet --generate-hashes --no-header --no-annotate --strip-extras --allow-unsafe \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o $(IMAGE_REQUIREMENTS).lock $(IMAGE_REQUIREMENTS).txt
+	  --no-emit-options -o $(IMAGE_REQUIREMENTS).lock $(IMAGE_REQUIREMENTS).txt
 
 image: $(IMAGING)  ## Builds the image with docker, podman or buildah, and writes its bill of materials (IMAGE, BASE)
 	PATH="$(abspath $(BIN)):$$PATH" deploy/image $(IMAGE) $(IMAGE_REQUIREMENTS).lock

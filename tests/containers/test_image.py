@@ -116,13 +116,13 @@ def test_no_layer_has_tools_secrets_or_traces_of_how_it_was_built(image: str, tm
     assert count > 10_000
     assert found == set()
     described = podman("history", "--no-trunc", image) + json.dumps(environment(image))
-    assert not re.findall(r"https?://(?!127\.0\.0\.1)|index-url|password|token", described, re.IGNORECASE)
+    assert not re.findall(r"https?://(?!127\.0\.0\.1)|index.url|password|token", described, re.IGNORECASE)
 
 
 def index_addresses() -> list[str]:
     """Where pip gets packages from on this machine."""
     listed = run(sys.executable, "-m", "pip", "config", "list").splitlines()
-    settings = [line.split("=", 1) for line in listed if re.match(r"[^=]*(?:index-url|find-links)=", line)]
+    settings = [line.split("=", 1) for line in listed if re.match(r"[^=]*(?:index.url|find.links)=", line)]
     addresses = [address for _, value in settings for address in value.strip("'\"").replace("\\n", " ").split()]
     return [address for address in addresses if "pypi.org" not in address]  # which packages themselves name
 
