@@ -1,0 +1,44 @@
+"""A stand-in for a model's runner behind its queue, which a test can hold up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runners.outcome import Outcome
+from runners.parcel import Parcel
+
+
+class Runner:
+    """Answers with the first value of each item; can be held up, made to fail, or to answer too few."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: BaseException | None = None
+        self.short_by = 0
+        self.delay_s = 0.0
+
+    async def __call__(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        items = [parcel.item for parcel in parcels]
+        self.batches.append([float(item[0]) for item in items])
+        await self.open.wait()
+        await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        answers = [Outcome(model="m:1", probabilities=[float(item[0])]) for item in items]
+        return answers[: len(answers) - self.short_by]
+
+
+def item(value: float) -> NDArray[np.float32]:
+    return np.array([value], np.float32)
+
+
+async def settle() -> None:
+    """Lets every task that can go on do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
