@@ -23,6 +23,7 @@ from models.published.checkpoint import Checkpoint
 from models.spec import ModelSpec
 from models.store import tag_to_serve
 from operations.cache import open_cache
+from operations.connections import share_among_replicas
 from operations.context import Context, Model
 from operations.latest import LatestResult
 from operations.pace import Pace
@@ -93,24 +94,3 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
         ensure_up=client.ensure_up,
     )
     return Model(spec, str(stored.tag), client, queue)
-
-
-def share_among_replicas(proxy: RemoteProxy[Any], workers: int) -> bool:
-    """Makes a connection for each call to a runner that may have several processes.
-
-    On the network the addresses of its name then take turns, and one that does not answer is passed over; beside the
-    API its processes accept from one socket, and the one that is idle is the quickest. Connections that are kept belong
-    to whoever accepted them: all of them to one replica, or by chance to one of two processes.
-
-    Args:
-        proxy: What calls it.
-        workers: Its processes on one machine.
-
-    Returns:
-        Whether it is on the network, and not beside the API.
-    """
-    remote = proxy.to_async
-    on_network = bool(remote.url.startswith(("http://", "https://")))
-    if on_network or workers > 1:
-        remote.default_headers["Connection"] = "close"  # of the session that its first call opens
-    return on_network

@@ -52,6 +52,7 @@ class RunnerClient:
         self.name = name
         self._remote = proxy.to_async
         self._down_since: float | None = None
+        self._failure: Exception | None = None  # the last one, for the log
 
     async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
         """Sends a batch.
@@ -79,11 +80,13 @@ class RunnerClient:
             try:
                 with metrics.CALL_SECONDS.labels(self.name).time():
                     return await self._watched(parcels)
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):  # before, or amid, an answer
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:  # before, or amid, an answer
+                self._failure = error
                 if attempt + 1 < TRIES:
                     metrics.RUNNER_RETRIES.labels(self.name).inc()
                     await asyncio.sleep(RETRY_PAUSE_S * (attempt + 1))
             except TimeoutError as error:  # more time than any request has
+                self._failure = error
                 raise self._unavailable() from error
             except (BentoMLException, aiohttp.ClientError) as error:
                 requests = sorted({parcel.request_id for parcel in parcels})
@@ -105,8 +108,8 @@ class RunnerClient:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 alive = bool(await self._remote.is_ready(timeout=PROBE_TIMEOUT_S))
-        except (TimeoutError, aiohttp.ClientError, BentoMLException, OSError):
-            alive = False
+        except (TimeoutError, aiohttp.ClientError, BentoMLException, OSError) as error:
+            alive, self._failure = False, error
         metrics.RUNNER_UP.labels(self.name).set(alive)
         if alive:
             self._down_since = None
@@ -132,5 +135,5 @@ class RunnerClient:
         if self._down_since is None:
             self._down_since = time.monotonic()
             metrics.RUNNER_UP.labels(self.name).set(0)
-            log.error("the %s runner is down", self.name)
+            log.error("the %s runner is down", self.name, extra={"why": repr(self._failure)})
         return Unavailable(f"the {self.name} model is not available at the moment", retry_after=RETRY_AFTER_S)

@@ -88,12 +88,15 @@ async def test_a_broken_connection_is_tried_again(client: RunnerClient, remote: 
     assert remote.calls == 3
 
 
-async def test_a_runner_that_cannot_be_reached_is_down(client: RunnerClient, remote: Remote) -> None:
-    remote.failures, remote.ready = [aiohttp.ServerDisconnectedError()] * 3, aiohttp.ClientConnectionError()
+async def test_a_runner_that_cannot_be_reached_is_down(
+    client: RunnerClient, remote: Remote, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote.failures, remote.ready = [aiohttp.ServerDisconnectedError()] * 3, aiohttp.ClientConnectionError("no route")
     with pytest.raises(Unavailable) as caught:
         await client.predict(PARCELS)
     assert caught.value.retry_after == runner_client.RETRY_AFTER_S
     assert remote.calls == runner_client.TRIES
+    assert [record.__dict__["why"] for record in caplog.records] == ["ClientConnectionError('no route')"]
 
 
 async def test_one_replica_that_breaks_every_connection_is_not_the_runner(client: RunnerClient, remote: Remote) -> None:
