@@ -13,5 +13,5 @@ SPEC = ModelSpec(
     description="Tells speech, music, noise and silence apart from a log-mel spectrogram.",
     reference="MIT/ast-finetuned-audioset-10-10-0.4593",
     dataset="audio_scenes",
-    licence="with credit, some clips share-alike (CC BY, CC BY-SA, CC0; EMO-DB and 28 songs unsettled)",
+    licence="with credit, some clips share-alike (CC BY, CC BY-SA, CC0; EMO-DB, 28 songs, some speech unsettled)",
 )

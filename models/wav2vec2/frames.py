@@ -5,7 +5,7 @@ That saves two thirds of the time of a training step. ``Rest`` stands in for tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from transformers import Wav2Vec2ForSequenceClassification
 from models.processing import Processor
 from models.training.augment import Audio, Transform
 from models.training.datasets import draw
-from models.training.loop import Batch, one_hot
+from models.training.loop import Batch
+from models.wav2vec2.distillation import Lesson
 from models.wav2vec2.filterbank import CEILING, FIXED, SAMPLE_RATE
 
 STEP = CEILING / 255  # frames are kept in 8 bits, 0 to CEILING
@@ -75,6 +76,7 @@ def compute(
     augment: Transform,
     copies: int,
     seed: int,
+    listen: Callable[[Sequence[Audio]], None] = lambda _: None,
 ) -> list[list[Frames]]:
     """Frames of augmented copies of each clip.
 
@@ -85,13 +87,19 @@ def compute(
         augment: Applied to each copy.
         copies: Of each clip.
         seed: Of the choice and the augmentation.
+        listen: Called with the copies of each clip.
 
     Returns:
         For each clip its copies, uint8 [channels, frames] in units of ``STEP``.
     """
     rng = np.random.default_rng((seed, 2))
-    bar = tqdm(variants, desc="filter bank", unit="clip")
-    return [[_frames(bank, processor, augment(_pick(forms, rng), rng)) for _ in range(copies)] for forms in bar]
+
+    def of_clip(forms: Sequence[Audio]) -> list[Frames]:
+        clips = [augment(_pick(forms, rng), rng) for _ in range(copies)]
+        listen(clips)
+        return [_frames(bank, processor, clip) for clip in clips]
+
+    return [of_clip(forms) for forms in tqdm(variants, desc="filter bank", unit="clip")]
 
 
 @torch.inference_mode()
@@ -109,10 +117,9 @@ class FrameBatches:
     """The batches of an epoch: copies drawn by weight, and cut.
 
     Attributes:
-        copies: Of each clip, as ``compute`` makes them.
-        labels: Class of each clip, int64 [clips].
+        copies: Of each clip, as ``compute`` makes them, the same number of each.
+        lesson: Targets of each copy, and what a teacher makes of it.
         weights: Chance of each clip, float64 [clips], summing to 1.
-        classes: Number of classes.
         size: Clips in a batch.
         steps: Batches in an epoch.
         seconds: Shortest and longest piece; one length is drawn for each batch, shorter clips stay whole.
@@ -122,9 +129,8 @@ class FrameBatches:
     """
 
     copies: Sequence[Sequence[Frames]]
-    labels: NDArray[np.int64]
+    lesson: Lesson
     weights: NDArray[np.float64]
-    classes: int
     size: int
     steps: int
     seconds: tuple[float, float]
@@ -137,14 +143,18 @@ class FrameBatches:
         rng = np.random.default_rng((self.seed, epoch))
         for places in draw(self.weights, self.size * self.steps, rng).reshape(self.steps, self.size):
             length = int(rng.uniform(*self.seconds) * SAMPLE_RATE / self.hop)
-            pieces = [self._piece(int(place), length, rng) for place in places]
-            yield Batch(self._collate(pieces), one_hot(self.labels[places], self.classes).to(self.device))
+            chosen, pieces = zip(*(self._piece(int(place), length, rng) for place in places), strict=True)
+            targets, embeddings = (
+                torch.from_numpy(part[places, chosen]).to(self.device)
+                for part in (self.lesson.targets, self.lesson.embeddings)
+            )
+            yield Batch(self._collate(pieces), targets, embeddings)
 
-    def _piece(self, place: int, length: int, rng: np.random.Generator) -> Frames:
+    def _piece(self, place: int, length: int, rng: np.random.Generator) -> tuple[int, Frames]:
         copies = self.copies[place]
-        frames = copies[int(rng.integers(len(copies)))]
-        start = int(rng.integers(max(1, frames.shape[1] - length + 1)))
-        return frames[:, start : start + length]
+        chosen = int(rng.integers(len(copies)))
+        start = int(rng.integers(max(1, copies[chosen].shape[1] - length + 1)))
+        return chosen, copies[chosen][:, start : start + length]
 
     def _collate(self, pieces: Sequence[Frames]) -> dict[str, Tensor]:
         width = max(piece.shape[1] for piece in pieces)

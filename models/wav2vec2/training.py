@@ -12,20 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from transformers import Wav2Vec2ForSequenceClassification
 
 from models import registry
-from models.calibration import Calibration
 from models.processing import Processor
 from models.spec import ModelSpec
-from models.training import calibrate, command, loop, metrics
+from models.training import calibrate, command, loop
 from models.training.augment import Audio, Transform
+from models.training.fingerprint import keyed
 from models.training.history import History
-from models.wav2vec2 import frames, headstart, network
+from models.wav2vec2 import distillation, frames, headstart, network
 from models.wav2vec2.details import Details
+from models.wav2vec2.distillation import Lesson, Teacher
 from models.wav2vec2.filterbank import Band, initialise
+from models.wav2vec2.heard import Heard
+from models.wav2vec2.validation import Collated, collated, logits, validate
 
-Collated = Sequence[tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]
 Start = Callable[
     [Wav2Vec2ForSequenceClassification, Sequence[Sequence[frames.Frames]], NDArray[np.int64], NDArray[np.float64],
      Sequence[str]],
@@ -51,6 +54,7 @@ class Recipe:
         learning_rate: Peak.
         copies: Augmented forms of each training clip.
         start: Sets the weights behind the filter bank.
+        teacher: Whom to learn from, besides the labels.
         configuration: Fields of ``Wav2Vec2Config`` that differ from those of ``network.configuration``.
     """
 
@@ -63,6 +67,7 @@ class Recipe:
     learning_rate: float = 1e-3
     copies: int = 3
     start: Start = headstart.start
+    teacher: Teacher | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,6 +82,8 @@ class Data:
         val: Validation clips.
         val_labels: Their classes.
         groups: Kind of each training clip within its class, for the head start.
+        folder: Of all data sets.
+        sets: Those that clips are of.
     """
 
     variants: Sequence[Sequence[Audio]]
@@ -85,17 +92,24 @@ class Data:
     val: Sequence[Audio]
     val_labels: NDArray[np.int64]
     groups: Sequence[str]
+    folder: Path
+    sets: Sequence[str]
 
 
-def arguments(name: str, epochs: int, given: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(
+    name: str, epochs: int, given: Sequence[str] | None = None, *, teacher: bool = False
+) -> argparse.Namespace:
     """Reads the command line of ``python -m models.<name>.train``.
 
     Args:
         name: The model.
         epochs: As many as the bundled weights were trained for.
         given: The arguments; those of the process where none are given.
+        teacher: Whether there is one, to do without.
     """
     made = command.parser(__doc__, name, registry.weights(name), epochs=epochs, steps=STEPS)
+    if teacher:
+        made.add_argument("--without-teacher", action="store_true", help="learn from the labels alone")
     return command.parse(made, given)
 
 
@@ -106,25 +120,56 @@ def train(spec: ModelSpec, processor: Processor, recipe: Recipe, data: Data, opt
     model = build(spec, processor, recipe, [forms[0] for forms in data.variants])
     whole = copy.deepcopy(model)
     bank = frames.split(model)
-    copies = frames.compute(bank, processor, data.variants, recipe.augment, recipe.copies, options.seed)
+    copies, lesson = _copies(bank, processor, recipe, data, options, len(spec.classes))
     recipe.start(model, copies, data.labels, data.weights, data.groups)
     epoch = frames.FrameBatches(
-        copies, data.labels, data.weights, len(spec.classes), recipe.size, options.steps, recipe.seconds,
-        network.FRAME, options.seed, device,
-    )  # fmt: skip
+        copies, lesson, data.weights, recipe.size, options.steps, recipe.seconds, network.FRAME, options.seed, device
+    )
     val = collated(data.val, processor)
     settings = loop.Settings(options.epochs, options.steps, recipe.learning_rate, seed=options.seed)
-    trainer = loop.Trainer(model.to(device), settings)
+    trainer = _trainer(model, recipe.teacher, lesson, settings, device)
 
     def check(average: Any) -> dict[str, float]:
-        frames.join(bank, average, whole)
+        frames.join(bank, average.model if recipe.teacher else average, whole)
         return validate(whole.eval(), val, data.val_labels)
 
     history = History.of(options)
     history.runs["network"] = trainer.history
-    frames.join(bank, trainer.run(epoch, check, options.work / "checkpoint.pt", options.resume), whole)
+    check(trainer.run(epoch, check, options.work / "checkpoint.pt", options.resume))
     history.save(options.out)
     finish(spec, whole.eval(), val, data, options.out)
+
+
+def _copies(
+    bank: nn.Sequential, processor: Processor, recipe: Recipe, data: Data, options: argparse.Namespace, classes: int
+) -> tuple[Sequence[Sequence[frames.Frames]], Lesson]:
+    """Augmented copies of each clip, and what they are to teach."""
+    made = bank, processor, data.variants, recipe.augment, recipe.copies, options.seed
+    if recipe.teacher is None:
+        return frames.compute(*made), distillation.plain(data.labels, recipe.copies, classes)
+    embed = recipe.teacher.encoder.embed
+
+    def hear() -> Heard:
+        embeddings: list[NDArray[np.float32]] = []
+        copies = frames.compute(*made, listen=lambda clips: embeddings.append(embed(clips)))
+        return Heard(copies, np.stack(embeddings))
+
+    path = keyed(options.work / "heard.npz", data.folder, data.sets, seed=options.seed, copies=recipe.copies)
+    heard = Heard.cached(path, hear)
+    return heard.copies, distillation.prepare(recipe.teacher, heard.embeddings, data.labels, classes)
+
+
+def _trainer(
+    model: Wav2Vec2ForSequenceClassification,
+    teacher: Teacher | None,
+    lesson: Lesson,
+    settings: loop.Settings,
+    device: torch.device,
+) -> loop.Trainer:
+    if teacher is None:
+        return loop.Trainer(model.to(device), settings)
+    student = distillation.Student(model, lesson.embeddings.shape[2])
+    return loop.Trainer(student.to(device), settings, distillation.loss(teacher.reading, settings.label_smoothing))
 
 
 def build(
@@ -137,39 +182,6 @@ def build(
     levels = [torch.from_numpy(processor.prepare(clip).features) for clip in clips[::step]]
     initialise(model, recipe.bands, levels, recipe.details)
     return model
-
-
-def collated(clips: Sequence[Audio], processor: Processor, size: int = 16) -> Collated:
-    """Clips in batches of similar length, unchanged.
-
-    Returns:
-        For each batch the places of its clips, int64 [batch], and the network's inputs.
-    """
-    order = np.argsort([clip.size for clip in clips], kind="stable").astype(np.int64)
-    parts = [order[start : start + size] for start in range(0, len(order), size)]
-    return [(part, processor.collate([processor.prepare(clips[i]).features for i in part])) for part in parts]
-
-
-def logits(model: torch.nn.Module, val: Collated) -> NDArray[np.float32]:
-    """Logits float32 [clips, classes] in the order of the clips before they were collated."""
-    device = next(model.parameters()).device
-    size = sum(len(places) for places, _ in val)
-    result = np.zeros((size, 0), np.float32)
-    for places, arrays in val:
-        inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        with torch.inference_mode():
-            answer = loop.logits_of(model, inputs).cpu().numpy()
-        result = result if result.shape[1] else np.zeros((size, answer.shape[1]), np.float32)
-        result[places] = answer
-    return result
-
-
-def validate(model: torch.nn.Module, val: Collated, labels: NDArray[np.int64]) -> dict[str, float]:
-    """Figures before calibration, for the progress bar and the history."""
-    answers = logits(model, val)
-    probabilities = Calibration.identity(answers.shape[1]).probabilities(answers)
-    figures = metrics.summary(labels, probabilities)
-    return {name: figures[name] for name in ("accuracy", "roc_auc", "eer", "ece")}
 
 
 def finish(spec: ModelSpec, model: Any, val: Collated, data: Data, out: Path) -> None:
