@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import aiohttp
 from _bentoml_impl.client import RemoteProxy
@@ -15,59 +17,84 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 ADDRESSES_KEPT_S = 2
 # A name server that is well answers within milliseconds; where a datagram is lost, the C library waits 5 s.
 LOOKUP_PATIENCE_S = 0.5
+# A name server that restarts is back within seconds; addresses much older may be somebody else's.
+TRUSTED_S = 60.0
+# Its own, so that a stuck lookup holds up no other work, nor one of a download, whose names strangers give, a runner.
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="runner-dns")
+
+Name = tuple[str, int]  # and port
+
+
+class Found(NamedTuple):
+    """Addresses of a name, and when they were found (monotonic, seconds)."""
+
+    addresses: list[ResolveResult]
+    at: float
 
 
 class LastKnown(AbstractResolver):
-    """Looks up names, and goes by the last answer where there is none in time.
+    """Looks up names, and goes by the last answer for a while where there is none in time.
 
     Podman's name server drops questions, or knows no name, for the moment in which a container of its network comes or
     goes; a cluster's does while it restarts.
     """
 
-    def __init__(self, names: AbstractResolver | None = None, *, patience_s: float = LOOKUP_PATIENCE_S) -> None:
+    def __init__(self, *, patience_s: float = LOOKUP_PATIENCE_S, trusted_s: float = TRUSTED_S) -> None:
         """Knows of nothing yet.
 
         Args:
-            names: Where names are looked up; the C library without it.
             patience_s: How long an answer is waited for where there is an earlier one (seconds).
+            trusted_s: How long an earlier one is good for (seconds).
         """
-        self._names = names or aiohttp.ThreadedResolver()
         self._patience_s = patience_s
-        self._known: dict[tuple[str, int, int], list[ResolveResult]] = {}
-        self._under_way: dict[tuple[str, int, int], asyncio.Task[OSError | None]] = {}
+        self._trusted_s = trusted_s
+        self._found: dict[Name, Found] = {}
+        self._under_way: dict[Name, asyncio.Task[OSError | None]] = {}
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Returns the addresses of a name.
 
         Raises:
-            OSError: It has none, and never had.
+            OSError: It has none, and had none within the time that an earlier answer is good for.
         """
-        key = (host, port, family)
-        lookup = self._under_way.get(key)
+        name = host, port
+        lookup = self._under_way.get(name)
         if lookup is None:
-            lookup = self._under_way[key] = asyncio.create_task(self._look_up(key, family))
-        await asyncio.wait({lookup}, timeout=self._patience_s if key in self._known else None)
-        if key not in self._known and (failure := lookup.result()):
+            lookup = self._under_way[name] = asyncio.create_task(self._look_up(name, family))
+        await asyncio.wait({lookup}, timeout=self._patience_s if self._trusted(name) else None)
+        if not self._trusted(name) and (failure := await asyncio.shield(lookup)):
             raise failure
-        return self._known[key]
+        return self._found[name].addresses
 
     async def close(self) -> None:
-        """Ends what is under way."""
-        for lookup in self._under_way.values():
-            lookup.cancel()
-        await self._names.close()
+        """Has nothing to close; aiohttp asks for it."""
 
-    async def _look_up(self, key: tuple[str, int, int], family: socket.AddressFamily) -> OSError | None:
+    def _trusted(self, name: Name) -> bool:
+        found = self._found.get(name)
+        return found is not None and time.monotonic() - found.at < self._trusted_s
+
+    async def _look_up(self, name: Name, family: socket.AddressFamily) -> OSError | None:
         """Remembers the addresses of a name, or returns why it got none: nobody may be left to raise it to."""
         try:
-            self._known[key] = await self._names.resolve(key[0], key[1], family)
+            addresses = await asyncio.get_running_loop().run_in_executor(_THREADS, _addresses, *name, family)
         except OSError as failure:
             return failure
         finally:
-            del self._under_way[key]
+            del self._under_way[name]
+        self._found[name] = Found(addresses, time.monotonic())
         return None
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    """Asks the C library; OSError where it finds nothing."""
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return [
+        ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=numeric)
+        for kind, _, protocol, _, address in found
+    ]
 
 
 def share_among_replicas(proxy: RemoteProxy[Any], workers: int) -> bool:
@@ -94,7 +121,10 @@ def share_among_replicas(proxy: RemoteProxy[Any], workers: int) -> bool:
 
 
 def _session(remote: Any) -> aiohttp.ClientSession:
-    """What BentoML's client would open at its first call, with addresses that are looked up as above."""
+    """What BentoML's client would open at its first call, with addresses that are looked up as above.
+
+    There is one for each runner: BentoML's own limit of 100 requests is lifted by ``runner_connection``.
+    """
     connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=ADDRESSES_KEPT_S, resolver=LastKnown())
     return aiohttp.ClientSession(
         base_url=remote.url,

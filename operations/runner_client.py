@@ -52,7 +52,7 @@ class RunnerClient:
         self.name = name
         self._remote = proxy.to_async
         self._down_since: float | None = None
-        self._failure: Exception | None = None  # the last one, for the log
+        self._why = ""  # it was not reached the last time, for the log
 
     async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
         """Sends a batch.
@@ -81,12 +81,12 @@ class RunnerClient:
                 with metrics.CALL_SECONDS.labels(self.name).time():
                     return await self._watched(parcels)
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:  # before, or amid, an answer
-                self._failure = error
+                self._why = repr(error)
                 if attempt + 1 < TRIES:
                     metrics.RUNNER_RETRIES.labels(self.name).inc()
                     await asyncio.sleep(RETRY_PAUSE_S * (attempt + 1))
             except TimeoutError as error:  # more time than any request has
-                self._failure = error
+                self._why = repr(error)
                 raise self._unavailable() from error
             except (BentoMLException, aiohttp.ClientError) as error:
                 requests = sorted({parcel.request_id for parcel in parcels})
@@ -108,8 +108,9 @@ class RunnerClient:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 alive = bool(await self._remote.is_ready(timeout=PROBE_TIMEOUT_S))
+                self._why = "" if alive else "it says that it is not ready"
         except (TimeoutError, aiohttp.ClientError, BentoMLException, OSError) as error:
-            alive, self._failure = False, error
+            alive, self._why = False, repr(error)
         metrics.RUNNER_UP.labels(self.name).set(alive)
         if alive:
             self._down_since = None
@@ -135,5 +136,5 @@ class RunnerClient:
         if self._down_since is None:
             self._down_since = time.monotonic()
             metrics.RUNNER_UP.labels(self.name).set(0)
-            log.error("the %s runner is down", self.name, extra={"why": repr(self._failure)})
+            log.error("the %s runner is down", self.name, extra={"why": self._why})
         return Unavailable(f"the {self.name} model is not available at the moment", retry_after=RETRY_AFTER_S)

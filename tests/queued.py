@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from operations.queue import ModelQueue
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 
@@ -36,6 +37,13 @@ class Runner:
 
 def item(value: float) -> NDArray[np.float32]:
     return np.array([value], np.float32)
+
+
+async def submit(queue: ModelQueue, count: int) -> list[asyncio.Task[Outcome]]:
+    """Items of the values 0 to ``count``, each from a caller of its own, all in the queue or under way."""
+    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(count)]
+    await settle()
+    return tasks
 
 
 async def settle() -> None:

@@ -68,8 +68,6 @@ def main(given: Sequence[str] | None = None) -> None:
         load_clips(val, RATE),
         class_indices(val, SPEC.classes),
         [c.fields["system"] if c.label == "AI_GENERATED" else f"human {c.fields['language']}" for c in clips],
-        folder,
-        (DATA,),
     )
     train(SPEC, PROCESSOR, recipe, data, options)
 

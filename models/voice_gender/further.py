@@ -1,4 +1,4 @@
-"""More recordings of speakers whose sex is known, from the training parts of the other data sets.
+"""More recordings from the training parts of the other data sets: of LibriSpeech readers, and of speakers by name.
 
 Only those whose licence is clear: the set of AI voices has further speakers (Telugu actors among them) without one.
 """
@@ -23,7 +23,7 @@ READER = re.compile(r"(?:libri-|ls)(\d+)")  # of LibriSpeech, as the sets name t
 
 
 def further_clips(folder: Path, known: Sequence[Clip]) -> list[Clip]:
-    """Human speech of the other sets whose speaker's sex a name or another set tells.
+    """Human speech of the other sets by speakers whose sex is known.
 
     Readers who are in another part of the voice gender set are left out.
 

@@ -12,6 +12,7 @@ from models.training.datasets import (
     load_clips,
     read_manifest,
 )
+from models.training.fingerprint import keyed
 from models.training.pitch import Pitch
 from models.voice_gender import SPEC
 from models.voice_gender.encoder import SpeakerEncoder, fetch
@@ -24,8 +25,8 @@ from models.wav2vec2.training import Data, Recipe, arguments, train
 
 RATE = 16_000  # Hz
 EPOCHS = 18
-COPIES = 2  # of each training clip, through codecs
-FORMS = 16  # of each training clip, augmented
+CODED = 2  # forms of each training clip, through codecs
+COPIES = 16  # of each training clip, augmented
 POWERS = (1.0, 0.2, 0.5)  # how far label, source and speaker are evened out
 # 60 filters that resolve the harmonics of a voice (a window of 64 ms: 31 Hz), 40 that follow its formants.
 BANDS = (*linear_bands(60.0, 780.0, 60, 0.064), *mel_bands(200.0, 7_400.0, 40, 0.025))
@@ -55,20 +56,21 @@ def main(given: Sequence[str] | None = None) -> None:
     clips += further_clips(folder, clips)
     teacher = None
     if not options.without_teacher:
-        teacher = Teacher(SpeakerEncoder.load(fetch(options.work)), [clip.group for clip in clips])
+        sets = SPEC.name, *FURTHER_SETS
+        kept = keyed(options.work / "embedded.npz", folder, sets, seed=options.seed, copies=COPIES)
+        teacher = Teacher(SpeakerEncoder.load(fetch()), [clip.group for clip in clips], kept)
     recipe = Recipe(
-        BANDS, 1024, Comparisons(), chain(load_clips(noises, RATE)), (1.0, 2.5), copies=FORMS, teacher=teacher
-    )
+        BANDS, kernel=1024, details=Comparisons(), augment=chain(load_clips(noises, RATE)), seconds=(1.0, 2.5),
+        copies=COPIES, teacher=teacher,
+    )  # fmt: skip
     keys = [c.label for c in clips], [c.fields["source"] for c in clips], [c.group for c in clips]
     data = Data(
-        codecs.variants(load_clips(clips, RATE), COPIES, options.seed),
+        codecs.variants(load_clips(clips, RATE), CODED, options.seed),
         class_indices(clips, SPEC.classes),
         balanced_weights(*keys, powers=POWERS),
         load_clips(val, RATE),
         class_indices(val, SPEC.classes),
         [f"{c.label} {c.fields['source']}" for c in clips],
-        folder,
-        (SPEC.name, *FURTHER_SETS),
     )
     train(SPEC, PROCESSOR, recipe, data, options)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from transformers import Wav2Vec2ForSequenceClassification
 
 from models.training.augment import Audio
 from models.training.loop import Batch, Loss
+from models.wav2vec2.lesson import Lesson, of_labels
 
 FOLDS = 5
 FITTED = 4  # copies of each clip that an opinion is fitted on
@@ -41,34 +43,16 @@ class Teacher:
     Attributes:
         encoder: Gives the embeddings.
         groups: Speaker (or the like) of each clip; no opinion of a clip comes from its own group's labels.
+        kept: File in which the copies and their embeddings are kept, for this data.
         share: Of the targets that is its opinion; the rest is the label.
-        reading: Weight of the loss on embeddings (mean squared error, unit variance) beside the cross-entropy.
+        embedding_weight: Of the loss on embeddings (mean squared error, unit variance) beside the cross-entropy.
     """
 
     encoder: Encoder
     groups: Sequence[str]
+    kept: Path
     share: float = 0.7
-    reading: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What a teacher says of every copy of every clip.
-
-    Attributes:
-        targets: float32 [clips, copies, classes], each row a distribution.
-        embeddings: float32 [clips, copies, dimensions], zero mean and unit variance; no dimensions without a teacher.
-    """
-
-    targets: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-
-
-def plain(labels: NDArray[np.int64], copies: int, classes: int) -> Lesson:
-    """The labels alone, for training without a teacher."""
-    targets = np.eye(classes, dtype=np.float32)[labels]
-    shape = (len(labels), copies)
-    return Lesson(np.broadcast_to(targets[:, None], (*shape, classes)), np.zeros((*shape, 0), np.float32))
+    embedding_weight: float = 1.0
 
 
 def prepare(teacher: Teacher, embeddings: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> Lesson:
@@ -81,7 +65,7 @@ def prepare(teacher: Teacher, embeddings: NDArray[np.float32], labels: NDArray[n
         classes: Number of classes.
     """
     opinions = _opinions(embeddings, labels, np.array(teacher.groups), classes)
-    targets = teacher.share * opinions + (1 - teacher.share) * plain(labels, embeddings.shape[1], classes).targets
+    targets = teacher.share * opinions + (1 - teacher.share) * of_labels(labels, embeddings.shape[1], classes).targets
     centre, spread = embeddings.mean((0, 1)), embeddings.std((0, 1)) + 1e-3
     return Lesson(targets, np.asarray((embeddings - centre) / spread, np.float32))
 
@@ -102,7 +86,7 @@ def _opinions(
     return opinions
 
 
-class Reading(NamedTuple):
+class Answer(NamedTuple):
     """What a student makes of a batch: logits [batch, classes], and the teacher's embedding [batch, dimensions]."""
 
     logits: Tensor
@@ -121,28 +105,28 @@ class Student(nn.Module):
         """
         super().__init__()
         self.model = model
-        self.reading = nn.Linear(model.projector.out_features, dimensions)
+        self.embedding = nn.Linear(model.projector.out_features, dimensions)
 
-    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Reading:
+    def forward(self, input_values: Tensor, attention_mask: Tensor) -> Answer:
         """As the classifier does it, on the average over the frames of each clip."""
         hidden = self.model.wav2vec2(input_values, attention_mask=attention_mask).last_hidden_state
         mask = self.model._get_feature_vector_attention_mask(hidden.shape[1], attention_mask)[..., None]
         pooled = (self.model.projector(hidden) * mask).sum(1) / mask.sum(1)
-        return Reading(self.model.classifier(pooled), self.reading(pooled))
+        return Answer(self.model.classifier(pooled), self.embedding(pooled))
 
 
-def loss(reading: float, smoothing: float) -> Loss:
+def loss(embedding_weight: float, smoothing: float) -> Loss:
     """Cross-entropy on the targets, and the squared error on the embeddings.
 
     Args:
-        reading: Weight of the second.
+        embedding_weight: Of the second.
         smoothing: Of the labels in the first.
     """
 
     def value(module: nn.Module, batch: Batch) -> Tensor:
         assert batch.embeddings is not None  # noqa: S101 - a lesson has them
-        answer: Reading = module(**batch.inputs)
+        answer: Answer = module(**batch.inputs)
         entropy = nn.functional.cross_entropy(answer.logits, batch.targets, label_smoothing=smoothing)
-        return entropy + reading * nn.functional.mse_loss(answer.embeddings, batch.embeddings)
+        return entropy + embedding_weight * nn.functional.mse_loss(answer.embeddings, batch.embeddings)
 
     return value

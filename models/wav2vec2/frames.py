@@ -6,7 +6,7 @@ That saves two thirds of the time of a training step. ``Rest`` stands in for tra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from models.processing import Processor
 from models.training.augment import Audio, Transform
 from models.training.datasets import draw
 from models.training.loop import Batch
-from models.wav2vec2.distillation import Lesson
 from models.wav2vec2.filterbank import CEILING, FIXED, SAMPLE_RATE
+from models.wav2vec2.lesson import Lesson
 
 STEP = CEILING / 255  # frames are kept in 8 bits, 0 to CEILING
 
@@ -144,11 +144,13 @@ class FrameBatches:
         for places in draw(self.weights, self.size * self.steps, rng).reshape(self.steps, self.size):
             length = int(rng.uniform(*self.seconds) * SAMPLE_RATE / self.hop)
             chosen, pieces = zip(*(self._piece(int(place), length, rng) for place in places), strict=True)
-            targets, embeddings = (
-                torch.from_numpy(part[places, chosen]).to(self.device)
-                for part in (self.lesson.targets, self.lesson.embeddings)
-            )
-            yield Batch(self._collate(pieces), targets, embeddings)
+            drawn = Batch(self._collate(pieces), self._part(self.lesson.targets, places, chosen))
+            if self.lesson.embeddings is not None:
+                drawn = replace(drawn, embeddings=self._part(self.lesson.embeddings, places, chosen))
+            yield drawn
+
+    def _part(self, whole: NDArray[np.float32], places: NDArray[np.int64], chosen: Sequence[int]) -> Tensor:
+        return torch.from_numpy(whole[places, chosen]).to(self.device)
 
     def _piece(self, place: int, length: int, rng: np.random.Generator) -> tuple[int, Frames]:
         copies = self.copies[place]

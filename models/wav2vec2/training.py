@@ -20,13 +20,13 @@ from models.processing import Processor
 from models.spec import ModelSpec
 from models.training import calibrate, command, loop
 from models.training.augment import Audio, Transform
-from models.training.fingerprint import keyed
 from models.training.history import History
 from models.wav2vec2 import distillation, frames, headstart, network
 from models.wav2vec2.details import Details
-from models.wav2vec2.distillation import Lesson, Teacher
+from models.wav2vec2.distillation import Teacher
+from models.wav2vec2.embedded import EmbeddedCopies
 from models.wav2vec2.filterbank import Band, initialise
-from models.wav2vec2.heard import Heard
+from models.wav2vec2.lesson import Lesson, of_labels
 from models.wav2vec2.validation import Collated, collated, logits, validate
 
 Start = Callable[
@@ -82,8 +82,6 @@ class Data:
         val: Validation clips.
         val_labels: Their classes.
         groups: Kind of each training clip within its class, for the head start.
-        folder: Of all data sets.
-        sets: Those that clips are of.
     """
 
     variants: Sequence[Sequence[Audio]]
@@ -92,8 +90,6 @@ class Data:
     val: Sequence[Audio]
     val_labels: NDArray[np.int64]
     groups: Sequence[str]
-    folder: Path
-    sets: Sequence[str]
 
 
 def arguments(
@@ -129,15 +125,16 @@ def train(spec: ModelSpec, processor: Processor, recipe: Recipe, data: Data, opt
     settings = loop.Settings(options.epochs, options.steps, recipe.learning_rate, seed=options.seed)
     trainer = _trainer(model, recipe.teacher, lesson, settings, device)
 
-    def check(average: Any) -> dict[str, float]:
+    def join(average: Any) -> Wav2Vec2ForSequenceClassification:
         frames.join(bank, average.model if recipe.teacher else average, whole)
-        return validate(whole.eval(), val, data.val_labels)
+        return whole.eval()
 
     history = History.of(options)
     history.runs["network"] = trainer.history
-    check(trainer.run(epoch, check, options.work / "checkpoint.pt", options.resume))
+    checkpoint = options.work / ("student.pt" if recipe.teacher else "checkpoint.pt")  # their layers differ
+    average = trainer.run(epoch, lambda now: validate(join(now), val, data.val_labels), checkpoint, options.resume)
     history.save(options.out)
-    finish(spec, whole.eval(), val, data, options.out)
+    finish(spec, join(average), val, data, options.out)
 
 
 def _copies(
@@ -146,17 +143,16 @@ def _copies(
     """Augmented copies of each clip, and what they are to teach."""
     made = bank, processor, data.variants, recipe.augment, recipe.copies, options.seed
     if recipe.teacher is None:
-        return frames.compute(*made), distillation.plain(data.labels, recipe.copies, classes)
+        return frames.compute(*made), of_labels(data.labels, recipe.copies, classes)
     embed = recipe.teacher.encoder.embed
 
-    def hear() -> Heard:
+    def make() -> EmbeddedCopies:
         embeddings: list[NDArray[np.float32]] = []
         copies = frames.compute(*made, listen=lambda clips: embeddings.append(embed(clips)))
-        return Heard(copies, np.stack(embeddings))
+        return EmbeddedCopies(copies, np.stack(embeddings))
 
-    path = keyed(options.work / "heard.npz", data.folder, data.sets, seed=options.seed, copies=recipe.copies)
-    heard = Heard.cached(path, hear)
-    return heard.copies, distillation.prepare(recipe.teacher, heard.embeddings, data.labels, classes)
+    embedded = EmbeddedCopies.cached(recipe.teacher.kept, make)
+    return embedded.copies, distillation.prepare(recipe.teacher, embedded.embeddings, data.labels, classes)
 
 
 def _trainer(
@@ -168,8 +164,10 @@ def _trainer(
 ) -> loop.Trainer:
     if teacher is None:
         return loop.Trainer(model.to(device), settings)
+    assert lesson.embeddings is not None  # noqa: S101 - a teacher gives them
     student = distillation.Student(model, lesson.embeddings.shape[2])
-    return loop.Trainer(student.to(device), settings, distillation.loss(teacher.reading, settings.label_smoothing))
+    loss = distillation.loss(teacher.embedding_weight, settings.label_smoothing)
+    return loop.Trainer(student.to(device), settings, loss)
 
 
 def build(

@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from _bentoml_impl.client import RemoteProxy
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import ResolveResult
 
-from operations.connections import LastKnown, share_among_replicas
+from operations import connections
+from operations.connections import Found, LastKnown, share_among_replicas
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize(("shared", "connections"), [(True, 3), (False, 1)])
-async def test_a_runner_on_the_network_gets_a_connection_for_each_call(shared: bool, connections: int) -> None:
-    """So that the addresses of its name take turns."""
-    opened = 0
+@contextlib.asynccontextmanager
+async def answering() -> AsyncIterator[tuple[int, list[object]]]:
+    """A runner that says that it is ready: its port, and the connections that were made to it."""
+    opened: list[object] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        opened += 1
+        opened.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError):  # the client has closed it
             last = False
             while not last:
@@ -32,12 +35,19 @@ async def test_a_runner_on_the_network_gets_a_connection_for_each_call(shared: b
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        proxy = RemoteProxy(f"http://localhost:{server.sockets[0].getsockname()[1]}")
+        yield server.sockets[0].getsockname()[1], opened
+
+
+@pytest.mark.parametrize(("shared", "number"), [(True, 3), (False, 1)])
+async def test_a_runner_on_the_network_gets_a_connection_for_each_call(shared: bool, number: int) -> None:
+    """So that the addresses of its name take turns."""
+    async with answering() as (port, opened):
+        proxy = RemoteProxy(f"http://localhost:{port}")
         if shared:
             assert share_among_replicas(proxy, workers=1)
         assert [await proxy.to_async.is_ready() for _ in range(3)] == [True] * 3
         await proxy.close()
-    assert opened == connections
+    assert len(opened) == number
 
 
 @pytest.mark.parametrize(("workers", "kept"), [(1, True), (2, False)])
@@ -49,76 +59,106 @@ async def test_a_runner_beside_the_api_keeps_its_connections_if_it_is_one_proces
     await proxy.close()
 
 
-class Names(AbstractResolver):
-    """A name server that answers as it is told."""
+class Names:
+    """A name server that answers as it is told, in a thread."""
 
     def __init__(self) -> None:
         self.addresses = ["10.0.0.1"]
         self.failure: OSError | None = None
-        self.delay_s = 0.0
+        self.open = threading.Event()
+        self.open.set()
+        self.began = threading.Event()
         self.asked = 0
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    def __call__(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
         self.asked += 1
-        await asyncio.sleep(self.delay_s)
+        self.began.set()
+        self.open.wait()
         if self.failure:
             raise self.failure
         return [
-            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
             for address in self.addresses
         ]
 
-    async def close(self) -> None:
-        pass
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    """In the place of the C library."""
+    names = Names()
+    monkeypatch.setattr(connections, "_addresses", names)
+    yield names
+    names.open.set()
+
+
+UNKNOWN = socket.gaierror(-2, "Name or service not known")
 
 
 async def look_up(names: LastKnown) -> list[str]:
     return [found["host"] for found in await names.resolve("runner", 3000)]
 
 
-async def test_a_name_is_looked_up_each_time() -> None:
-    server = Names()
-    names = LastKnown(server)
+async def test_a_name_is_looked_up_each_time(server: Names) -> None:
+    names = LastKnown()
     assert await look_up(names) == ["10.0.0.1"]
     server.addresses = ["10.0.0.1", "10.0.0.2"]
     assert await look_up(names) == ["10.0.0.1", "10.0.0.2"]
 
 
-async def test_a_name_that_is_not_known_for_a_moment_is_what_it_was() -> None:
-    server = Names()
-    names = LastKnown(server)
-    server.failure = socket.gaierror(-2, "Name or service not known")
+async def test_a_name_that_is_not_known_for_a_moment_is_what_it_was(server: Names) -> None:
+    names = LastKnown()
+    server.failure = UNKNOWN
     with pytest.raises(socket.gaierror):
         await look_up(names)
     server.failure = None
     assert await look_up(names) == ["10.0.0.1"]
-    server.failure = socket.gaierror(-2, "Name or service not known")
+    server.failure = UNKNOWN
     assert await look_up(names) == ["10.0.0.1"]
 
 
-async def test_a_lost_question_is_not_waited_for_where_an_answer_is_known() -> None:
-    server = Names()
-    names = LastKnown(server, patience_s=0.01)
-    server.delay_s = 0.05
-    assert await look_up(names) == ["10.0.0.1"]  # the first is
+async def test_old_addresses_may_be_somebody_elses(server: Names) -> None:
+    names = LastKnown(trusted_s=0.0)
+    server.failure = UNKNOWN
+    names._found["runner", 3000] = Found([], time.monotonic() - 1)
+    with pytest.raises(socket.gaierror):
+        await look_up(names)
+
+
+async def test_a_lost_question_is_not_waited_for_where_an_answer_is_known(server: Names) -> None:
+    names = LastKnown(patience_s=0.01)
+    assert await look_up(names) == ["10.0.0.1"]
     server.addresses = ["10.0.0.2"]
-    async with asyncio.timeout(0.04):
-        assert list(await asyncio.gather(look_up(names), look_up(names))) == [["10.0.0.1"]] * 2
+    server.open.clear()
+    assert list(await asyncio.gather(look_up(names), look_up(names))) == [["10.0.0.1"]] * 2
     assert server.asked == 2
-    await asyncio.sleep(0.06)
-    server.delay_s = 60.0
+    server.open.set()
+    await asyncio.gather(*names._under_way.values())
+    server.open.clear()
     assert await look_up(names) == ["10.0.0.2"]  # what came late is known
-    await names.close()
 
 
-async def test_a_caller_who_leaves_takes_no_lookup_along() -> None:
-    server = Names()
-    names = LastKnown(server)
-    server.delay_s = 0.05
+async def test_a_caller_who_leaves_takes_no_lookup_along(server: Names) -> None:
+    names = LastKnown()
+    server.open.clear()
     first, second = (asyncio.create_task(look_up(names)) for _ in range(2))
-    await asyncio.sleep(0.01)
+    await asyncio.to_thread(server.began.wait)
     first.cancel()
+    await asyncio.sleep(0)
+    server.open.set()
     assert await second == ["10.0.0.1"]
     assert server.asked == 1
+
+
+async def test_a_runner_is_called_though_its_name_is_not_known_for_a_moment(
+    server: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ADDRESSES_KEPT_S", 0)  # or the HTTP client would not ask again
+    server.addresses = ["127.0.0.1"]
+    async with answering() as (port, opened):
+        proxy = RemoteProxy(f"http://runner:{port}")
+        assert share_among_replicas(proxy, workers=1)
+        assert await proxy.to_async.is_ready()
+        server.failure = UNKNOWN
+        assert await proxy.to_async.is_ready()
+        await proxy.close()
+    assert (server.asked, len(opened)) == (2, 2)

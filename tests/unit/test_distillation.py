@@ -16,8 +16,9 @@ from models.training.augment import Audio
 from models.training.loop import Batch
 from models.wav2vec2 import distillation, filterbank, frames, network
 from models.wav2vec2.details import Comparisons
-from models.wav2vec2.distillation import Lesson, Student, Teacher
-from models.wav2vec2.heard import Heard
+from models.wav2vec2.distillation import Student, Teacher
+from models.wav2vec2.embedded import EmbeddedCopies
+from models.wav2vec2.lesson import Lesson, of_labels
 
 CLASSES = 2
 
@@ -36,7 +37,9 @@ def lesson(labels: list[int], share: float = 0.5) -> Lesson:
     embeddings = rng.normal(size=(len(labels), 3, 8)).astype(np.float32) + 5
     embeddings[..., 0] += 4.0 * truth[:, None]
     groups = [f"speaker {place // 2}" for place in range(len(labels))]
-    return distillation.prepare(Teacher(Silent(), groups, share), embeddings, np.array(labels, np.int64), CLASSES)
+    return distillation.prepare(
+        Teacher(Silent(), groups, Path("unused"), share), embeddings, np.array(labels, np.int64), CLASSES
+    )
 
 
 def test_targets_are_between_label_and_opinion() -> None:
@@ -47,7 +50,7 @@ def test_targets_are_between_label_and_opinion() -> None:
     of_label = np.take_along_axis(made.targets, np.array(labels)[:, None, None], 2)
     assert (of_label > 0.5).all()
     assert (of_label < 1.0).all()
-    np.testing.assert_array_equal(lesson(labels, share=0.0).targets, distillation.plain(np.array(labels), 3, 2).targets)
+    np.testing.assert_array_equal(lesson(labels, share=0.0).targets, of_labels(np.array(labels), 3, 2).targets)
 
 
 def test_an_opinion_is_not_taken_from_the_labels_of_the_same_group() -> None:
@@ -60,6 +63,7 @@ def test_an_opinion_is_not_taken_from_the_labels_of_the_same_group() -> None:
 
 def test_embeddings_are_scaled() -> None:
     embeddings = lesson([place % CLASSES for place in range(20)]).embeddings
+    assert embeddings is not None
     np.testing.assert_allclose(embeddings.mean((0, 1)), 0.0, atol=1e-5)
     np.testing.assert_allclose(embeddings.std((0, 1)), 1.0, atol=1e-2)
 
@@ -117,14 +121,14 @@ def copies_of(clips: int, copies: int) -> list[list[frames.Frames]]:
 
 def test_what_was_heard_is_kept(tmp_path: Path) -> None:
     embeddings = np.random.default_rng(0).normal(size=(3, 2, 8)).astype(np.float32)
-    made = Heard(copies_of(3, 2), embeddings)
+    made = EmbeddedCopies(copies_of(3, 2), embeddings)
 
-    def again() -> Heard:
+    def again() -> EmbeddedCopies:
         raise AssertionError
 
     for heard in (
-        Heard.cached(tmp_path / "kept" / "heard.npz", lambda: made),
-        Heard.cached(tmp_path / "kept" / "heard.npz", again),
+        EmbeddedCopies.cached(tmp_path / "kept" / "embedded.npz", lambda: made),
+        EmbeddedCopies.cached(tmp_path / "kept" / "embedded.npz", again),
     ):
         np.testing.assert_array_equal(heard.embeddings, embeddings)
         for expected, found in zip(made.copies, heard.copies, strict=True):

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from core.errors import InternalError, Unavailable
 from operations.pace import REMEMBERED
 from operations.queue import AHEAD_S, BATCH_S, ModelQueue
-from tests.queued import Runner, item, settle
+from tests.queued import Runner, item, settle, submit
 
 pytestmark = pytest.mark.anyio
 
@@ -65,8 +65,7 @@ async def test_a_slow_model_makes_nobody_wait_for_company(pace_s: float, largest
     runner.open.clear()
     queue = ModelQueue("m", runner, budget=5.0, patience_s=1000.0)
     queue._pace._times.extend([pace_s] * REMEMBERED)  # more than the few batches of this test can change
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
-    await settle()
+    tasks = await submit(queue, 5)
     runner.open.set()
     await asyncio.gather(*tasks)
     assert max(len(batch) for batch in runner.batches) == largest
@@ -76,8 +75,7 @@ async def test_as_many_batches_under_way_as_lanes() -> None:
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, lanes=2, most=1)
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
-    await settle()
+    tasks = await submit(queue, 5)
     assert len(runner.batches) == 2
     runner.open.set()
     await asyncio.gather(*tasks)
@@ -91,8 +89,7 @@ async def test_one_batch_more_is_sent_to_a_fast_model(pace_s: float, batches: in
     runner.open.clear()
     queue = ModelQueue("m", runner, lanes=2, most=1, patience_s=1000.0)
     queue._pace._times.extend([pace_s] * REMEMBERED)
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
-    await settle()
+    tasks = await submit(queue, 5)
     assert len(runner.batches) == batches
     runner.open.set()
     await asyncio.gather(*tasks)
@@ -104,8 +101,7 @@ async def test_a_model_that_becomes_slow_is_sent_nothing_ahead_any_more() -> Non
     queue = ModelQueue("m", runner, most=1, patience_s=1000.0)
     queue._pace._times.append(AHEAD_S / 2)
     runner.open.clear()
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(5)]
-    await settle()
+    tasks = await submit(queue, 5)
     assert len(queue._tasks) == 2
     queue._pace._times.extend([AHEAD_S * 2] * REMEMBERED)  # more than the few batches of this test can change
     runner.delay_s = 0.01
@@ -119,8 +115,7 @@ async def test_a_caller_who_has_gone_costs_nothing() -> None:
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, most=1)
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
-    await settle()
+    tasks = await submit(queue, 3)
     tasks[1].cancel()
     runner.open.set()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -179,8 +174,7 @@ async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: Base
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, most=1)
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
-    await settle()
+    tasks = await submit(queue, 3)
     runner.error = error
     runner.open.set()
     async with asyncio.timeout(5):
@@ -196,8 +190,7 @@ async def test_a_runner_that_is_down_fails_all_who_wait_at_once() -> None:
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, most=1)
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(20)]
-    await settle()
+    tasks = await submit(queue, 20)
     runner.error = Unavailable("down", retry_after=3)
     runner.open.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,7 +11,7 @@ import pytest
 from core.errors import TooManyRequests
 from operations.pace import REMEMBERED
 from operations.queue import MAX_WAITING_BYTES, ModelQueue
-from tests.queued import Runner, item, settle
+from tests.queued import Runner, item, settle, submit
 
 pytestmark = pytest.mark.anyio
 
@@ -39,8 +39,7 @@ async def test_a_runner_that_hangs_from_the_start_does_not_let_everybody_in() ->
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, most=1, patience_s=0.5)
-    tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(10)]
-    await settle()
+    tasks = await submit(queue, 10)
     assert queue.expected_wait_s() < 0.5
     await asyncio.sleep(0.1)
     with pytest.raises(TooManyRequests):

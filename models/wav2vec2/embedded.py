@@ -14,8 +14,8 @@ from models.wav2vec2.frames import Frames
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a student and its teacher heard.
+class EmbeddedCopies:
+    """Copies as a student sees them, and as its teacher does.
 
     Attributes:
         copies: Of each clip, as ``frames.compute`` makes them, the same number of each.
