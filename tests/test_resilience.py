@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import signal
 import threading
 import time
@@ -166,6 +167,26 @@ def test_many_requests_of_all_routes_at_once(bundle: Bundle, routes: dict[str, A
     with ThreadPoolExecutor(32) as crowd:
         statuses = list(crowd.map(one, range(200)))
     assert set(statuses) == {200}
+
+
+def test_no_call_to_a_runner_is_sent_again(bundle: Bundle, routes: dict[str, Ask]) -> None:
+    """BentoML's client, as it comes, closes its session every 100 calls, with others under way; ours would hide it."""
+
+    def count(name: str) -> float:
+        with bundle.client() as client:
+            shown = client.get("/metrics").text
+        found = re.findall(rf'^bundle_{name}\{{[^}}]*model="voice_gender"[^}}]*\}} (\S+)$', shown, re.MULTILINE)
+        return sum(map(float, found))
+
+    def ask(number: int) -> None:
+        with bundle.client() as client:
+            assert all(routes["VoiceGender"](client).status_code == 200 for _ in range(number))
+
+    before, called = count("runner_retries_total"), count("call_seconds_count")
+    with ThreadPoolExecutor(4) as crowd:
+        list(crowd.map(ask, [150] * 4))
+    assert count("call_seconds_count") > called + 100
+    assert count("runner_retries_total") == before
 
 
 def test_after_a_pause_nothing_fails(bundle: Bundle, routes: dict[str, Ask]) -> None:
