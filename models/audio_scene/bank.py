@@ -6,15 +6,17 @@ shift) are made on the pictures while training.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from dsp import kaldi
 from models import windows
-from models.audio_scene import SPEC, synthetic
+from models.audio_scene import SPEC, activity, synthetic
+from models.audio_scene.activity import VoiceActivity
 from models.audio_scene.processing import PROCESSOR
 from models.audio_scene.silence import level
 from models.training import augment
@@ -41,11 +43,24 @@ class Bank:
         pictures: float16 [items, frames, mel bins], log-mel energies before normalisation.
         labels: int64 [items].
         weights: float64 [items], sampling weights that balance the classes.
+        activity: float16 [items, windows, dimensions], what the teacher makes of the window from each of its chunks on,
+            zero mean and unit variance; None without a teacher.
     """
 
     pictures: NDArray[np.float16]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64]
+    activity: NDArray[np.float16] | None = None
+
+    def heard(self, places: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the teacher makes of windows, float32 [windows, dimensions].
+
+        Args:
+            places: int64 [windows], whose pictures.
+            starts: int64 [windows], their first frames.
+        """
+        assert self.activity is not None  # noqa: S101 - asked only where there is a teacher
+        return self.activity[places, starts * kaldi.HOP // activity.CHUNK].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,7 @@ class _Sources:
     extra: dict[int, list[Audio]]
 
 
-def build(data: Path, variants: int, extras: int, seed: int) -> Bank:
+def build(data: Path, variants: int, extras: int, seed: int, teacher: VoiceActivity | None = None) -> Bank:
     """Makes the bank.
 
     Args:
@@ -64,16 +79,22 @@ def build(data: Path, variants: int, extras: int, seed: int) -> Bank:
         variants: Pictures of each clip of the set.
         extras: Further pictures for each class.
         seed: Of every choice.
+        teacher: Who listens to every picture's samples.
     """
     rng = np.random.default_rng(seed)
     sources = _sources(data, extras, rng)
     jobs = [(label, clip, True) for label, clips in sources.real.items() for clip in clips * variants]
     jobs += [(label, clip, False) for label, clips in sources.extra.items() for clip in clips]
     pictures = np.empty((len(jobs), PICTURES.max_length, PICTURES.mel_bins), np.float16)
+    heard = []
     for place, (label, clip, _) in enumerate(tqdm(jobs, desc="pictures", unit="clip")):
-        pictures[place] = PICTURES.log_mel(level(vary(clip, label, sources.real, rng)))
+        samples = PICTURES.fill(level(vary(clip, label, sources.real, rng)))
+        pictures[place] = PICTURES.log_mel(samples)
+        if teacher:
+            heard.append(teacher.windows(samples, int(WINDOW_S * RATE)))
     labels = np.array([label for label, _, _ in jobs], np.int64)
-    return Bank(pictures, labels, _weights(labels, np.array([real for _, _, real in jobs])))
+    weights = _weights(labels, np.array([real for _, _, real in jobs]))
+    return Bank(pictures, labels, weights, activity.standardised(np.stack(heard)) if teacher else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +229,14 @@ def _weights(labels: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.f
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-def cached(path: Path, data: Path, variants: int, extras: int, seed: int) -> Bank:
+def cached(path: Path, data: Path, variants: int, extras: int, seed: int, teacher: VoiceActivity | None = None) -> Bank:
     """The bank from a file of its own for these arguments, built first where there is none."""
-    path = keyed(path, data, (SPEC.dataset or SPEC.name, *MORE_SPEECH), variants=variants, extras=extras, seed=seed)
+    sets, taught = (SPEC.dataset or SPEC.name, *MORE_SPEECH), teacher is not None
+    path = keyed(path, data, sets, variants=variants, extras=extras, seed=seed, taught=taught)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        bank = build(data, variants, extras, seed)
-        np.savez(path, pictures=bank.pictures, labels=bank.labels, weights=bank.weights)
+        bank = build(data, variants, extras, seed, teacher)
+        np.savez(path, **{name: value for name, value in asdict(bank).items() if value is not None})
         return bank
     with np.load(path) as file:
-        return Bank(file["pictures"], file["labels"], file["weights"])
+        return Bank(**file)

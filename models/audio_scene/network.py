@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification, AutoModelForAudioClassification
 
 from models import export as compiled
-from models.audio_scene import SPEC
+from models.audio_scene import SPEC, activity
 from models.audio_scene.processing import PROCESSOR, AstProcessor
+from models.training.embedding import Answer
 
 WEIGHTS = Path(__file__).parent / "weights"
 PATCH = 16  # mel bins and frames
@@ -88,7 +89,10 @@ def _positions(rows: int, columns: int, width: int) -> Tensor:
 
 
 class Teacher(nn.Module):
-    """A small residual convolution network: it needs fewer clips than a transformer, which then learns from it."""
+    """A small residual convolution network: it needs fewer clips than a transformer, which then learns from it.
+
+    Beside the class it reads off a window what a voice activity detector makes of it (``activity``).
+    """
 
     def __init__(self, widths: tuple[int, ...] = (24, 40, 64, 96)) -> None:
         """Builds the layers.
@@ -101,12 +105,13 @@ class Teacher(nn.Module):
         self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(widths)))
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(2 * widths[-1], len(SPEC.classes))
+        self.embedding = nn.Linear(2 * widths[-1], activity.WIDTH)
 
-    def forward(self, input_values: Tensor) -> Tensor:
-        """Logits [batch, classes] of pictures [batch, frames, mel bins]."""
+    def forward(self, input_values: Tensor) -> Answer:
+        """Of pictures [batch, frames, mel bins]."""
         maps = self.blocks(self.stem(input_values[:, None])).mean(dim=3)
         pooled = torch.cat((maps.mean(dim=2), maps.amax(dim=2)), dim=1)
-        return cast(Tensor, self.head(self.dropout(pooled)))
+        return Answer(self.head(self.dropout(pooled)), self.embedding(pooled))
 
 
 class _Block(nn.Module):
@@ -151,8 +156,12 @@ def save(network: ASTForAudioClassification, weights: Path = WEIGHTS) -> None:
 
 def load_native(weights: Path = WEIGHTS) -> nn.Module:
     """The transformers network of a folder, in evaluation mode, called with ``input_values`` and giving logits."""
-    network = AutoModelForAudioClassification.from_pretrained(weights, attn_implementation="eager")
-    return _Logits(network).eval()
+    return _Logits(load(weights)).eval()
+
+
+def load(weights: Path) -> nn.Module:
+    """The transformers network of a folder itself."""
+    return cast(nn.Module, AutoModelForAudioClassification.from_pretrained(weights, attn_implementation="eager"))
 
 
 def export(weights: Path = WEIGHTS, batches: list[dict[str, NDArray[np.float32]]] | None = None) -> float:

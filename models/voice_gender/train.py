@@ -15,7 +15,7 @@ from models.training.datasets import (
 from models.training.fingerprint import keyed
 from models.training.pitch import Pitch
 from models.voice_gender import SPEC
-from models.voice_gender.encoder import SpeakerEncoder, fetch
+from models.voice_gender.encoder import WEIGHTS, SpeakerEncoder
 from models.voice_gender.further import FURTHER_SETS, further_clips
 from models.voice_gender.processing import PROCESSOR
 from models.wav2vec2.details import Comparisons
@@ -58,7 +58,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if not options.without_teacher:
         sets = SPEC.name, *FURTHER_SETS
         kept = keyed(options.work / "embedded.npz", folder, sets, seed=options.seed, copies=COPIES)
-        teacher = Teacher(SpeakerEncoder.load(fetch()), [clip.group for clip in clips], kept)
+        teacher = Teacher(SpeakerEncoder.load(WEIGHTS.fetch()), [clip.group for clip in clips], kept)
     recipe = Recipe(
         BANDS, kernel=1024, details=Comparisons(), augment=chain(load_clips(noises, RATE)), seconds=(1.0, 2.5),
         copies=COPIES, teacher=teacher,

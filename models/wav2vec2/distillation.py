@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import Wav2Vec2ForSequenceClassification
 
 from models.training.augment import Audio
-from models.training.loop import Batch, Loss
+from models.training.embedding import Answer
 from models.wav2vec2.lesson import Lesson, of_labels
 
 FOLDS = 5
@@ -86,13 +86,6 @@ def _opinions(
     return opinions
 
 
-class Answer(NamedTuple):
-    """What a student makes of a batch: logits [batch, classes], and the teacher's embedding [batch, dimensions]."""
-
-    logits: Tensor
-    embeddings: Tensor
-
-
 class Student(nn.Module):
     """A classifier with one layer more, which reads the teacher's embedding off what the classes are read off."""
 
@@ -113,20 +106,3 @@ class Student(nn.Module):
         mask = self.model._get_feature_vector_attention_mask(hidden.shape[1], attention_mask)[..., None]
         pooled = (self.model.projector(hidden) * mask).sum(1) / mask.sum(1)
         return Answer(self.model.classifier(pooled), self.embedding(pooled))
-
-
-def loss(embedding_weight: float, smoothing: float) -> Loss:
-    """Cross-entropy on the targets, and the squared error on the embeddings.
-
-    Args:
-        embedding_weight: Of the second.
-        smoothing: Of the labels in the first.
-    """
-
-    def value(module: nn.Module, batch: Batch) -> Tensor:
-        assert batch.embeddings is not None  # noqa: S101 - a lesson has them
-        answer: Answer = module(**batch.inputs)
-        entropy = nn.functional.cross_entropy(answer.logits, batch.targets, label_smoothing=smoothing)
-        return entropy + embedding_weight * nn.functional.mse_loss(answer.embeddings, batch.embeddings)
-
-    return value

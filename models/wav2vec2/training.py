@@ -18,7 +18,7 @@ from transformers import Wav2Vec2ForSequenceClassification
 from models import registry
 from models.processing import Processor
 from models.spec import ModelSpec
-from models.training import calibrate, command, loop
+from models.training import calibrate, command, embedding, loop
 from models.training.augment import Audio, Transform
 from models.training.history import History
 from models.wav2vec2 import distillation, frames, headstart, network
@@ -166,7 +166,7 @@ def _trainer(
         return loop.Trainer(model.to(device), settings)
     assert lesson.embeddings is not None  # noqa: S101 - a teacher gives them
     student = distillation.Student(model, lesson.embeddings.shape[2])
-    loss = distillation.loss(teacher.embedding_weight, settings.label_smoothing)
+    loss = embedding.loss(teacher.embedding_weight, settings.label_smoothing)
     return loop.Trainer(student.to(device), settings, loss)
 
 

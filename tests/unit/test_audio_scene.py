@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from transformers import ASTFeatureExtractor, AutoFeatureExtractor, AutoModelForAudioClassification
 
 from dsp import kaldi
-from models.audio_scene import SPEC, bank, creatures, network, synthetic, train
+from models.audio_scene import SPEC, activity, bank, creatures, network, synthetic, train
+from models.audio_scene.activity import VoiceActivity
 from models.audio_scene.processing import PROCESSOR, AstProcessor
 from models.audio_scene.silence import GATE_DBFS, RAISED_DBFS, frame_levels, level, loudest_dbfs
 from models.calibration import Calibration
@@ -130,11 +131,30 @@ def test_made_up_sounds_are_audio(make: Callable[[np.random.Generator], NDArray[
 
 
 def test_training_pictures_are_windows() -> None:
-    picture = bank.PICTURES.log_mel(voiced(3.0, -20.0)).astype(np.float16)
+    picture = PROCESSOR.log_mel(voiced(3.0, -20.0)).astype(np.float16)
     changed = train.change(picture, np.random.default_rng(0))
     assert changed.shape == PROCESSOR.prepare(voiced(3.0, -20.0)).features.shape
     assert changed.dtype == np.float32
     np.testing.assert_array_equal(changed, train.change(picture, np.random.default_rng(0)))
+
+
+def test_the_detector_hears_each_window_whatever_its_level() -> None:
+    detector, chunk = VoiceActivity().eval(), activity.CHUNK
+    clip = voiced(1.0, -25.0)
+    size = 10 * chunk
+    windows = detector.windows(clip, size)
+    assert windows.shape == (-(-len(clip) // chunk) - size // chunk + 1, activity.WIDTH)
+    np.testing.assert_allclose(detector.windows(clip * np.float32(0.1), size), windows, atol=1e-5)
+    np.testing.assert_allclose(detector.windows(clip[: 12 * chunk], size)[0], windows[0], atol=1e-3)
+
+
+def test_each_piece_is_taught_what_was_heard_in_it() -> None:
+    pictures = np.zeros((2, bank.PICTURES.max_length, PROCESSOR.mel_bins), np.float16)
+    heard = np.arange(2 * 82, dtype=np.float32).reshape(2, 82, 1).astype(np.float16)
+    made = bank.Bank(pictures, np.zeros(2, np.int64), np.full(2, 0.5), heard)
+    latest = bank.PICTURES.max_length - PROCESSOR.max_length
+    found = made.heard(np.array([0, 1]), np.array([0, latest]))
+    np.testing.assert_array_equal(found[:, 0], [0, 82 + latest * 160 // 512])
 
 
 def test_untrained_network_has_the_bundled_shape() -> None:
@@ -142,7 +162,9 @@ def test_untrained_network_has_the_bundled_shape() -> None:
     model = network.create(pictures).eval()
     with torch.inference_mode():
         assert model(torch.from_numpy(pictures)).logits.shape == (3, len(SPEC.classes))
-        assert network.Teacher().eval()(torch.from_numpy(pictures)).shape == (3, len(SPEC.classes))
+        answer = network.Teacher().eval()(torch.from_numpy(pictures))
+    assert answer.logits.shape == (3, len(SPEC.classes))
+    assert answer.embeddings.shape == (3, activity.WIDTH)
 
 
 @needs_weights

@@ -12,6 +12,7 @@ import torch
 from transformers import Wav2Vec2ForSequenceClassification
 
 from models import registry
+from models.training import embedding
 from models.training.augment import Audio
 from models.training.loop import Batch
 from models.wav2vec2 import distillation, filterbank, frames, network
@@ -99,7 +100,7 @@ def test_a_student_answers_as_its_classifier_does(model: Wav2Vec2ForSequenceClas
 def test_the_embedding_is_learned_through_the_classifier(model: Wav2Vec2ForSequenceClassification) -> None:
     given = batch((16_000, 16_000))
     student = Student(copy.deepcopy(model), 8)
-    entropy, both = distillation.loss(0.0, 0.0), distillation.loss(1.0, 0.0)
+    entropy, both = embedding.loss(0.0, 0.0), embedding.loss(1.0, 0.0)
     expected = torch.nn.functional.cross_entropy(student(**given.inputs).logits, given.targets)
     torch.testing.assert_close(entropy(student, given), expected)
     assert both(student, given) > entropy(student, given)
