@@ -1,12 +1,13 @@
-"""The teacher of training: a voice activity detector, which has heard far more sounds that are no speech.
+"""A voice activity detector, which has heard far more sounds that are no speech, for the teachers to learn from.
 
 Silero VAD (MIT; Silero Team, 2024), from its wheel on the package index. Its makers do not publish what it was trained
-on; they test it on ESC-50, of which ESC-10 is a part, so they hold that out. Of the scene set it says what is speech.
+on; ESC-50, of which ESC-10 is a part, is among the sets that they test it on.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ WEIGHTS = Weights(
     "silero-vad==6.2.3",
     "silero_vad/data/silero_vad.jit",
     "e1122837f4154c511485fe0b9c64455f7b929c96fbb8d79fbdb336383ebd3720",
+    "--without-detector",
 )
 CHUNK = 512  # samples: 32 ms at 16 kHz
 CONTEXT = 64  # samples of the chunk before
@@ -29,8 +31,7 @@ NAMES = (
     ("stft.forward_basis_buffer", "stft_conv.weight"),
     *((f"encoder.{place}.reparam_conv", f"conv{place + 1}") for place in range(4)),
     ("decoder.rnn", "lstm"),
-    ("decoder.decoder.2", "final_conv"),
-)  # the published names of the layers, and ours
+)  # of layers as published, and here; the last one, which makes a probability of the state, is not needed
 PEAK = 0.5  # clips are made as loud as this, for what is speech does not depend on level
 LEAST = 1e-4  # peak: what is fainter stays faint
 
@@ -47,30 +48,27 @@ class VoiceActivity(nn.Module):
         self.conv3 = nn.Conv1d(64, 64, 3, 2, padding=1)
         self.conv4 = nn.Conv1d(64, WIDTH, 3, padding=1)
         self.lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
-        self.final_conv = nn.Conv1d(WIDTH, 1, 1)
 
     @classmethod
     def load(cls, path: Path) -> VoiceActivity:
         """From the file of ``WEIGHTS``, in evaluation mode."""
         loaded = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
         published = loaded._model.state_dict()
-        state = {}
-        for name, value in published.items():
-            for theirs, ours in NAMES:
-                name = name.replace(theirs, ours)
-            state[f"{name}_l0" if name.startswith("lstm.") else name] = value
+        state = {
+            name.replace(theirs, ours) + ("_l0" if ours == "lstm" else ""): value
+            for theirs, ours in NAMES
+            for name, value in published.items()
+            if name.startswith(theirs)
+        }
         detector = cls()
         detector.load_state_dict(state)
         return detector.eval()
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """What it remembers after each chunk, and whether that is speech.
+    def forward(self, samples: Tensor) -> Tensor:
+        """What it remembers after each chunk, float32 [clips, chunks, WIDTH].
 
         Args:
             samples: float32 [clips, samples], 16 kHz, a multiple of ``CHUNK``.
-
-        Returns:
-            States float32 [clips, chunks, WIDTH] and probabilities float32 [clips, chunks].
         """
         chunks = nn.functional.pad(samples, (CONTEXT, 0)).unfold(1, CONTEXT + CHUNK, CHUNK)
         clips, count, size = chunks.shape
@@ -80,8 +78,7 @@ class VoiceActivity(nn.Module):
         for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
             values = torch.relu(convolution(values))
         states, _ = self.lstm(values.reshape(clips, count, WIDTH))
-        scores = self.final_conv(torch.relu(states).transpose(1, 2))
-        return states, torch.sigmoid(scores[:, 0])
+        return cast(Tensor, states)
 
     @torch.inference_mode()
     def windows(self, clip: Audio, size: int) -> NDArray[np.float32]:
@@ -96,7 +93,7 @@ class VoiceActivity(nn.Module):
         """
         samples = np.pad(clip, (0, -len(clip) % CHUNK))
         loud = samples * np.float32(PEAK / max(float(np.abs(samples).max()), LEAST))
-        states, _ = self(torch.from_numpy(loud)[None])
+        states = self(torch.from_numpy(loud)[None])
         return np.asarray(states[0].unfold(0, size // CHUNK, 1).mean(dim=2).numpy(), np.float32)
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dsp import kaldi
-from models import windows
 from models.audio_scene import SPEC, activity, synthetic
 from models.audio_scene.activity import VoiceActivity
 from models.audio_scene.processing import PROCESSOR
@@ -43,8 +42,8 @@ class Bank:
         pictures: float16 [items, frames, mel bins], log-mel energies before normalisation.
         labels: int64 [items].
         weights: float64 [items], sampling weights that balance the classes.
-        activity: float16 [items, windows, dimensions], what the teacher makes of the window from each of its chunks on,
-            zero mean and unit variance; None without a teacher.
+        activity: float16 [items, windows, dimensions], what the detector makes of a window from each of its chunks on,
+            zero mean and unit variance; None without it.
     """
 
     pictures: NDArray[np.float16]
@@ -53,13 +52,13 @@ class Bank:
     activity: NDArray[np.float16] | None = None
 
     def heard(self, places: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the teacher makes of windows, float32 [windows, dimensions].
+        """What the detector makes of windows, float32 [windows, dimensions].
 
         Args:
             places: int64 [windows], whose pictures.
             starts: int64 [windows], their first frames.
         """
-        assert self.activity is not None  # noqa: S101 - asked only where there is a teacher
+        assert self.activity is not None  # noqa: S101 - asked only where there is one
         return self.activity[places, starts * kaldi.HOP // activity.CHUNK].astype(np.float32)
 
 
@@ -71,7 +70,7 @@ class _Sources:
     extra: dict[int, list[Audio]]
 
 
-def build(data: Path, variants: int, extras: int, seed: int, teacher: VoiceActivity | None = None) -> Bank:
+def build(data: Path, variants: int, extras: int, seed: int, detector: VoiceActivity | None = None) -> Bank:
     """Makes the bank.
 
     Args:
@@ -79,7 +78,7 @@ def build(data: Path, variants: int, extras: int, seed: int, teacher: VoiceActiv
         variants: Pictures of each clip of the set.
         extras: Further pictures for each class.
         seed: Of every choice.
-        teacher: Who listens to every picture's samples.
+        detector: Listens to every picture's samples.
     """
     rng = np.random.default_rng(seed)
     sources = _sources(data, extras, rng)
@@ -90,42 +89,11 @@ def build(data: Path, variants: int, extras: int, seed: int, teacher: VoiceActiv
     for place, (label, clip, _) in enumerate(tqdm(jobs, desc="pictures", unit="clip")):
         samples = PICTURES.fill(level(vary(clip, label, sources.real, rng)))
         pictures[place] = PICTURES.log_mel(samples)
-        if teacher:
-            heard.append(teacher.windows(samples, int(WINDOW_S * RATE)))
+        if detector:
+            heard.append(detector.windows(samples, int(WINDOW_S * RATE)))
     labels = np.array([label for label, _, _ in jobs], np.int64)
     weights = _weights(labels, np.array([real for _, _, real in jobs]))
-    return Bank(pictures, labels, weights, activity.standardised(np.stack(heard)) if teacher else None)
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Validation clips, cut into windows as they are while serving.
-
-    Attributes:
-        pictures: float32 [windows, frames, mel bins], normalised.
-        clips: int64 [windows], which clip each window is of.
-        labels: int64 [clips].
-    """
-
-    pictures: NDArray[np.float32]
-    clips: NDArray[np.int64]
-    labels: NDArray[np.int64]
-
-    def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Averages values [windows, n] over the windows of each clip."""
-        sums = np.zeros((len(self.labels), values.shape[1]))
-        np.add.at(sums, self.clips, values)
-        return np.asarray(sums / np.bincount(self.clips)[:, None], np.float32)
-
-
-def validation(data: Path) -> Windows:
-    """The validation part of the set."""
-    clips = read_manifest(data / "audio_scenes", "val")
-    pieces = [windows.split(audio, int(WINDOW_S * RATE)) for audio in load_clips(clips, RATE)]
-    pictures = np.stack([PROCESSOR.prepare(piece).features for clip in pieces for piece in clip])
-    return Windows(
-        pictures, np.repeat(np.arange(len(pieces)), [len(p) for p in pieces]), class_indices(clips, SPEC.classes)
-    )
+    return Bank(pictures, labels, weights, activity.standardised(np.stack(heard)) if detector else None)
 
 
 def statistics(data: Path) -> tuple[float, float]:
@@ -229,13 +197,15 @@ def _weights(labels: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.f
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-def cached(path: Path, data: Path, variants: int, extras: int, seed: int, teacher: VoiceActivity | None = None) -> Bank:
+def cached(
+    path: Path, data: Path, variants: int, extras: int, seed: int, detector: VoiceActivity | None = None
+) -> Bank:
     """The bank from a file of its own for these arguments, built first where there is none."""
-    sets, taught = (SPEC.dataset or SPEC.name, *MORE_SPEECH), teacher is not None
-    path = keyed(path, data, sets, variants=variants, extras=extras, seed=seed, taught=taught)
+    sets, detected = (SPEC.dataset or SPEC.name, *MORE_SPEECH), detector is not None
+    path = keyed(path, data, sets, variants=variants, extras=extras, seed=seed, detected=detected)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        bank = build(data, variants, extras, seed, teacher)
+        bank = build(data, variants, extras, seed, detector)
         np.savez(path, **{name: value for name, value in asdict(bank).items() if value is not None})
         return bank
     with np.load(path) as file:

@@ -19,6 +19,7 @@ from dsp.kaldi import FLOOR
 from models.audio_scene import SPEC, activity, bank, network
 from models.audio_scene.activity import VoiceActivity
 from models.audio_scene.processing import PROCESSOR
+from models.audio_scene.validation import Windows, load_validation
 from models.training import calibrate, command, embedding, loop, metrics
 from models.training.datasets import datasets_dir, draw
 from models.training.history import History
@@ -40,17 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--teachers", type=int, default=3)
     parser.add_argument("--variants", type=int, default=10, help="pictures of each clip")
     parser.add_argument("--start", type=Path, help="weights folder of a transformer to go on from")
-    parser.add_argument("--without-teacher", action="store_true", help="learn nothing of a voice activity detector")
+    parser.add_argument("--without-detector", action="store_true", help="the teachers learn from the labels alone")
     train(command.parse(parser, arguments))
 
 
 def train(options: argparse.Namespace) -> None:
     """Trains, saves, calibrates and exports."""
     data = datasets_dir(options.data)
-    detector = None if options.without_teacher else VoiceActivity.load(activity.WEIGHTS.fetch())
+    detector = None if options.without_detector else VoiceActivity.load(activity.WEIGHTS.fetch())
     made = data, options.variants, 40 * options.variants, options.seed
     pictures = bank.cached(options.work / "bank.npz", *made, detector)
-    validation, history = bank.validation(data), History.of(options)
+    validation, history = load_validation(data), History.of(options)
     teachers = [_teacher(options, pictures, validation, place, history) for place in range(options.teachers)]
     student = _student(options, pictures, validation, teachers, history)
     history.save(options.out)
@@ -60,7 +61,7 @@ def train(options: argparse.Namespace) -> None:
 
 def finish(weights: Path, data: Path) -> None:
     """Calibrates the saved network on the validation part and writes its compiled form."""
-    validation = bank.validation(data)
+    validation = load_validation(data)
     logits = _predict(network.load_native(weights), validation.pictures)
     report = calibrate.fit(logits, validation.labels[validation.clips])
     report.calibration.save(weights)
@@ -74,7 +75,7 @@ def finish(weights: Path, data: Path) -> None:
 def _teacher(
     options: argparse.Namespace,
     pictures: bank.Bank,
-    validation: bank.Windows,
+    validation: Windows,
     place: int,
     history: History,
 ) -> nn.Module:
@@ -98,7 +99,7 @@ def _teacher(
 def _student(
     options: argparse.Namespace,
     pictures: bank.Bank,
-    validation: bank.Windows,
+    validation: Windows,
     teachers: list[nn.Module],
     history: History,
 ) -> nn.Module:
@@ -176,7 +177,7 @@ def change(picture: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np
     return changed
 
 
-def _figures(module: nn.Module, validation: bank.Windows) -> Mapping[str, float]:
+def _figures(module: nn.Module, validation: Windows) -> Mapping[str, float]:
     """Accuracy and recalls on the validation clips."""
     opinions = torch.from_numpy(_predict(module, validation.pictures)).softmax(dim=1).numpy()
     probabilities = validation.mean(opinions)

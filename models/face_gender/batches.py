@@ -15,6 +15,7 @@ from models.face_gender.augment import augment
 from models.face_gender.data import FaceSet
 from models.training.datasets import balanced_weights, draw
 from models.training.loop import Batch, logits_of, one_hot
+from models.training.precision import fast
 
 AGE_EDGES = (10, 20, 30, 40, 50, 60, 70)  # years at which the next band begins
 BALANCE = (0.3, 0.5)  # of age, then of ethnicity: 0 draws groups as often as they occur, 1 all equally often
@@ -75,6 +76,7 @@ class FaceBatches:
     @torch.no_grad()
     def _taught(self, pictures: Tensor) -> Tensor:
         """Mean probabilities of the teachers, [batch, classes]."""
-        with torch.autocast(pictures.device.type, torch.bfloat16):
+        device = pictures.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast(device)):
             answers = [logits_of(teacher, {"input_values": pictures}) for teacher in self.teachers]
         return torch.stack([answer.float().softmax(-1) for answer in answers]).mean(0)

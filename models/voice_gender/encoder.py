@@ -24,6 +24,7 @@ WEIGHTS = Weights(
     "resemblyzer==0.1.4",
     "resemblyzer/pretrained.pt",
     "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+    "--without-teacher",
 )
 MEL = MelConfig(16_000, 400, 160, 40, 0.0, 8_000.0)  # frames of 25 ms, every 10 ms
 WINDOW = 160  # frames (1.6 s): what it was trained on
