@@ -422,7 +422,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "2",
     ]
     command += [*subject, "-keyout", str(path), "-out", f"{path}.crt"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
 
