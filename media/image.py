@@ -19,6 +19,9 @@ Picture = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # the only decoders that see the bytes
 MAX_PIXELS = 50_000_000  # about 150 MB as RGB; phones make 12 to 50 million
+# Pixels that one of a format counts as. Pillow keeps 4 bytes of a pixel while it decodes; of WebP 16, since every
+# file goes through the decoder of animations, which has a canvas for the present picture and one for the last.
+WEIGHTS = {"WEBP": 3}
 MAX_SIDE = 2048  # pixels: larger pictures are scaled down, no face needs more
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, a bomb thousands of empty ones
 TILE_SIDE = 1024  # pixels: what is converted at once, so that no second copy of a large picture is made
@@ -45,7 +48,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
 
     Args:
         data: A file of one of ``FORMATS``, recognised by its content.
-        max_pixels: More than this is refused before decoding.
+        max_pixels: More than this is refused before decoding; of WebP, more than a third of it (``WEIGHTS``).
 
     Returns:
         uint8 RGB [height, width, 3]; the longer side is at most ``MAX_SIDE``.
@@ -75,8 +78,11 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
         raise BadRequest("the picture has no pixels")
-    if width * height > max_pixels:
-        raise PayloadTooLarge(f"the picture has {width} x {height} pixels, more than the limit of {max_pixels}")
+    limit = max_pixels // WEIGHTS.get(image.format or "", 1)
+    if width * height > limit:
+        raise PayloadTooLarge(
+            f"the picture has {width} x {height} pixels, more than the limit of {limit} for {image.format}"
+        )
     if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_SCANS):
         raise BadRequest("the picture is damaged: it has too many scans")
     return image

@@ -212,6 +212,7 @@ decode_image(data)
 print(memory("VmHWM") - before)
 """
 SIDE = 7071  # just below 50 million pixels
+WEBP_SIDE = 4082  # just below a third of that
 
 
 @pytest.mark.parametrize(
@@ -220,8 +221,9 @@ SIDE = 7071  # just below 50 million pixels
         lambda: png((SIDE, SIDE, 16, 0), zeros((2 * SIDE + 1) * SIDE + (1 << 20))),
         lambda: png((SIDE, SIDE, 8, 3), zeros((SIDE + 1) * SIDE + (1 << 20)), (b"PLTE", bytes(3)), (b"tRNS", b"\0")),
         lambda: png((SIDE, SIDE, 8, 6), zeros((4 * SIDE + 1) * SIDE + (1 << 20))),
+        lambda: encode(Image.new("RGB", (WEBP_SIDE, WEBP_SIDE), RED), "WEBP", lossless=True),
     ],
-    ids=["16 bits", "palette with transparency", "with alpha"],
+    ids=["16 bits", "palette with transparency", "with alpha", "WebP"],
 )
 def test_a_large_picture_is_not_copied_in_full_size(data: Callable[[], bytes]) -> None:
     """A file of some kilobytes; what one decoding of it takes, anybody can have several times at once."""
@@ -237,6 +239,12 @@ def test_too_many_pixels_are_refused_with_the_numbers() -> None:
     with pytest.raises(PayloadTooLarge, match=r"48 x 32 pixels.*1535"):
         decode_image(encode(corners(), "PNG"), max_pixels=48 * 32 - 1)
     assert decode_image(encode(corners(), "PNG"), max_pixels=48 * 32).shape == (32, 48, 3)
+
+
+def test_the_pixels_of_a_webp_count_three_times() -> None:
+    data = encode(Image.new("RGB", (WEBP_SIDE, WEBP_SIDE + 2), RED), "WEBP", lossless=True)
+    with pytest.raises(PayloadTooLarge, match=r"4082 x 4084 pixels.*16666666 for WEBP"):
+        decode_image(data)
 
 
 @pytest.mark.parametrize("side", [20_000, 200_000, 2**31 - 1])
