@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
 
@@ -42,11 +40,7 @@ def build(folder: Path = FULL) -> None:
     speech = clips.speech()
     batch = processor.collate([processor.prepare(speech[: round(s * clips.RATE)]).features for s in (1.5, 2.0)])
     module = network.Classifier(network.load_native(folder)).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are fixed on purpose
-        example = {name: torch.from_numpy(np.asarray(array)) for name, array in batch.items()}
-        compiled = export.convert(module, example, network.SHAPES)
-    export.save(compiled, folder, lambda arrays: network.native_logits(module, arrays), [batch])
+    export.save_torch(module, folder, network.SHAPES, [batch])
 
 
 def save() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,55 @@ from models.calibration import Calibration
 from models.store import BF16_DIFFERENCE, DIFFERENCE, IR_MODEL, MAX_DIFFERENCE, RECORD
 
 Arrays = Mapping[str, NDArray[Any]]
+Shapes = Mapping[str, list[int]]  # of each input by name; -1 for an axis of any length
+READABLE = 0o644  # transformers and safetensors write files that only their owner may read
 
 
-def convert(module: torch.nn.Module, example: Mapping[str, torch.Tensor], shapes: Mapping[str, list[int]]) -> ov.Model:
+def save_torch(
+    module: torch.nn.Module, weights: Path, shapes: Shapes, batches: Sequence[Arrays], *, half: bool = True
+) -> float:
+    """Converts a torch module and writes its compiled form and record, unless the two disagree.
+
+    Args:
+        module: In evaluation mode; as ``logits`` takes it.
+        weights: The model's weights folder; it holds ``calibration.json`` and the native files.
+        shapes: Of the inputs.
+        batches: Real clips or pictures, collated as they are while serving; the first is traced.
+        half: Keep the weights in 16 bits.
+
+    Returns:
+        The largest difference of a calibrated probability.
+
+    Raises:
+        ValueError: The difference is above ``MAX_DIFFERENCE``; nothing is kept.
+    """
+    example = {name: torch.from_numpy(np.asarray(array)) for name, array in batches[0].items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are fixed on purpose
+        model = convert(module, example, shapes)
+    return save(model, weights, lambda batch: logits(module, batch), batches, half=half)
+
+
+@torch.inference_mode()
+def logits(module: torch.nn.Module, batch: Arrays) -> NDArray[np.float32]:
+    """What a module gives, float32 [batch, classes].
+
+    Args:
+        module: Takes the inputs as keyword arguments; returns logits or, like those of transformers, what has them.
+        batch: The inputs by name.
+    """
+    answer = module(**{name: torch.from_numpy(np.asarray(array)) for name, array in batch.items()})
+    values: torch.Tensor = getattr(answer, "logits", answer)
+    return np.asarray(values.numpy(), np.float32)
+
+
+def convert(module: torch.nn.Module, example: Mapping[str, torch.Tensor], shapes: Shapes) -> ov.Model:
     """Traces a torch module into an OpenVINO model with one output named ``logits``.
 
     Args:
         module: In evaluation mode; takes the inputs as keyword arguments and returns logits [batch, classes].
         example: One batch, by input name, in the order of the module's parameters.
-        shapes: The shape of each input by name; -1 for an axis of any length.
+        shapes: Of the inputs.
     """
     with torch.inference_mode():
         inputs = [(name, ov.PartialShape(shapes[name])) for name in example]
@@ -76,6 +117,8 @@ def save(
         )
     if computes_bf16(ov.Core()):
         differences[BF16_DIFFERENCE] = difference(path, "bf16", batches, expected)
+    for file in weight_files(weights):
+        file.chmod(READABLE)
     record = {
         **differences,
         "checked_batches": len(batches),

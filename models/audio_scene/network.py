@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import openvino as ov
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -164,24 +164,15 @@ def load(weights: Path) -> nn.Module:
     return cast(nn.Module, AutoModelForAudioClassification.from_pretrained(weights, attn_implementation="eager"))
 
 
-def export(weights: Path = WEIGHTS, batches: list[dict[str, NDArray[np.float32]]] | None = None) -> float:
+def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
     """Writes the compiled form beside the native one.
 
     Args:
         weights: Folder with the native files and the calibration.
-        batches: Collated clips to check it on; noise where none are given.
+        batches: Collated clips to check it on.
 
     Returns:
         The largest difference of a probability.
     """
-    module = load_native(weights)
-    shape = [-1, PROCESSOR.max_length, PROCESSOR.mel_bins]
-    example = {"input_values": torch.zeros(2, *shape[1:])}
-    model: ov.Model = compiled.convert(module, example, {"input_values": shape})
-    given = batches or [PROCESSOR.collate([np.random.default_rng(0).normal(size=shape[1:]).astype(np.float32)])]
-    return compiled.save(model, weights, lambda batch: _run(module, batch["input_values"]), given)
-
-
-def _run(module: nn.Module, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    with torch.inference_mode():
-        return cast(NDArray[np.float32], module(torch.from_numpy(pictures)).numpy())
+    shapes = {"input_values": [-1, PROCESSOR.max_length, PROCESSOR.mel_bins]}
+    return compiled.save_torch(load_native(weights), weights, shapes, batches)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsp import mel
+from models import ensembles, masked
 from models import export as compiled
-from models import masked
 from models.deepfake_cnn import SPEC
-from models.deepfake_cnn.processing import BANDS, MEL, PROCESSOR
+from models.deepfake_cnn.processing import BANDS, MEL
 
 WEIGHTS = Path(__file__).parent / "weights"
 CLASSES = len(SPEC.classes)
+SHAPES = {"spectrogram": [-1, -1, BANDS], "mask": [-1, -1]}
 LAGS = (1, 3)  # frames: differences over 10 and 30 ms
 
 
@@ -67,58 +66,29 @@ def _cosines(count: int, points: int = 70) -> Tensor:
     return torch.from_numpy(waves @ picked).float()
 
 
-class Ensemble(nn.Module):
+class Ensemble(ensembles.Ensemble):
     """The mean of several networks' logits."""
 
-    def __init__(self, members: int) -> None:
-        """Builds the members.
-
-        Args:
-            members: How many.
-        """
-        super().__init__()
-        self.members = nn.ModuleList(TextureCnn() for _ in range(members))
+    member = TextureCnn
 
     def forward(self, spectrogram: Tensor, mask: Tensor) -> Tensor:
         """Logits [batch, classes]."""
-        return torch.stack([member(spectrogram, mask) for member in self.members]).mean(dim=0)
-
-
-def save(ensemble: Ensemble, weights: Path = WEIGHTS) -> None:
-    """Writes ``model.safetensors`` and ``config.json``."""
-    weights.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in ensemble.state_dict().items()}
-    save_file(tensors, weights / "model.safetensors")
-    (weights / "config.json").write_text(json.dumps({"members": len(ensemble.members)}) + "\n")
+        return self.mean(spectrogram, mask)
 
 
 def load_native(weights: Path = WEIGHTS) -> Ensemble:
     """The ensemble of a folder, in evaluation mode."""
-    ensemble = Ensemble(json.loads((weights / "config.json").read_text())["members"])
-    ensemble.load_state_dict(load_file(weights / "model.safetensors"))
-    return ensemble.eval()
+    return Ensemble.load(weights)
 
 
-def export(weights: Path = WEIGHTS, batches: list[dict[str, NDArray[np.float32]]] | None = None) -> float:
+def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
     """Writes the compiled form beside the native one.
 
     Args:
         weights: Folder with the native files and the calibration.
-        batches: Collated clips to check it on; noise where none are given.
+        batches: Collated clips to check it on.
 
     Returns:
         The largest difference of a probability.
     """
-    ensemble = load_native(weights)
-    rng = np.random.default_rng(0)
-    example = PROCESSOR.collate([rng.normal(size=(frames, BANDS)).astype(np.float32) for frames in (90, 120)])
-    shapes = {"spectrogram": [-1, -1, BANDS], "mask": [-1, -1]}
-    model = compiled.convert(ensemble, {name: torch.from_numpy(value) for name, value in example.items()}, shapes)
-    return compiled.save(model, weights, lambda batch: predict(ensemble, dict(batch)), batches or [example])
-
-
-def predict(module: nn.Module, batch: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Logits of a collated batch, float32 [batch, classes]."""
-    with torch.inference_mode():
-        inputs = {name: torch.from_numpy(value) for name, value in batch.items()}
-        return cast(NDArray[np.float32], module(**inputs).numpy())
+    return compiled.save_torch(load_native(weights), weights, SHAPES, batches)

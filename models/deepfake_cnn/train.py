@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models import export
 from models.deepfake_cnn import SPEC, bank, network
 from models.deepfake_cnn.processing import PROCESSOR, centre
 from models.processing import Features
@@ -41,7 +42,7 @@ def train(options: argparse.Namespace) -> None:
         member = _member(options, place, pictures, validation, history)
         ensemble.members[place].load_state_dict(member.state_dict())
     history.save(options.out)
-    network.save(ensemble, options.out)
+    ensemble.save(options.out)
     finish(options.out, validation)
 
 
@@ -94,7 +95,7 @@ def answers(module: nn.Module, features: list[Features]) -> NDArray[np.float32]:
     device = next(module.parameters()).device
     module = module.cpu()
     batches = [PROCESSOR.collate(features[start : start + 16]) for start in range(0, len(features), 16)]
-    logits = np.concatenate([network.predict(module, batch) for batch in batches])
+    logits = np.concatenate([export.logits(module, batch) for batch in batches])
     module.to(device)
     return logits
 

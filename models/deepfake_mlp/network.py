@@ -158,7 +158,6 @@ def save(network: FeatureNetwork, weights: Path = WEIGHTS) -> None:
     weights.mkdir(parents=True, exist_ok=True)
     (weights / CONFIG).write_text(json.dumps({**asdict(network.config), "features": FEATURE_NAMES}, indent=1) + "\n")
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, weights / NATIVE)
-    (weights / NATIVE).chmod(0o644)  # safetensors writes files that only their owner may read
 
 
 def load_native(weights: Path = WEIGHTS) -> FeatureNetwork:
@@ -175,24 +174,20 @@ def load_native(weights: Path = WEIGHTS) -> FeatureNetwork:
     return network.eval()
 
 
-def export(weights: Path = WEIGHTS, features: NDArray[np.float32] | None = None) -> float:
+def export(weights: Path, features: NDArray[np.float32]) -> float:
     """Writes the compiled form beside the native one.
 
     Args:
         weights: Folder with the native files and the calibration.
-        features: float32 [clips, 47] of real clips to check it on; zeros where none are given.
+        features: float32 [clips, 47] of real clips to check it on.
 
     Returns:
         The largest difference of a probability.
     """
-    network = load_native(weights)
-    rows = np.zeros((2, len(FEATURE_NAMES)), np.float32) if features is None else features
-    model = compiled.convert(network, {INPUT: torch.from_numpy(rows[:2])}, {INPUT: [-1, len(FEATURE_NAMES)]})
-    batches = [{INPUT: rows[start : start + 32]} for start in range(0, len(rows), 32)]
-    return compiled.save(model, weights, lambda batch: run(network, batch[INPUT]), batches)
+    batches = [{INPUT: features[start : start + 32]} for start in range(0, len(features), 32)]
+    return compiled.save_torch(load_native(weights), weights, {INPUT: [-1, len(FEATURE_NAMES)]}, batches)
 
 
 def run(network: FeatureNetwork, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits, float32 [clips, 2], of features, float32 [clips, 47]."""
-    with torch.inference_mode():
-        return cast(NDArray[np.float32], network(torch.from_numpy(features)).numpy())
+    return compiled.logits(network, {INPUT: features})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -10,17 +10,17 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models import ensembles, masked
 from models import export as compiled
-from models import masked
 from models.heart_sound import SPEC, statistics
-from models.heart_sound.processing import BANDS, PROCESSOR, pack
+from models.heart_sound.processing import BANDS
 
 WEIGHTS = Path(__file__).parent / "weights"
 MEMBERS = 5
 CLASSES = len(SPEC.classes)
+SHAPES = {"spectrogram": [-1, -1, BANDS], "mask": [-1, -1], "summary": [-1, statistics.SIZE]}
 
 
 class Picture(nn.Module):
@@ -103,60 +103,29 @@ class Member(nn.Module):
         return (first.log_softmax(dim=1) + second.log_softmax(dim=1)) / 2
 
 
-class Ensemble(nn.Module):
+class Ensemble(ensembles.Ensemble):
     """The mean of the members' log probabilities."""
 
-    def __init__(self, members: int = MEMBERS) -> None:
-        """Builds the members.
-
-        Args:
-            members: How many.
-        """
-        super().__init__()
-        self.members = nn.ModuleList(Member() for _ in range(members))
+    member = Member
 
     def forward(self, spectrogram: Tensor, mask: Tensor, summary: Tensor) -> Tensor:
         """Logits [batch, classes]."""
-        return torch.stack([member(spectrogram, mask, summary) for member in self.members]).mean(dim=0)
-
-
-def save(ensemble: Ensemble, weights: Path = WEIGHTS) -> None:
-    """Writes ``model.safetensors`` and ``config.json``."""
-    weights.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in ensemble.state_dict().items()}, weights / "model.safetensors"
-    )
-    (weights / "config.json").write_text(json.dumps({"members": len(ensemble.members)}) + "\n")
+        return self.mean(spectrogram, mask, summary)
 
 
 def load_native(weights: Path = WEIGHTS) -> Ensemble:
     """The ensemble of a folder, in evaluation mode."""
-    ensemble = Ensemble(json.loads((weights / "config.json").read_text())["members"])
-    ensemble.load_state_dict(load_file(weights / "model.safetensors"))
-    return ensemble.eval()
+    return Ensemble.load(weights)
 
 
-def export(weights: Path = WEIGHTS, batches: list[dict[str, NDArray[np.float32]]] | None = None) -> float:
+def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
     """Writes the compiled form beside the native one.
 
     Args:
         weights: Folder with the native files and the calibration.
-        batches: Collated recordings to check it on; noise where none are given.
+        batches: Collated recordings to check it on.
 
     Returns:
         The largest difference of a probability.
     """
-    ensemble = load_native(weights)
-    rng = np.random.default_rng(0)
-    noise = [rng.normal(size=(frames, BANDS)).astype(np.float32) for frames in (100, 150)]
-    example = PROCESSOR.collate([pack(np.zeros(statistics.SIZE, np.float32), picture) for picture in noise])
-    shapes = {"spectrogram": [-1, -1, BANDS], "mask": [-1, -1], "summary": [-1, statistics.SIZE]}
-    model = compiled.convert(ensemble, {name: torch.from_numpy(value) for name, value in example.items()}, shapes)
-    return compiled.save(model, weights, lambda batch: predict(ensemble, dict(batch)), batches or [example])
-
-
-def predict(module: nn.Module, batch: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Logits of a collated batch, float32 [batch, classes]."""
-    with torch.inference_mode():
-        inputs = {name: torch.from_numpy(value) for name, value in batch.items()}
-        return cast(NDArray[np.float32], module(**inputs).numpy())
+    return compiled.save_torch(load_native(weights), weights, SHAPES, batches)

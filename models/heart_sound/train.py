@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 
+from models import export
 from models.calibration import Calibration
 from models.heart_sound import SPEC, bank, network
 from models.heart_sound.processing import PROCESSOR, pack
@@ -49,13 +50,13 @@ def train(options: argparse.Namespace) -> None:
     data = datasets_dir(options.data)
     original = bank.recordings(data, "train")
     varied = bank.cached(options.work / "bank.npz", data, options.variants, options.seed)
-    history, ensemble = History.of(options), network.Ensemble()
+    history, ensemble = History.of(options), network.Ensemble(network.MEMBERS)
     for fold, (inside, outside) in enumerate(_folds(original, options.seed)):
         copies = (inside[:, None] * options.variants + np.arange(options.variants)).ravel()
         member = _member(options, fold, varied.subset(copies), original.subset(outside), history)
         ensemble.members[fold].load_state_dict(member.state_dict())
     history.save(options.out)
-    network.save(ensemble, options.out)
+    ensemble.save(options.out)
 
 
 def finish(weights: Path, data: Path, seed: int) -> None:
@@ -186,7 +187,7 @@ def answers(module: nn.Module, recordings: bank.Bank) -> NDArray[np.float32]:
     device = next(module.parameters()).device
     items = [pack(s, p) for s, p in zip(recordings.summaries, recordings.pictures, strict=True)]
     module = module.cpu()
-    logits = np.concatenate([network.predict(module, PROCESSOR.collate([item])) for item in items])
+    logits = np.concatenate([export.logits(module, PROCESSOR.collate([item])) for item in items])
     module.to(device)
     return logits
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -136,11 +134,7 @@ def save_compiled(spec: ModelSpec, weights: Path, checkpoint: Checkpoint) -> flo
     checkpoint.save(weights)
     network = load_native(weights, checkpoint, spec.classes)
     batches = real_batches(spec, checkpoint.processor())
-    example = torch.from_numpy(batches[0][INPUT])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are fixed on purpose
-        compiled = export.convert(network, {INPUT: example}, {INPUT: [-1, *example.shape[1:]]})
-    return export.save(compiled, weights, lambda batch: logits(network, batch[INPUT]), batches)
+    return export.save_torch(network, weights, {INPUT: [-1, *batches[0][INPUT].shape[1:]]}, batches)
 
 
 def real_batches(spec: ModelSpec, processor: Processor) -> list[dict[str, NDArray[Any]]]:
@@ -149,10 +143,3 @@ def real_batches(spec: ModelSpec, processor: Processor) -> list[dict[str, NDArra
     prepared = [processor.prepare(item) for item in items[:: -(-len(items) // CHECKED)]]
     features = [item.features for item in prepared if not item.verdict]
     return [processor.collate(features[at : at + AT_ONCE]) for at in range(0, len(features), AT_ONCE)]
-
-
-@torch.inference_mode()
-def logits(network: nn.Module, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits, float32 [batch, classes], of inputs with the batch axis first."""
-    answer: Tensor = network(torch.from_numpy(values))
-    return np.asarray(answer.numpy(), np.float32)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
@@ -104,18 +100,5 @@ def export(weights: Path, batches: Sequence[compiling.Arrays]) -> float:
     Raises:
         ValueError: The forms disagree.
     """
-    module = Classifier(load_native(weights)).eval()
-    example = {name: torch.from_numpy(np.asarray(array)) for name, array in batches[0].items()}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are fixed on purpose
-        compiled = compiling.convert(module, example, SHAPES)
     # In 16 bits the filters leak: faint bands hear loud ones, and probabilities move by up to 0.02.
-    return compiling.save(compiled, weights, lambda batch: native_logits(module, batch), batches, half=False)
-
-
-@torch.inference_mode()
-def native_logits(module: nn.Module, batch: compiling.Arrays) -> NDArray[np.float32]:
-    """Logits float32 [batch, classes] of a module that takes ``batch`` as keyword arguments."""
-    output = module(**{name: torch.from_numpy(np.asarray(array)) for name, array in batch.items()})
-    logits: NDArray[np.float32] = (output if isinstance(output, Tensor) else output.logits).numpy()
-    return logits
+    return compiling.save_torch(Classifier(load_native(weights)).eval(), weights, SHAPES, batches, half=False)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models import masked, padding
+from models import export, masked, padding
 from models.calibration import Calibration
 from models.deepfake_cnn import network
 from models.deepfake_cnn.processing import BANDS, FLOOR_DB, MEL, PROCESSOR, SAMPLE_RATE, decibels
@@ -85,8 +85,8 @@ def test_padding_cannot_be_noticed(frames: list[int], seed: int) -> None:
     clips = [rng.normal(size=(count, BANDS)).astype(np.float32) for count in frames]
     torch.manual_seed(seed)
     model = network.Ensemble(2).eval()
-    together = network.predict(model, PROCESSOR.collate(clips))
-    alone = np.concatenate([network.predict(model, PROCESSOR.collate([clip])) for clip in clips])
+    together = export.logits(model, PROCESSOR.collate(clips))
+    alone = np.concatenate([export.logits(model, PROCESSOR.collate([clip])) for clip in clips])
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
@@ -117,6 +117,6 @@ def test_an_answer_does_not_depend_on_the_company(compiled: ov.CompiledModel, se
 @needs_weights
 def test_compiled_equals_native(compiled: ov.CompiledModel) -> None:
     batch = PROCESSOR.collate([PROCESSOR.prepare(voice(3.0)).features, PROCESSOR.prepare(voice(1.3)).features])
-    native = network.predict(network.load_native(), batch)
+    native = export.logits(network.load_native(), batch)
     np.testing.assert_allclose(compiled(batch)["logits"], native, atol=0.05)
     assert json.loads((WEIGHTS / "export.json").read_text())["max_probability_difference"] <= 0.01

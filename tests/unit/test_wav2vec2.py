@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, Wav2Vec2ForSequenceClassification
 
-from models import registry
+from models import export, registry
 from models.export import digest
 from models.processing import InvalidItem
 from models.wav2vec2 import clipwise, filterbank, frames, network
@@ -205,17 +205,17 @@ def test_a_model_taken_apart_is_the_same_when_put_together() -> None:
         Wav2Vec2ForSequenceClassification(network.configuration(spec, bands, 512, DETAILS)).eval() for _ in range(2)
     )
     batch = PROCESSOR.collate([PROCESSOR.prepare(clip(20_000)).features, PROCESSOR.prepare(clip(9_000)).features])
-    expected = network.native_logits(model, batch)
+    expected = export.logits(model, batch)
     bank = frames.split(model)
     with torch.inference_mode():
         values = bank(torch.from_numpy(batch["input_values"])[:, None])
     counts = [(int(n) - 512) // 160 + 1 for n in batch["attention_mask"].sum(1)]
     counts = [((n - 3) // 2 + 1) - 2 for n in counts]  # the second and third layer
     mask = (np.arange(values.shape[2]) < np.array(counts)[:, None]).astype(np.int64)
-    parts = network.native_logits(model, {"input_values": values.numpy(), "attention_mask": mask})
+    parts = export.logits(model, {"input_values": values.numpy(), "attention_mask": mask})
     np.testing.assert_allclose(parts, expected, atol=1e-5)
     frames.join(bank, model, other)
-    np.testing.assert_allclose(network.native_logits(other, batch), expected, atol=1e-5)
+    np.testing.assert_allclose(export.logits(other, batch), expected, atol=1e-5)
 
 
 def test_textures_read_how_far_the_cepstrum_moves() -> None:
