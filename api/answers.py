@@ -20,7 +20,8 @@ from media.base64_audio import decode_base64_audio
 from media.pcm import PcmFormat
 from models.spec import ModelSpec
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from operations.context import Answer, Context
+from operations.answer import Answer
+from operations.context import Context
 
 
 class Answers:

@@ -9,7 +9,8 @@ from typing import Any
 
 from media import pcm
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from operations.context import Answer, Context
+from operations.answer import Answer
+from operations.context import Context
 
 Report = dict[str, Any]
 

@@ -20,16 +20,15 @@ from typing import Final
 import certifi
 import httpx
 
-from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
+from core.errors import PayloadTooLarge, TimedOut, Unprocessable, UpstreamError
 from media.addresses import Address, AllowedHosts, parse_address
+from media.urls import PORTS, parse_url, redirected
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
-MAX_URL_LENGTH = 8192  # characters; signed URLs of the large clouds have up to about 2000
 MAX_ADDRESSES = 4  # of one name that are tried in turn
 CONNECT_TIMEOUT_S = 5.0  # for one address; a SYN is repeated after 1 s and 3 s
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-PORTS: Final = {"http": 80, "https": 443}
 USER_AGENT = "Mozilla/5.0 (compatible; audio-analysis)"
 
 _DNS_THREADS = ThreadPoolExecutor(16, thread_name_prefix="dns")  # its own: a stuck name server holds up no other work
@@ -88,14 +87,6 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
-def describe_url(url: str) -> str:
-    """Gives what a log may say of a URL: scheme, host and port; paths and queries may hold keys."""
-    with contextlib.suppress(httpx.InvalidURL, ValueError):
-        parsed = httpx.URL(url)
-        return f"{parsed.scheme}://{parsed.netloc.decode('ascii', 'replace')}"
-    return "(not a URL)"
-
-
 class Fetcher:
     """Downloads files; one for a process, used from one event loop."""
 
@@ -138,7 +129,7 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                return await self._follow(_parse(url))
+                return await self._follow(parse_url(url))
         except (TimeoutError, httpx.TimeoutException):
             raise TimedOut(TOO_SLOW) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError):
@@ -149,7 +140,7 @@ class Fetcher:
             async with self._get(url) as response:
                 if response.status_code not in REDIRECTS:
                     return await self._read(response)
-                url = _redirect(url, response)
+                url = redirected(url, response.headers.get("location", ""))
         raise UpstreamError(f"the server of the audio redirects more than {self._limits.max_redirects} times")
 
     @contextlib.asynccontextmanager
@@ -226,49 +217,6 @@ def _trusted() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_default_certs()
     return context
-
-
-def _parse(text: str) -> httpx.URL:
-    """Reads a URL and refuses what is never fetched, whatever its host."""
-    if len(text) > MAX_URL_LENGTH:
-        raise BadRequest(f"the URL is longer than {MAX_URL_LENGTH} characters")
-    try:
-        return _check_url(httpx.URL(text.strip()))
-    except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise BadRequest("that is not a valid URL") from None
-
-
-def _check_url(url: httpx.URL) -> httpx.URL:
-    if url.scheme not in PORTS:
-        raise BadRequest("only http and https URLs are fetched")
-    if not url.raw_host:
-        raise BadRequest("the URL has no host")
-    if url.userinfo:
-        raise BadRequest("a URL with a user name or password is not fetched")
-    if url.port is not None and not 1 <= url.port <= 65535:
-        raise BadRequest("the URL's port is not between 1 and 65535")
-    return url
-
-
-def _redirect(url: httpx.URL, response: httpx.Response) -> httpx.URL:
-    """Finds where a redirect leads.
-
-    Raises:
-        BadRequest: To a URL that is refused, or from https to http.
-        UpstreamError: Nowhere.
-    """
-    location = response.headers.get("location", "")
-    if not location or len(location) > MAX_URL_LENGTH:
-        raise UpstreamError("the server of the audio redirects to nowhere")
-    try:
-        target = _check_url(url.join(location))
-    except ServiceError:
-        raise
-    except (httpx.InvalidURL, UnicodeError, ValueError):
-        raise UpstreamError("the server of the audio redirects to something that is not a URL") from None
-    if url.scheme == "https" and target.scheme == "http":
-        raise BadRequest("a redirect from https to http is not followed")
-    return target
 
 
 def _check_answer(response: httpx.Response) -> None:

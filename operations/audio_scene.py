@@ -9,9 +9,10 @@ from core import metrics, tracing
 from core.errors import BadRequest, Unprocessable
 from core.request import note_model
 from media.examples import carried
-from media.fetch import describe_url
+from media.urls import describe_url
 from models.audio_scene.joining import join
-from operations.context import Context, Heard
+from operations.answer import Heard
+from operations.context import Context
 
 log = logging.getLogger("bundle.audio_scene")
 

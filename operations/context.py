@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import metrics, tracing
-from core.errors import BadRequest, InternalError
-from core.request import note_model, note_progress
+from core.request import note_progress
 from core.settings import Settings
 from media.audio import AudioLimits, DecodedAudio, decode
 from media.fetch import Fetcher
 from models.spec import AudioInput, ModelSpec
 from models.windows import average, cost, split
+from operations.answer import Answer, Join, answer
 from operations.cache import ResultCache
 from operations.latest import LatestResult
 from operations.pace import Pace
@@ -30,45 +30,9 @@ from operations.runner_client import Runner
 from runners.outcome import Outcome
 
 T = TypeVar("T")
-Join = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 # Windows of one recording that are under way at once, so that a long one does not keep everybody else waiting.
 WINDOWS_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model says of one recording or picture.
-
-    Attributes:
-        tag: Store entry that answered.
-        probabilities: By class name, in the model's order; they sum to 1.
-        extras: Values measured on the way, by name; means over the windows.
-        windows: Probabilities of each window, for recordings that are longer than one.
-    """
-
-    tag: str
-    probabilities: Mapping[str, float]
-    extras: Mapping[str, float] = field(default_factory=dict)
-    windows: Sequence[Mapping[str, float]] = ()
-
-    @property
-    def best(self) -> str:
-        """The most probable class."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name])
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a model says of a recording, and what it heard.
-
-    Attributes:
-        answer: The model's.
-        audio: The recording, mono at the model's rate.
-    """
-
-    answer: Answer
-    audio: DecodedAudio
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +171,7 @@ class Context:
     async def classify(self, name: str, item: NDArray[Any]) -> Answer:
         """Asks a model about one item that it sees whole."""
         model = self.models[name]
-        return _answer(model.spec, [await model.queue.submit(item, cost(model.spec, item))], [1.0])
+        return answer(model.spec, [await model.queue.submit(item, cost(model.spec, item))], [1.0])
 
     async def classify_audio(self, name: str, samples: NDArray[np.float32], join: Join = average) -> Answer:
         """Asks a model about a recording of any length, window by window.
@@ -238,38 +202,4 @@ class Context:
         finally:
             for task in tasks:
                 task.cancel()
-        return _answer(model.spec, outcomes, [window.size for window in windows], join)
-
-
-def _answer(spec: ModelSpec, outcomes: Sequence[Outcome], weights: Sequence[float], join: Join = average) -> Answer:
-    """Joins the outcomes of a recording's windows.
-
-    Raises:
-        BadRequest: The model cannot judge the input.
-        InternalError: The model failed.
-    """
-    for outcome in outcomes:
-        if outcome.kind != "ok":
-            message = outcome.error or "no answer"
-            raise BadRequest(message) if outcome.kind == "invalid" else InternalError(message)
-    rows = np.array([outcome.probabilities for outcome in outcomes])
-    mean = join(rows, np.asarray(weights, np.float64))
-    answer = Answer(
-        outcomes[0].model,
-        dict(zip(spec.classes, mean.tolist(), strict=True)),
-        _joined([outcome.extras for outcome in outcomes], weights),
-        [dict(zip(spec.classes, row, strict=True)) for row in rows.tolist()],
-    )
-    metrics.ANSWERS.labels(spec.name, answer.tag, answer.best).inc()
-    note_model(answer.tag)
-    return answer
-
-
-def _joined(extras: Sequence[Mapping[str, float]], weights: Sequence[float]) -> Mapping[str, float]:
-    """What was measured in the windows of a recording: means, weighted by length.
-
-    A flag, which is 0 or 1 in a window, becomes the part of the recording that it holds for.
-    """
-    if len(extras) == 1:
-        return extras[0]
-    return {name: float(np.average([one[name] for one in extras], weights=weights)) for name in extras[0]}
+        return answer(model.spec, outcomes, [window.size for window in windows], join)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from media.faces import Face, crop_face, largest_face
 from media.image import decode_image
 from models.spec import ImageInput
-from operations.context import Answer, Context
+from operations.answer import Answer
+from operations.context import Context
 
 MODEL = "face_gender"
 

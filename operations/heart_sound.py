@@ -7,7 +7,8 @@ import logging
 from core import metrics
 from media.audio import AudioLimits
 from media.pcm import PcmFormat, pcm_to_wav
-from operations.context import Answer, Context, Heard
+from operations.answer import Answer, Heard
+from operations.context import Context
 
 log = logging.getLogger("bundle.heart_sound")
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.audio import DecodedAudio
-from operations.context import Answer, Context
+from operations.answer import Answer
+from operations.context import Context
 from operations.ensemble import Verdict, decide
 from operations.explanation import explain
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from operations.context import Context, Heard
+from operations.answer import Heard
+from operations.context import Context
 
 log = logging.getLogger("bundle.voice_gender")
 

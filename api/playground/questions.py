@@ -10,7 +10,8 @@ from api.playground import views
 from api.playground.cards import card_address
 from api.playground.reports import Answerer, Report
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from operations.context import Answer, Context, Heard
+from operations.answer import Answer, Heard
+from operations.context import Context
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from api.playground.reports import FoundFace, Measured, Place, Share, Sound, Spe
 from dsp.features import FEATURES, Feature
 from dsp.overview import mel_picture, outline
 from media.audio import DecodedAudio
-from operations.context import Answer
+from operations.answer import Answer
 from operations.explanation import MEMBER_TITLES, NEED_VOICE, bundled_reference
 from operations.face_gender import FaceAnswer
 

@@ -1,62 +1,21 @@
-"""Downloads against real local servers: redirects, private addresses, slow, endless and lying bodies."""
+"""Downloads against real local servers: private addresses, slow, endless and lying bodies."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import ssl
-import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
-from media.addresses import AllowedHosts
-from media.fetch import Download, Fetcher, FetchLimits, Resolver, describe_url, resolve
+from media.fetch import Download
+from media.urls import describe_url
+from tests.fetching import METADATA, fetcher, get, names
 from tests.http_site import ok, raw, redirect, reply, serve
-from tests.programs import program
 
 pytestmark = pytest.mark.anyio
-
-LOCAL = ("127.0.0.1",)
-METADATA = "http://169.254.169.254/latest/meta-data/"
-
-
-def names(**table: Sequence[str] | str) -> Resolver:
-    """A resolver that knows some names only; ``_`` stands for a dot."""
-
-    async def find(host: str, port: int) -> Sequence[str]:
-        found = table.get(host.rstrip(".").replace(".", "_").replace("-", "_"))
-        if found is None:
-            raise OSError("no such host")
-        return [found] if isinstance(found, str) else found
-
-    return find
-
-
-@contextlib.asynccontextmanager
-async def fetcher(
-    allow: Sequence[str] = LOCAL,
-    *,
-    resolver: Resolver = resolve,
-    verify: ssl.SSLContext | None = None,
-    max_bytes: int = 100_000,
-    timeout_s: float = 20.0,
-    idle_s: float = 10.0,
-    max_redirects: int = 3,
-) -> AsyncIterator[Fetcher]:
-    limits = FetchLimits(max_bytes, timeout_s, idle_s, max_redirects, AllowedHosts.parse(allow))
-    one = Fetcher(limits, resolver=resolver, verify=verify)
-    yield one
-    await one.aclose()
-
-
-async def get(url: str, **options: object) -> Download:
-    async with fetcher(**options) as one:  # type: ignore[arg-type]
-        return await one.fetch(url)
 
 
 async def test_a_file() -> None:
@@ -176,62 +135,6 @@ async def test_next_address_when_the_first_is_dead() -> None:
     async with serve({"/": ok(b"x")}) as site:
         both = names(two_example=["127.0.0.9", "127.0.0.1"])  # nobody listens on the first
         assert (await get(site.url("/", "two.example"), allow=("127.0.0.0/8",), resolver=both)).data == b"x"
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects_are_followed(status: int) -> None:
-    async with serve({"/a": redirect("b?x=1", status), "/b": ok(b"there")}) as site:
-        assert (await get(site.url("/a"))).data == b"there"
-    assert site.paths == ["/a", "/b?x=1"]
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        METADATA,
-        "http://10.0.0.1/",
-        "http://[::1]:{port}/secret",
-        "http://localhost:{port}/secret",
-        "http://2130706433:{port}/secret",
-        "http://[::ffff:127.0.0.1]:{port}/secret",
-        "//trap.example:{port}/secret",
-        "http://user:pw@public.example:{port}/secret",
-        "file:///etc/passwd",
-        "ftp://public.example/",
-    ],
-)
-async def test_redirects_to_what_is_refused(target: str) -> None:
-    handlers: dict[str, bytes] = {"/secret": ok(b"secret")}
-    async with serve(handlers) as site:
-        handlers["/a"] = redirect(target.format(port=site.port))
-        found = names(public_example="127.0.0.1", localhost="127.0.0.1", trap_example=["127.0.0.1"])
-        with pytest.raises(BadRequest):
-            await get(site.url("/a", "public.example"), allow=("public.example",), resolver=found)
-    assert site.paths == ["/a"]
-
-
-async def test_redirect_count() -> None:
-    chain: dict[str, bytes] = {f"/{i}": redirect(f"/{i + 1}") for i in range(4)} | {"/4": ok(b"end")}
-    async with serve(chain) as site:
-        assert (await get(site.url("/1"), max_redirects=3)).data == b"end"
-        with pytest.raises(UpstreamError, match="more than 3 times"):
-            await get(site.url("/0"), max_redirects=3)
-        with pytest.raises(UpstreamError):
-            await get(site.url("/3"), max_redirects=0)
-
-
-async def test_redirect_loop() -> None:
-    async with serve({"/": redirect("/")}) as site:
-        with pytest.raises(UpstreamError):
-            await get(site.url("/"))
-    assert len(site.requests) == 4
-
-
-@pytest.mark.parametrize("answer", [reply(302), redirect("http://x:y/"), reply(304), reply(300)])
-async def test_redirects_to_nowhere(answer: bytes) -> None:
-    async with serve({"/": answer}) as site:
-        with pytest.raises(UpstreamError):
-            await get(site.url("/"))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 429, 500, 503])
@@ -399,76 +302,3 @@ async def test_secrets_stay_out_of_logs_and_messages(caplog: pytest.LogCaptureFi
 def test_what_a_log_may_say() -> None:
     assert describe_url("https://u:p@Example.com:8443/path?q#f") == "https://example.com:8443"
     assert describe_url("http://host:port/") == "(not a URL)"
-
-
-# TLS: the certificate is for the name, the connection goes to the address.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for ``media.example`` with its key, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "media.pem"
-    subject = ["-subj", "/CN=media.example", "-addext", "subjectAltName=DNS:media.example"]
-    command = [
-        program("openssl"),
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += [*subject, "-keyout", str(path), "-out", f"{path}.crt"]
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
-
-
-@pytest.fixture
-def server_side(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@pytest.fixture
-def client_side(certificate: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=f"{certificate}.crt")
-
-
-EVERYWHERE = names(media_example="127.0.0.1", other_example="127.0.0.1")
-
-
-async def test_tls_is_verified_for_the_name(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
-    async with serve({"/": ok(b"safe")}, tls=server_side) as site:
-        url = site.url("/", "media.example", "https")
-        assert (await get(url, verify=client_side, resolver=EVERYWHERE)).data == b"safe"
-        assert f"Host: media.example:{site.port}" in site.requests[0]
-
-
-async def test_certificate_of_another_name(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
-    async with (
-        serve({"/": ok(b"safe")}, tls=server_side) as site,
-        fetcher(verify=client_side, resolver=EVERYWHERE) as one,
-    ):
-        await one.fetch(site.url("/", "media.example", "https"))  # a kept connection must not serve the other name
-        for host in ("other.example", "127.0.0.1"):
-            with pytest.raises(UpstreamError):
-                await one.fetch(site.url("/", host, "https"))
-    assert len(site.requests) == 1
-
-
-async def test_unknown_certificate(server_side: ssl.SSLContext) -> None:
-    async with serve({"/": ok(b"safe")}, tls=server_side) as site:
-        with pytest.raises(UpstreamError):
-            await get(site.url("/", "media.example", "https"), resolver=EVERYWHERE)
-
-
-async def test_redirect_from_https_to_http(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
-    async with serve({"/": ok(b"open")}) as plain, serve({"/": redirect(plain.url("/"))}, tls=server_side) as site:
-        with pytest.raises(BadRequest, match="https to http"):
-            await get(site.url("/", "media.example", "https"), verify=client_side, resolver=EVERYWHERE)
-    assert plain.requests == []
