@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,47 +15,13 @@ import pytest
 
 from core.errors import TimedOut, TooManyRequests, UpstreamError
 from operations import cache as cache_module
-from operations.cache import CACHE_FILE, Cached, Producer, ResultCache, open_cache
-from operations.cache_stores import RedisStore, SqliteStore
+from operations.cache import CACHE_FILE, ResultCache
 from operations.redis_link import RedisLink
-from tests.redis_server import RedisServer
+from tests.caching import URL, Work, ask, make, ready, until, waiting
 from tests.served import wait_for
 from tests.spawned import exit_codes, spawned
 
 pytestmark = pytest.mark.anyio
-
-PATIENT_S = 10.0  # for a Redis on a machine that does other things too
-URL = "https://media.example/a.wav?token=s3cret"
-VERSION = "audio_scene:1"
-
-
-class Work:
-    """A producer that counts its runs, and can be held up or made to fail."""
-
-    def __init__(self, delay_s: float = 0.0, error: Exception | None = None) -> None:
-        self.runs = 0
-        self.ended = 0
-        self.open = asyncio.Event()
-        self.open.set()
-        self.delay_s = delay_s
-        self.error = error
-
-    async def __call__(self) -> dict[str, Any]:
-        self.runs += 1
-        run = self.runs
-        await self.open.wait()
-        await asyncio.sleep(self.delay_s)
-        if self.error is not None:
-            raise self.error
-        self.ended += 1
-        return {"run": run, "classification": "speech"}
-
-
-def make(kind: str, place: str, **options: Any) -> tuple[ResultCache, RedisLink | None]:
-    """Opens a cache as another process would: ``place`` is a Redis URL or a file."""
-    link = RedisLink(place, timeout_s=PATIENT_S) if kind == "redis" else None
-    store = RedisStore(link) if link is not None else SqliteStore(Path(place))
-    return ResultCache(store, namespace="scene", **{"ttl_s": 60.0, **options}), link
 
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
@@ -84,28 +49,6 @@ async def opened(where: tuple[str, str]) -> AsyncIterator[Callable[..., ResultCa
 
 
 Open = Callable[..., ResultCache]
-
-
-async def ask(cache: ResultCache, work: Producer, url: str = URL, version: str = VERSION) -> Cached:
-    return await cache.get_or_compute(url, work, version=version)
-
-
-async def ready(*caches: ResultCache) -> None:
-    """Opens files and connections, so that what follows does not wait for them."""
-    for cache in caches:
-        await ask(cache, Work(), "https://media.example/other.wav")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Lets others work until a condition holds."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.01)
-
-
-def waiting(cache: ResultCache) -> int:
-    """How many wait for what this process computes."""
-    return sum(flight.waiters for flight in cache._flights._flights.values())
 
 
 async def test_second_time_is_a_hit(opened: Open) -> None:
@@ -328,16 +271,6 @@ async def test_a_renewal_that_loses_its_cancellation_holds_up_no_answer() -> Non
     assert store.renewals == 2
 
 
-async def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
-    """Turning write-ahead mode on is refused without waiting while another connection does so."""
-    for attempt in range(10):
-        stores = [SqliteStore(tmp_path / str(attempt) / "cache.sqlite3") for _ in range(12)]
-        holders = await asyncio.gather(*(store.acquire("key", str(n), 3.0) for n, store in enumerate(stores)))
-        assert len(set(holders)) == 1
-        for store in stores:
-            await store.aclose()
-
-
 def test_a_killed_process_is_replaced(where: tuple[str, str], tmp_path: Path) -> None:
     log = tmp_path / "log"
     with spawned(compute_in_process, (*where, str(log), 60.0, 0.0)) as (victim,):
@@ -347,112 +280,3 @@ def test_a_killed_process_is_replaced(where: tuple[str, str], tmp_path: Path) ->
     with spawned(compute_in_process, (*where, str(log), 0.0, 0.0)) as heirs:
         assert exit_codes(heirs) == [0]
     assert len(set(log.read_text().split())) == 2
-
-
-@pytest.mark.redis
-async def test_redis_killed_and_back(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S, rest_s=0.3)
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work()
-    await ask(cache, work)
-    redis_server.kill()
-    assert [(await ask(cache, work)).hit for _ in range(3)] == [False] * 3
-    redis_server.start()
-    await asyncio.sleep(0.5)
-    assert [(await ask(cache, work)).hit for _ in range(3)] == [False, True, True]
-    await link.aclose()
-
-
-@pytest.mark.redis
-async def test_redis_dies_while_an_answer_is_computed(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url)
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work(delay_s=0.5)
-    waiting = [asyncio.create_task(ask(cache, work)) for _ in range(5)]
-    await asyncio.sleep(0.2)
-    redis_server.kill()
-    assert [answer.value["run"] for answer in await asyncio.gather(*waiting)] == [1] * 5
-    await link.aclose()
-
-
-@pytest.mark.redis
-async def test_redis_hangs(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url)
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work()
-    await ask(cache, work)
-    redis_server.freeze()
-    started = time.monotonic()
-    for number in range(20):
-        await ask(cache, work, f"{URL}{number}")
-    assert time.monotonic() - started < 8  # one time-out or two, not twenty of half a second each and more
-    redis_server.thaw()
-    await link.aclose()
-
-
-async def test_redis_that_never_was() -> None:
-    link = RedisLink("redis://127.0.0.1:1/0")
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work(delay_s=0.1)
-    answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
-    assert {answer.value["run"] for answer in answers} == {1}
-    await link.aclose()
-
-
-@pytest.mark.redis
-async def test_no_secret_in_redis(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url)
-    cache = open_cache(link, Path("unused"), namespace="scene", ttl_s=60.0)
-    await ask(cache, Work())
-    with redis_server.client as client:
-        keys = list(client.scan_iter())
-        assert keys
-        assert all(key.startswith("bundle:") and "s3cret" not in key for key in keys)
-        assert all(0 < client.pttl(key) <= 60_000 for key in keys)
-    await link.aclose()
-
-
-async def test_embedded_cache_is_bounded(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "cache.sqlite3", max_rows=10)
-    for number in range(50):
-        await store.set(f"key{number}", b"{}", 60.0)
-    assert await store.get("key49") == b"{}"
-    assert await store.get("key0") is None
-    await store.aclose()
-    with sqlite3.connect(tmp_path / "cache.sqlite3") as database:
-        assert database.execute("SELECT count(*) FROM results").fetchone() == (10,)
-    database.close()
-
-
-async def test_embedded_cache_forgets_what_has_expired(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "cache.sqlite3")
-    await store.set("old", b"{}", 0.01)
-    await asyncio.sleep(0.05)
-    await store.set("new", b"{}", 60.0)
-    await store.aclose()
-    with sqlite3.connect(tmp_path / "cache.sqlite3") as database:
-        assert database.execute("SELECT key FROM results").fetchall() == [("new",)]
-    database.close()
-
-
-@pytest.mark.parametrize("damage", [b"this is not a database" * 100, b"SQLite format 3\x00" + b"\xff" * 8000])
-async def test_damaged_file_is_replaced(tmp_path: Path, damage: bytes) -> None:
-    (tmp_path / CACHE_FILE).write_bytes(damage)
-    cache, work = open_cache(None, tmp_path, namespace="scene", ttl_s=60.0), Work()
-    await ask(cache, work)
-    assert (await ask(cache, work)).hit
-    await cache.aclose()
-
-
-async def test_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file where a folder should be")
-    cache, work = open_cache(None, tmp_path / "data", namespace="scene", ttl_s=60.0), Work(delay_s=0.05)
-    answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
-    assert {answer.value["run"] for answer in answers} == {1}
-    await cache.aclose()
-
-
-async def test_stored_nonsense_counts_as_nothing(tmp_path: Path) -> None:
-    cache, work = open_cache(None, tmp_path, namespace="scene", ttl_s=60.0), Work()
-    await ask(cache, work)
-    with sqlite3.connect(tmp_path / CACHE_FILE) as database:
-        database.execute("UPDATE results SET value = ?", (b"[1, 2",))
-    database.close()
-    assert not (await ask(cache, work)).hit
-    await cache.aclose()

@@ -1,0 +1,67 @@
+"""Caches as the tests open and ask them, and work that can be counted, held up and made to fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from operations.cache import Cached, Producer, ResultCache
+from operations.cache_stores import RedisStore, SqliteStore
+from operations.redis_link import RedisLink
+
+PATIENT_S = 10.0  # for a Redis on a machine that does other things too
+URL = "https://media.example/a.wav?token=s3cret"
+VERSION = "audio_scene:1"
+
+
+class Work:
+    """A producer that counts its runs, and can be held up or made to fail."""
+
+    def __init__(self, delay_s: float = 0.0, error: Exception | None = None) -> None:
+        self.runs = 0
+        self.ended = 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self.delay_s = delay_s
+        self.error = error
+
+    async def __call__(self) -> dict[str, Any]:
+        self.runs += 1
+        run = self.runs
+        await self.open.wait()
+        await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        self.ended += 1
+        return {"run": run, "classification": "speech"}
+
+
+def make(kind: str, place: str, **options: Any) -> tuple[ResultCache, RedisLink | None]:
+    """Opens a cache as another process would: ``place`` is a Redis URL or a file."""
+    link = RedisLink(place, timeout_s=PATIENT_S) if kind == "redis" else None
+    store = RedisStore(link) if link is not None else SqliteStore(Path(place))
+    return ResultCache(store, namespace="scene", **{"ttl_s": 60.0, **options}), link
+
+
+async def ask(cache: ResultCache, work: Producer, url: str = URL, version: str = VERSION) -> Cached:
+    return await cache.get_or_compute(url, work, version=version)
+
+
+async def ready(*caches: ResultCache) -> None:
+    """Opens files and connections, so that what follows does not wait for them."""
+    for cache in caches:
+        await ask(cache, Work(), "https://media.example/other.wav")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets others work until a condition holds."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
+
+
+def waiting(cache: ResultCache) -> int:
+    """How many wait for what this process computes."""
+    return sum(flight.waiters for flight in cache._flights._flights.values())
