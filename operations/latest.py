@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import math
-import os
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from core.errors import InternalError
 from operations.breaker import StoreDown
 from operations.redis_link import PREFIX, RedisLink
+from operations.result_file import Result, ResultFile, Stored, from_text, to_text
 
-Result = dict[str, Any]
 T = TypeVar("T")
 
 log = logging.getLogger("bundle.latest")
 
-FILE_NAME: Final = "data.json"
-STALE_S = 60.0  # a temporary file of this age belongs to a process that died while writing
 REDIS_KEY = f"{PREFIX}:heart:latest"
 
 # The moment is that of the clock of Redis, so that replicas whose own clocks differ still agree on what is the latest.
@@ -49,14 +42,6 @@ _RESTORE = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A stored result: its JSON text, and the moment it was stored (microseconds since 1970, exact in a Lua number)."""
-
-    text: str
-    at_us: int
-
-
 class LatestResult:
     """Stores and loads the latest result; any number of processes may share the folder and the Redis."""
 
@@ -67,7 +52,7 @@ class LatestResult:
             data_dir: Folder of ``data.json``; made when needed.
             redis: Link to the Redis that replicas share, or None.
         """
-        self._file = _ResultFile(data_dir)
+        self._file = ResultFile(data_dir)
         self._redis = redis
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="latest")
 
@@ -81,9 +66,9 @@ class LatestResult:
             InternalError: It could be written nowhere.
             ValueError: It has another form.
         """
-        text = _to_text(result)
+        text = to_text(result)
         at_us = await self._write_redis(text)
-        entry = _Entry(text, time.time_ns() // 1000 if at_us is None else at_us)
+        entry = Stored(text, time.time_ns() // 1000 if at_us is None else at_us)
         if not await self._write_file(entry) and at_us is None:
             raise InternalError("the result could not be stored")
 
@@ -94,7 +79,7 @@ class LatestResult:
             InternalError: It cannot be read.
         """
         from_file, from_redis = await asyncio.gather(self._read_file(), self._read_redis())
-        entries = [entry for entry in (from_file, from_redis) if isinstance(entry, _Entry)]
+        entries = [entry for entry in (from_file, from_redis) if isinstance(entry, Stored)]
         if not entries:
             if from_file is None and from_redis is None:
                 return None
@@ -102,13 +87,13 @@ class LatestResult:
         newest = max(entries, key=lambda entry: entry.at_us)
         if newest is from_file and newest != from_redis:
             await self._restore_redis(newest)
-        return _from_text(newest.text)
+        return from_text(newest.text)
 
     async def aclose(self) -> None:
         """Lets go of the threads."""
         self._threads.shutdown(wait=False)
 
-    async def _write_file(self, entry: _Entry) -> bool:
+    async def _write_file(self, entry: Stored) -> bool:
         try:
             await self._in_thread(lambda: self._file.write(entry))
         except OSError as error:
@@ -123,20 +108,20 @@ class LatestResult:
                 return int(await self._redis.script(_STORE, [REDIS_KEY], text))
         return None
 
-    async def _restore_redis(self, entry: _Entry) -> None:
+    async def _restore_redis(self, entry: Stored) -> None:
         """Brings what was stored while Redis was away, or what it lost."""
         if self._redis is not None:
             with contextlib.suppress(StoreDown):
                 await self._redis.script(_RESTORE, [REDIS_KEY], entry.text, entry.at_us)
 
-    async def _read_file(self) -> _Entry | InternalError | None:
+    async def _read_file(self) -> Stored | InternalError | None:
         try:
             return await self._in_thread(self._file.read)
         except (OSError, ValueError) as error:
             log.error("the file of the latest result cannot be read", extra={"why": type(error).__name__})
             return InternalError("the latest result cannot be read")
 
-    async def _read_redis(self) -> _Entry | InternalError | None:
+    async def _read_redis(self) -> Stored | InternalError | None:
         if self._redis is None:
             return None
         try:
@@ -149,94 +134,7 @@ class LatestResult:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
 
-class _ResultFile:
-    """``data.json``; the time of the result is the file's own modification time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._path = folder / FILE_NAME
-        self._swept = False
-
-    def write(self, entry: _Entry) -> None:
-        """Writes a new file beside the old one, forces it to the disk, and puts it in its place in one step.
-
-        Raises:
-            OSError: The disk.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if not self._swept:
-            self._sweep()
-        temporary = self._folder / f".{FILE_NAME}.{secrets.token_hex(8)}.tmp"
-        try:
-            self._fill(temporary, entry)
-            temporary.replace(self._path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._sync_folder()
-
-    def read(self) -> _Entry | None:
-        """Reads the file, if there is one.
-
-        Raises:
-            OSError: The disk.
-            ValueError: It does not hold a result.
-        """
-        try:
-            with self._path.open(encoding="utf-8") as file:
-                text, at_ns = file.read(), os.fstat(file.fileno()).st_mtime_ns
-        except FileNotFoundError:
-            return None
-        _from_text(text)
-        return _Entry(text, at_ns // 1000)
-
-    @staticmethod
-    def _fill(path: Path, entry: _Entry) -> None:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(entry.text)
-            file.flush()
-            os.utime(file.fileno(), ns=(entry.at_us * 1000, entry.at_us * 1000))
-            os.fsync(file.fileno())
-
-    def _sync_folder(self) -> None:
-        """Forces the renaming itself to the disk."""
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _sweep(self) -> None:
-        """Removes what processes left that died while writing."""
-        self._swept = True
-        for left in self._folder.glob(f".{FILE_NAME}.*.tmp"):
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_ctime > STALE_S:
-                    left.unlink()
-
-
-def _to_text(result: Mapping[str, Any]) -> str:
-    text = json.dumps({"class": result["class"], "confidence": result["confidence"]}, allow_nan=False)
-    _from_text(text)
-    return text
-
-
-def _from_text(text: str) -> Result:
-    """Reads a result's JSON.
-
-    Raises:
-        ValueError: It is not exactly of the form of C3.
-    """
-    value = json.loads(text, parse_int=float)
-    if not isinstance(value, dict) or set(value) != {"class", "confidence"}:
-        raise ValueError("not a result")
-    name, confidence = value["class"], value["confidence"]
-    if not (isinstance(name, str) and isinstance(confidence, float) and math.isfinite(confidence)):
-        raise ValueError("not a result")
-    return {"class": name, "confidence": confidence}
-
-
-def _from_fields(text: bytes | str | None, at: bytes | str | None) -> _Entry | None:
+def _from_fields(text: bytes | str | None, at: bytes | str | None) -> Stored | None:
     """Reads the two fields of the Redis hash.
 
     Raises:
@@ -247,5 +145,5 @@ def _from_fields(text: bytes | str | None, at: bytes | str | None) -> _Entry | N
     if text is None or at is None:
         raise ValueError("not a result")
     plain = text.decode() if isinstance(text, bytes) else text
-    _from_text(plain)
-    return _Entry(plain, int(at))
+    from_text(plain)
+    return Stored(plain, int(at))
