@@ -13,8 +13,9 @@ from dsp.features import FEATURES, Feature
 from dsp.overview import mel_picture, outline
 from media.audio import DecodedAudio
 from operations.answer import Answer
-from operations.explanation import MEMBER_TITLES, NEED_VOICE, bundled_reference
+from operations.explanation import MEMBER_TITLES, NEED_VOICE
 from operations.face_gender import FaceAnswer
+from operations.human_speech import bundled_reference
 
 COLUMNS = 600  # of outline and spectrogram: about as wide as the page shows them
 

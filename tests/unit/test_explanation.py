@@ -10,13 +10,12 @@ from dsp.features import FEATURE_NAMES
 from operations.explanation import (
     LOWEST_EVIDENCE,
     PRESENTED,
-    Distribution,
-    bundled_reference,
     explain,
     number,
     ordinal,
     place,
 )
+from operations.human_speech import Distribution, bundled_reference
 
 TITLES = [presentation.title for presentation in PRESENTED]
 REFERENCE = bundled_reference()
