@@ -19,9 +19,9 @@ Picture = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # the only decoders that see the bytes
 MAX_PIXELS = 50_000_000  # about 150 MB as RGB; phones make 12 to 50 million
-# Pixels that one of a format counts as. Pillow keeps 4 bytes of a pixel while it decodes; of WebP 16, since every
-# file goes through the decoder of animations, which has a canvas for the present picture and one for the last.
-WEIGHTS = {"WEBP": 3}
+# What a pixel of a format counts against the limit. Pillow keeps 4 bytes of it while it decodes; of WebP 16, since
+# every file goes through the decoder of animations, which has a canvas for the present picture and one for the last.
+PIXEL_COSTS = {"WEBP": 3}
 MAX_SIDE = 2048  # pixels: larger pictures are scaled down, no face needs more
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, a bomb thousands of empty ones
 TILE_SIDE = 1024  # pixels: what is converted at once, so that no second copy of a large picture is made
@@ -48,7 +48,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
 
     Args:
         data: A file of one of ``FORMATS``, recognised by its content.
-        max_pixels: More than this is refused before decoding; of WebP, more than a third of it (``WEIGHTS``).
+        max_pixels: More than this is refused before decoding; of WebP, more than a third of it (``PIXEL_COSTS``).
 
     Returns:
         uint8 RGB [height, width, 3]; the longer side is at most ``MAX_SIDE``.
@@ -78,7 +78,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
         raise BadRequest("the picture has no pixels")
-    limit = max_pixels // WEIGHTS.get(image.format or "", 1)
+    limit = max_pixels // PIXEL_COSTS.get(image.format or "", 1)
     if width * height > limit:
         raise PayloadTooLarge(
             f"the picture has {width} x {height} pixels, more than the limit of {limit} for {image.format}"

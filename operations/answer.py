@@ -54,7 +54,9 @@ class Heard:
     audio: DecodedAudio
 
 
-def answer(spec: ModelSpec, outcomes: Sequence[Outcome], weights: Sequence[float], join: Join = average) -> Answer:
+def join_outcomes(
+    spec: ModelSpec, outcomes: Sequence[Outcome], weights: Sequence[float], join: Join = average
+) -> Answer:
     """Joins the outcomes of a recording's windows, and counts the answer.
 
     Args:

@@ -20,7 +20,7 @@ from media.audio import AudioLimits, DecodedAudio, decode
 from media.fetch import Fetcher
 from models.spec import AudioInput, ModelSpec
 from models.windows import average, cost, split
-from operations.answer import Answer, Join, answer
+from operations.answer import Answer, Join, join_outcomes
 from operations.cache import ResultCache
 from operations.latest import LatestResult
 from operations.pace import Pace
@@ -171,7 +171,7 @@ class Context:
     async def classify(self, name: str, item: NDArray[Any]) -> Answer:
         """Asks a model about one item that it sees whole."""
         model = self.models[name]
-        return answer(model.spec, [await model.queue.submit(item, cost(model.spec, item))], [1.0])
+        return join_outcomes(model.spec, [await model.queue.submit(item, cost(model.spec, item))], [1.0])
 
     async def classify_audio(self, name: str, samples: NDArray[np.float32], join: Join = average) -> Answer:
         """Asks a model about a recording of any length, window by window.
@@ -202,4 +202,4 @@ class Context:
         finally:
             for task in tasks:
                 task.cancel()
-        return answer(model.spec, outcomes, [window.size for window in windows], join)
+        return join_outcomes(model.spec, outcomes, [window.size for window in windows], join)

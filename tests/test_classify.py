@@ -145,6 +145,7 @@ def read_terminal(terminal: int) -> str:
     return shown.decode()
 
 
+@pytest.mark.timeout(60)
 def test_progress_is_shown_to_a_person_only() -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
@@ -188,7 +189,7 @@ def test_nothing_is_written_and_no_framework_is_loaded(tmp_path: Path) -> None:
     )
     run = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True, capture_output=True, check=True, timeout=200,
+        text=True, capture_output=True, check=True, timeout=60,
     )  # fmt: skip
     assert run.stdout.splitlines()[1] == ""
     assert list(tmp_path.iterdir()) == []
@@ -196,6 +197,6 @@ def test_nothing_is_written_and_no_framework_is_loaded(tmp_path: Path) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
     script = f"set -o pipefail; {sys.executable} -m classify voice-gender tests/data/voices | head -1"
-    run = subprocess.run(["bash", "-c", script], cwd=ROOT, text=True, capture_output=True, check=False, timeout=200)
+    run = subprocess.run(["bash", "-c", script], cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
     assert run.stderr == ""
     assert len(run.stdout.splitlines()) == 1

@@ -46,8 +46,7 @@ def test_every_question_has_an_example() -> None:
 def test_commands_of_the_document(bundle: Bundle, tmp_path: Path, path: str, commands: str) -> None:
     assert path in commands
     script = commands.replace(ADDRESS, bundle.url).replace("curl ", "curl -sS --fail-with-body ")
-    command = ("bash", "-ec", script)
-    run = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False, timeout=200)
+    run = subprocess.run(["bash", "-ec", script], cwd=tmp_path, text=True, capture_output=True, check=False, timeout=60)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "ale" in run.stdout or "Normal" in run.stdout
 

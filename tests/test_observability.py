@@ -123,7 +123,7 @@ def test_the_tag_of_a_model_is_in_header_metrics_and_log(prometheus: Prometheus,
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     command = [program("promtool"), *arguments]
-    done = subprocess.run(command, cwd=CONFIGURATION, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=CONFIGURATION, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -65,7 +65,7 @@ class Served:
     def run(self, *command: str, text: str | None = None) -> str:
         """Runs a command in the root of the project, with the programs of its virtual environment; gives its output."""
         run = subprocess.run(
-            command, cwd=ROOT, env=self.variables, input=text, text=True, capture_output=True, check=False, timeout=200
+            command, cwd=ROOT, env=self.variables, input=text, text=True, capture_output=True, check=False, timeout=100
         )
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
@@ -153,7 +153,7 @@ def test_targets_and_modules_in_the_text_exist() -> None:
     assert {"serve", "test", "evaluate", "clients", "save", "build", "image", "up", "down"} <= targets
     for target in targets:
         command = ["make", "-n", target, f"VENV={sys.prefix}"]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=200)
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     modules = set(re.findall(r"`?python -m ([\w.]+)", README))
     assert {"classify", "models.save", "models.voice_gender.train"} <= modules
     assert all(importlib.util.find_spec(module) for module in modules)
@@ -195,7 +195,7 @@ def test_every_file_and_folder_it_names_exists() -> None:
 
 def test_every_folder_is_on_the_map() -> None:
     command = ["git", "ls-files"]
-    listed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True, timeout=200).stdout
+    listed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True, timeout=60).stdout
     folders = {name.split("/")[0] for name in listed.splitlines() if "/" in name and not name.startswith(".")}
     assert not {folder for folder in folders if f"\n| `{folder}/` |" not in README}
 

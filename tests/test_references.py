@@ -43,7 +43,7 @@ def run(page: str, work: Path, replaced: dict[str, str]) -> str:
         script = script.replace(old, new)
     # After each answer a line of its own with its status.
     script = re.sub(r"^curl ", 'curl -sS -w "\\\\n%{http_code}\\\\n" ', script, flags=re.MULTILINE)
-    done = subprocess.run(["bash", "-ec", script], cwd=work, text=True, capture_output=True, check=False, timeout=200)
+    done = subprocess.run(["bash", "-ec", script], cwd=work, text=True, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -68,7 +68,7 @@ def test_voice_gender(bundle: Bundle, work: Path) -> None:
 @pytest.mark.served
 def test_voice_gender_from_an_express_backend(bundle: Bundle, work: Path, node_modules: None) -> None:
     command = ["node", "tests/reference/express_upload.mjs", bundle.url, str(work / "path/to/your/sample.wav")]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=200)
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     given = json.loads(done.stdout)
     assert given["fetch"]["status"] == given["axios"]["status"] == 200

@@ -24,7 +24,7 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     """Runs what a command of the page makes ``make`` run, in this process; gives the tag of the entry."""
     shown = subprocess.run(
         ["bash", "-ec", command.replace("make ", f"make -n VENV={sys.prefix} ")],
-        cwd=ROOT, text=True, capture_output=True, check=True, timeout=200,
+        cwd=ROOT, text=True, capture_output=True, check=True, timeout=60,
     ).stdout  # fmt: skip
     (words,) = [words for line in shown.splitlines() if "models.fetch" in (words := shlex.split(line))]
     assert fetch.main(words[words.index("models.fetch") + 1 :]) == 0

@@ -113,12 +113,12 @@ def test_a_runner_that_hangs_is_named_and_given_up(
 ) -> None:
     started = time.monotonic()
     assert_error(client.get("/readyz"), 503, "face_gender")
-    assert time.monotonic() - started < 10  # not after REQUEST_TIMEOUT_S
+    assert time.monotonic() - started < 2
     assert client.get("/livez").status_code == 200
     assert_error(routes[hanging](client), 503, "face_gender")  # by now it is known to be down
     started = time.monotonic()
     assert_error(routes[hanging](client), 503, "face_gender")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 5
     for name, ask in routes.items():
         if name != hanging:
             assert ask(client).status_code == 200, name

@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the source tree with the files of the page."""
     folder = tmp_path_factory.mktemp("tree")
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    shown = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True, timeout=200).stdout
+    shown = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True, timeout=60).stdout
     names = shown.splitlines()
     for name in names:
         if (ROOT / name).is_file():

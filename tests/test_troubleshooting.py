@@ -38,7 +38,7 @@ def failing_start(folder: Path, port: int, **settings: str) -> str:
     """What a server prints that cannot start."""
     variables = environment(folder, port, settings) | {"PYTHONPATH": str(ROOT)}
     command = [BENTOML, "serve", "service:MediaClassifier"]
-    run = subprocess.run(command, cwd=folder, env=variables, text=True, capture_output=True, check=False, timeout=200)
+    run = subprocess.run(command, cwd=folder, env=variables, text=True, capture_output=True, check=False, timeout=90)
     assert run.returncode != 0
     return run.stdout + run.stderr
 
@@ -135,5 +135,5 @@ def test_a_runner_that_is_down() -> None:
         "print(RunnerClient('voice_gender', SimpleNamespace(to_async=None))._unavailable().message)"
     )
     command = [sys.executable, "-c", script]
-    run = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True, timeout=200)
+    run = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True, timeout=60)
     assert "model is not available at the moment" in run.stdout

@@ -52,7 +52,7 @@ def test_curl_lines_of_the_landing_page_work(page: Page, bundle: Bundle, site: L
     for line in lines:
         command = line.replace("YOUR_KEY", KEY).replace("https://example.org/clip.mp3", audio)
         shell = ["bash", "-c", f"{command} -sSf"]
-        done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout
 

@@ -23,7 +23,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subject = ["-subj", "/CN=media.example", "-addext", "subjectAltName=DNS:media.example"]
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     command = [program("openssl"), "req", "-x509", *curve, *subject, "-keyout", str(path), "-out", f"{path}.crt"]
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
 
