@@ -1,0 +1,53 @@
+"""Servers that callers name, and that answer so as to keep whoever reads them busy: the service goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.http_site import Handler
+from tests.served import Bundle
+from tests.shapes import assert_error
+from tests.site_thread import LocalSite
+
+pytestmark = pytest.mark.served
+
+
+def endless(first: bytes, piece: bytes) -> Handler:
+    """Sends for as long as it is read."""
+    block = piece * (1 + 65_536 // len(piece))
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        while True:
+            writer.write(block)
+            await writer.drain()
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("first", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nA\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+    ids=["one-byte chunks", "interim responses"],
+)
+def test_five_requests_stop_nobody(bundle: Bundle, site: LocalSite, voice: bytes, first: bytes, piece: bytes) -> None:
+    url = site.add("/endless", endless(first, piece))
+
+    def ask(number: int) -> None:
+        with bundle.client() as client:
+            answer = client.post("/analyze-audio", json={"audio_url": f"{url}?{number}"})
+        assert_error(answer, 502, "broke off")  # and not 504, after 20 s
+
+    with ThreadPoolExecutor(5) as crowd, bundle.client(timeout=10) as client:
+        asked = [crowd.submit(ask, number) for number in range(5)]
+        for _ in range(5):
+            assert client.get("/livez").status_code == 200
+            assert client.post("/api/detect-gender", files={"audio": voice}).status_code == 200
+        for future in asked:
+            future.result()
