@@ -50,9 +50,9 @@ class Answers:
         heard = await heart_sound.classify(self.context, audio)
         return HeartResult.model_validate(heart_sound.as_result(heard.answer))
 
-    async def heart_sound_pcm(self, pcm: bytes, layout: PcmFormat, amplification: float) -> HeartResult:
-        """Class and confidence of raw PCM (C3)."""
-        heard = await heart_sound.classify_pcm(self.context, pcm, layout, amplification)
+    async def heart_upload(self, data: bytes, declared: str, layout: PcmFormat, amplification: float) -> HeartResult:
+        """Class and confidence of raw PCM, or of a recording in any container (C3)."""
+        heard = await heart_sound.classify_upload(self.context, data, declared, layout, amplification)
         return HeartResult.model_validate(heart_sound.as_result(heard.answer))
 
     async def audio_scene(self, url: str) -> SceneResponse:

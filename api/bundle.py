@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from api.answers import Answers
-from api.uploads import media_type
+from api.uploads import is_json, media_type
 from core.errors import BadRequest, Unavailable, UnsupportedMedia
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,7 +41,7 @@ async def read_json(request: Request, model: type[M], name: str) -> M:
         UnsupportedMedia: The content type is another.
     """
     found = media_type(request)
-    if found and found != "application/json" and not found.endswith("+json"):
+    if found and not is_json(found):
         raise UnsupportedMedia(f"send the body as application/json, not as {found[:100]}")
     body = await request.body()
     body = body.removeprefix(BYTE_ORDER_MARK)

@@ -7,6 +7,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from core.errors import BadRequest, UnsupportedMedia
+from media.containers import declared_container
 
 MULTIPART = "multipart/form-data"
 MAX_FIELDS = 16
@@ -21,6 +22,26 @@ class _MemoryParser(MultiPartParser):
 def media_type(request: Request) -> str:
     """The request's content type without parameters, in small letters; empty when there is none."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def audio_type(request: Request) -> str:
+    """Gives the container that the content type of a body names, which is a recording and nothing around it.
+
+    Returns:
+        A name of ``media.containers``, or ``unknown``.
+
+    Raises:
+        UnsupportedMedia: It is a form or JSON.
+    """
+    found = media_type(request)
+    if found.startswith("multipart/") or is_json(found):
+        raise UnsupportedMedia(f"send the recording itself as the body, not as {found[:100]}")
+    return declared_container(found)
+
+
+def is_json(found: str) -> bool:
+    """Says whether a content type is one of JSON."""
+    return found == "application/json" or found.endswith("+json")
 
 
 async def read_file(request: Request, key: str) -> bytes:

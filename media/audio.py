@@ -14,6 +14,7 @@ from core.errors import BadRequest
 from media import ffmpeg
 from media.containers import is_declared, sniff
 from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, Sink, resample, to_mono
+from media.signatures import not_sound
 
 __all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode", "resample", "to_mono"]
 
@@ -51,6 +52,8 @@ def decode(
     if not data:
         raise BadRequest("the audio is empty")
     limits.check_time()
+    if kind := not_sound(data):
+        raise BadRequest(f"{ffmpeg.NOT_AUDIO}: it is {kind}")
     found = sniff(data)
     sink = Sink(limits, target_rate, keep_seconds)
     if found not in {"wav", "flac"} or not _read_sndfile(data, sink):

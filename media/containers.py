@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 UNKNOWN = "unknown"
 
 DEMUXERS = frozenset({"wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "loas", "amr", "matroska", "mov"})
@@ -39,7 +41,12 @@ _MIME_TYPES = {
     "m4a": "audio/mp4",
 }
 
-_ALIASES = {"mp4": "m4a", "mov": "m4a", "mkv": "webm", "opus": "ogg", "oga": "ogg", "mpeg": "mp3", "wave": "wav"}
+_ALIASES = {
+    **{"mp4": "m4a", "mov": "m4a", "quicktime": "m4a", "3gpp": "m4a", "3gpp2": "m4a", "3gp": "m4a"},
+    **{"mkv": "webm", "matroska": "webm", "opus": "ogg", "oga": "ogg", "vorbis": "ogg"},
+    **{"mpeg": "mp3", "mpeg3": "mp3", "wave": "wav", "aacp": "aac", "basic": "au", "aif": "aiff"},
+}
+_PREFIXES = re.compile(r"(?:audio/|video/|application/)?(?:x-|vnd\.)?(?:pn-)?")
 
 _MAGIC = (
     (0, b"RIFF", "wav"),
@@ -89,7 +96,20 @@ def mime_type(container: str) -> str:
     return _MIME_TYPES.get(container, "application/octet-stream")
 
 
+def declared_container(name: str) -> str:
+    """Gives the container that a caller names, by its short name or a media type (``audio/x-wav`` is ``wav``).
+
+    Args:
+        name: What the caller wrote, without parameters.
+
+    Returns:
+        A name of :func:`sniff`, or ``unknown``: ``application/octet-stream`` names none.
+    """
+    short = _PREFIXES.sub("", name.strip().lower(), count=1)
+    short = _ALIASES.get(short, short)
+    return short if short in _MIME_TYPES else UNKNOWN
+
+
 def is_declared(container: str, declared: str) -> bool:
     """Says whether a container is the one that a caller declared; ``mp4`` is ``m4a``, ``opus`` is ``ogg`` and so on."""
-    name = declared.strip().lower().removeprefix("audio/").removeprefix("x-")
-    return _ALIASES.get(name, name) == container
+    return declared_container(declared) == container

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from core.errors import BadRequest, PayloadTooLarge
 from media.jpeg import has_more_scans
+from media.signatures import not_picture
 
 Picture = NDArray[np.uint8]
 
@@ -74,7 +75,9 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except _DAMAGE as error:
-        raise BadRequest("the file is not a picture of a known kind (JPEG, PNG, WebP, BMP or GIF)") from error
+        kind = not_picture(data)
+        words = "the file is not a picture of a known kind (JPEG, PNG, WebP, BMP or GIF)"
+        raise BadRequest(f"{words}: it is {kind}" if kind else words) from error
     width, height = image.size
     if width < 1 or height < 1:
         raise BadRequest("the picture has no pixels")

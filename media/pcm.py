@@ -51,6 +51,21 @@ class PcmFormat:
         """Bytes of one sample of every channel."""
         return self.num_channels * self.sample_width
 
+    def frames(self, data: bytes) -> int:
+        """Counts the frames of raw PCM.
+
+        Raises:
+            BadRequest: There are none, or the last one is not whole.
+        """
+        if not data:
+            raise BadRequest("No audio data received")
+        if len(data) % self.frame_bytes:
+            raise BadRequest(
+                f"{len(data)} bytes are not a whole number of frames of {self.num_channels} channel(s) "
+                f"with {self.sample_width} byte(s) each"
+            )
+        return len(data) // self.frame_bytes
+
     @property
     def full_scale(self) -> int:
         """Largest negative value: 2^(bits - 1); the largest positive one is one less."""
@@ -115,13 +130,7 @@ def _amplified(data: bytes, factor: float, layout: PcmFormat) -> Iterator[Intege
     Raises:
         BadRequest: No data, not whole frames, or a factor out of range.
     """
-    if not data:
-        raise BadRequest("No audio data received")
-    if len(data) % layout.frame_bytes:
-        raise BadRequest(
-            f"{len(data)} bytes are not a whole number of frames of {layout.num_channels} channel(s) "
-            f"with {layout.sample_width} byte(s) each"
-        )
+    layout.frames(data)
     if not (math.isfinite(factor) and factor > 0):
         raise BadRequest(f"amplification_factor must be a number above 0, got {factor}")
     gain = min(float(factor), *(_headroom(values, layout.full_scale) for values in _blocks(data, layout)))

@@ -12,14 +12,16 @@ from api.bundle import answers
 from api.documents import MODEL_ERRORS, errors, try_it
 from api.pages import landing
 from api.schemas import HeartResult
+from api.uploads import audio_type
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat
+from operations.heart_sound import MODEL
 
 router = APIRouter(tags=["heart sound"])
 
 EXAMPLE = {"class": "Normal", "confidence": 98.5}
 
-_PCM_BODY = {
+_BODY = {
     "requestBody": {
         "required": True,
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
@@ -38,12 +40,13 @@ _PCM_BODY = {
                 "application/json": {"schema": {"$ref": "#/components/schemas/HeartResult"}, "example": EXAMPLE},
             },
         },
-        **errors(*MODEL_ERRORS),
+        **errors(*MODEL_ERRORS, 415),
     },
-    openapi_extra=_PCM_BODY,
+    openapi_extra=_BODY,
     summary="What does this heart sound show?",
     description=try_it(
-        "Classifies raw PCM (little-endian) and keeps the answer as the latest prediction. The answer is text; a "
+        "Classifies raw PCM (little-endian) and keeps the answer as the latest prediction. A body that begins as an "
+        "audio file does, or whose content type names one, is read as that, at its own rate. The answer is text; a "
         "client whose `Accept` header prefers JSON gets JSON.",
         "/upload_audio",
         "heart.pcm",
@@ -58,10 +61,13 @@ async def upload_audio(
     amplification_factor: Annotated[float, Query(gt=0, le=1000, description="Gain, limited by the headroom.")] = 10.0,
 ) -> Response:
     """Answers for the body, in the form that the client prefers."""
-    if not (pcm := await request.body()):
+    bundle = answers(request)
+    declared = audio_type(request)
+    bundle.context.ensure_room(MODEL)
+    if not (data := await request.body()):
         raise BadRequest("No audio data received")
     layout = PcmFormat(sample_rate, num_channels, sample_width)
-    result = await answers(request).heart_sound_pcm(pcm, layout, amplification_factor)
+    result = await bundle.heart_upload(data, declared, layout, amplification_factor)
     if preferred(request.headers.get("accept", ""), "text/plain", "application/json") == "application/json":
         return JSONResponse(result.model_dump())
     return PlainTextResponse(f"{result.class_}, {result.confidence}")

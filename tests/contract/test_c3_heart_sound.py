@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 
 from media.pcm import pcm_to_wav
 from models.heart_sound.predict import predict_class_with_confidence
+from tests.audio_bytes import ENCODERS, encode, wav
 from tests.served import Bundle, wait_for
 from tests.shapes import assert_error
 
@@ -88,12 +90,64 @@ def test_other_clients_get_the_string(client: httpx.Client, accept: str) -> None
     assert response.headers["content-type"].split(";")[0] == "text/plain"
 
 
-@pytest.mark.parametrize("kind", [None, "application/octet-stream", "audio/wav", "text/plain", "application/json"])
+@pytest.mark.parametrize("kind", [None, "application/octet-stream", "audio/pcm", "text/plain", "audio/l16"])
 def test_any_or_no_content_type(client: httpx.Client, kind: str | None) -> None:
     """``curl --data-binary`` says ``application/x-www-form-urlencoded``."""
     for name in (kind, "application/x-www-form-urlencoded"):
         headers = JSON if name is None else {**JSON, "content-type": name}
         assert client.post("/upload_audio", content=pcm(heartbeat()), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("container", ENCODERS)
+def test_a_file_is_read_as_what_it_is(client: httpx.Client, container: str) -> None:
+    """At its own rate, as the route for files does; the parameters of raw PCM do not matter."""
+    rate = 8_000 if container in {"wav", "flac"} else 16_000
+    file = encode(container, heartbeat(rate, level=0.5).astype(np.float32)[:, None], rate)
+    expected = client.post("/v1/heart-sound", files={"audio": ("heart", file)}).json()
+    assert upload(client, file).json() == expected
+    assert upload(client, file, sample_rate=44_100, sample_width=3, num_channels=7).json() == expected
+    kind = {"content-type": f"audio/{container}"}
+    assert client.post("/upload_audio", content=file, headers={**JSON, **kind}).json() == expected
+
+
+def test_a_wav_file_gets_the_answer_of_its_samples(client: httpx.Client) -> None:
+    """It was read as PCM of 16 kHz: four times too fast."""
+    sound = heartbeat(4_000, level=0.5)
+    raw = upload(client, pcm(sound), sample_rate=4_000).json()
+    file = upload(client, wav(sound, 4_000)).json()
+    assert file["class"] == raw["class"]
+    assert file["confidence"] == pytest.approx(raw["confidence"], abs=1)
+
+
+@pytest.mark.parametrize("kind", ["audio/wav", "audio/mpeg", "video/webm", "audio/flac"])
+def test_a_content_type_that_names_a_file_is_believed(client: httpx.Client, kind: str) -> None:
+    assert_error(client.post("/upload_audio", content=pcm(heartbeat()), headers={"content-type": kind}), 400)
+
+
+@pytest.mark.usefixtures("no_result")
+def test_what_is_neither_a_file_nor_samples_leaves_no_result(client: httpx.Client) -> None:
+    sound = pcm(heartbeat())
+    encoded = base64.b64encode(sound)
+    assert_error(client.post("/upload_audio", files={"audio": ("a.pcm", sound)}), 415, "multipart/form-data")
+    assert_error(client.post("/upload_audio", json={"audio": encoded.decode()}), 415, "application/json")
+    for body, words in ((encoded, "text"), (b'{"audio": "' + encoded, "text"), (b"\x89PNG\r\n" + sound, "PNG")):
+        assert_error(client.post("/upload_audio", content=body), 415, words)
+    assert client.get("/").status_code == 404
+
+
+@pytest.mark.parametrize("seconds", [1 / 16_000, 0.49])
+def test_less_than_half_a_second(client: httpx.Client, seconds: float) -> None:
+    sound = heartbeat(seconds=seconds)
+    assert_error(upload(client, pcm(sound)), 400, "shorter than 0.5 seconds")
+    assert_error(upload(client, pcm(sound, channels=2), num_channels=2), 400, "shorter than 0.5 seconds")
+    assert_error(upload(client, wav(sound, 16_000)), 400, "shorter than 0.5 seconds")
+    response = client.post("/v1/heart-sound", files={"audio": ("a.wav", wav(sound, 16_000))})
+    assert_error(response, 400, "shorter than 0.5 seconds")
+
+
+def test_half_a_second_is_enough(client: httpx.Client) -> None:
+    for body in (pcm(heartbeat(seconds=0.5)), wav(heartbeat(seconds=0.5), 16_000)):
+        assert upload(client, body).status_code == 200
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
@@ -172,7 +226,7 @@ def test_the_latest_prediction_is_stored_when_the_answer_arrives(bundle: Bundle,
 def test_a_failed_request_leaves_the_latest_prediction(client: httpx.Client) -> None:
     answer = upload(client, pcm(heartbeat())).json()
     assert upload(client, b"").status_code == 400
-    assert upload(client, b"123").status_code == 400
+    assert upload(client, b"\1\2\3").status_code == 400
     assert client.get("/").json() == answer
 
 

@@ -64,10 +64,7 @@ def test_pickle_is_refused(client: httpx.Client, path: str) -> None:
     content = b"cos\nsystem\n(S'touch /tmp/pickled'\ntR."
     headers = {"content-type": "application/vnd.bentoml+pickle", "x-api-key": KEY}
     response = client.post(path, content=content, headers=headers)
-    expected = {"/nowhere": 404, "/": 405, "/upload_audio": 400}.get(path, 415)
-    if path == "/upload_audio":  # takes bytes of any type, as PCM: an odd number of them is no frame
-        response = client.post(path, content=content + b"\n" * (1 - len(content) % 2), headers=headers)
-    assert_error(response, expected)
+    assert_error(response, {"/nowhere": 404, "/": 405}.get(path, 415))
 
 
 @pytest.mark.parametrize("path", POSTED)
