@@ -1,0 +1,1 @@
+"""How the bundled weights come about: one recipe for each model, and the protocol that measures it. Not served."""
