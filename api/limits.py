@@ -15,6 +15,7 @@ from core.errors import PayloadTooLarge, ServiceError, TimedOut
 # answer only after they have sent everything; then the connection is closed on them.
 DRAIN_FACTOR = 2
 DRAIN_S = 5.0
+CLIENT_GONE = 499  # the status by which nginx logs a caller who closed the connection before the answer
 
 
 class Limits:
@@ -45,6 +46,7 @@ class Limits:
                 raise exchange.refuse()
             await self._run(scope, exchange)
         except _ClientGone:
+            await exchange.end_unheard()
             return
         except Exception as error:
             if not exchange.started:
@@ -127,6 +129,15 @@ class _Exchange:
         if self._last is not None:
             await self._drain()
             await self._send(self._last)
+
+    async def end_unheard(self) -> None:
+        """Answers a caller who has gone: the server drops it, but BentoML's timeout waits for the start of an answer.
+
+        Without one it would hold the request, and with it the stop of the server, for all of its time.
+        """
+        if not self.started:
+            await self._send({"type": "http.response.start", "status": CLIENT_GONE, "headers": []})
+            await self._send({"type": "http.response.body"})
 
     async def wait_until_gone(self) -> None:
         await self._complete.wait()

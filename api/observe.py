@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import CURRENT, RequestState
 
@@ -26,7 +27,6 @@ CONTENT_TYPES = frozenset(mimetypes.types_map.values()) | {
     *("audio/wav", "audio/flac", "audio/ogg", "audio/mp4", "audio/aac", "audio/webm"),
 }
 UNMATCHED = "unmatched"
-CLIENT_GONE = 499  # as nginx logs a caller who closed the connection before the answer
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 
 

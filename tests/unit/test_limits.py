@@ -160,7 +160,7 @@ async def test_a_caller_who_leaves_ends_the_work() -> None:
     connection = Connection(b"", leaves=True)
     await run(connection, working)
     assert ended.is_set()
-    assert connection.sent == []
+    assert (connection.status, connection.is_ended) == (499, True)  # which BentoML's timeout waits for
 
 
 async def test_a_caller_who_leaves_in_the_middle_of_the_body_ends_the_work() -> None:
@@ -174,7 +174,18 @@ async def test_a_caller_who_leaves_in_the_middle_of_the_body_ends_the_work() -> 
     connection = Connection(b"012", leaves=True, whole=False)
     await run(connection, told_of_it)
     assert told == []
-    assert connection.sent == []
+    assert (connection.status, connection.is_ended) == (499, True)
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_the_answer_gets_no_second_one() -> None:
+    async def working(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(3600)
+
+    connection = Connection(b"", leaves=True)
+    await run(connection, working)
+    assert [message["type"] for message in connection.sent] == ["http.response.start"]
 
 
 async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
