@@ -10,8 +10,6 @@ from api.schemas import (
     FaceMeta,
     FacePrediction,
     FaceResponse,
-    HeartResult,
-    SceneData,
     SceneResponse,
     VoiceRequest,
     VoiceResponse,
@@ -22,6 +20,7 @@ from models.spec import ModelSpec
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
 from operations.answer import Answer
 from operations.context import Context
+from operations.results import HeartResult, SceneData
 
 
 class Answers:
@@ -48,17 +47,17 @@ class Answers:
     async def heart_sound(self, audio: bytes) -> HeartResult:
         """Class and confidence of a recording in any container (C3)."""
         heard = await heart_sound.classify(self.context, audio)
-        return HeartResult.model_validate(heart_sound.as_result(heard.answer))
+        return heart_sound.as_result(heard.answer)
 
     async def heart_upload(self, data: bytes, declared: str, layout: PcmFormat, amplification: float) -> HeartResult:
         """Class and confidence of raw PCM, or of a recording in any container (C3)."""
         heard = await heart_sound.classify_upload(self.context, data, declared, layout, amplification)
-        return HeartResult.model_validate(heart_sound.as_result(heard.answer))
+        return heart_sound.as_result(heard.answer)
 
     async def audio_scene(self, url: str) -> SceneResponse:
         """What the audio at an address is (C4)."""
         analysis = await audio_scene.analyze_url(self.context, url)
-        return SceneResponse(data=SceneData.model_validate(analysis))
+        return SceneResponse(data=SceneData.model_validate(analysis.model_dump(exclude={"model"})))
 
     async def voice_detection(self, body: VoiceRequest) -> VoiceResponse:
         """The ensemble's decision and its reasons (C5)."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.schemas import ErrorBody
+from operations.latest import NOT_KEPT
 
 ADDRESS = "http://localhost:3000"  # in examples: where ``make serve`` listens
 
@@ -22,6 +23,7 @@ _REASONS = {
     502: "The server that the URL names failed.",
     503: "The model's runner is down; `Retry-After` says when to try again.",
     504: "No answer within the time limit.",
+    507: "The result cannot be kept: the storage is full or cannot be written.",
 }
 _MESSAGES = {
     400: "the data is not audio in a known format (wav, flac, ogg, mp3, webm, m4a, aac)",
@@ -35,6 +37,7 @@ _MESSAGES = {
     502: "the server of the audio answered with status 404",
     503: "the voice_gender model is not available at the moment",
     504: "no answer within 60 seconds",
+    507: NOT_KEPT,
 }
 # Schemas of JSON bodies by name. Routes read bodies themselves, so that FastAPI does not know them.
 BODIES: dict[str, dict[str, Any]] = {}

@@ -21,10 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response, to_response
 from api.keys import check_key
-from api.schemas import ClassScore, FaceResponse, HeartResult, SceneResponse, VoiceRequest, VoiceResponse
+from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
 from api.uploads import read_file
 from core.errors import ServiceError
 from core.request import CURRENT
+from operations.results import HeartResult
 
 if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
     from api.answers import Answers

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from operations.results import SceneData
+
 Gender = Literal["female", "male"]
-HeartClass = Literal["Artifact", "Murmur", "Normal", "Extrahls", "Extrastole"]
-SceneClass = Literal["speech", "music", "noise", "silence"]
 Language = Literal["Tamil", "English", "Hindi", "Malayalam", "Telugu"]
 AudioFormat = Literal["mp3", "wav", "webm", "ogg", "flac", "m4a", "aac"]
 
@@ -73,13 +73,6 @@ class FaceResponse(Strict):
     success: Literal[True] = True
 
 
-class HeartResult(Strict):
-    """Answer of `/upload_audio` in JSON, and the latest prediction."""
-
-    class_: HeartClass = Field(alias="class")
-    confidence: float = Field(ge=0, le=100, description="Percent.")
-
-
 class AnalyzeRequest(BaseModel):
     """Body of `/analyze-audio`."""
 
@@ -89,15 +82,6 @@ class AnalyzeRequest(BaseModel):
         description="Address of an audio file, `http` or `https`.",
         examples=["https://example.org/clip.mp3"],
     )
-
-
-class SceneData(Strict):
-    """What the recording is."""
-
-    duration: float = Field(ge=0, description="Seconds.")
-    sample_rate: int = Field(description="Of the source file (Hz).")
-    channels: int = Field(description="Of the source file.")
-    classification: SceneClass
 
 
 class SceneResponse(Strict):

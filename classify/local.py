@@ -14,6 +14,7 @@ from operations.cache import open_cache
 from operations.context import Context, Model
 from operations.latest import LatestResult
 from operations.queue import ModelQueue
+from operations.results import SceneEntry
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 from runners.predictor import Predictor
@@ -55,7 +56,7 @@ def local_context(settings: Settings, names: Sequence[str]) -> Context:
         models={name: _model(name, settings) for name in names},
         threads=ThreadPoolExecutor(cores(), thread_name_prefix="decode"),
         fetcher=Fetcher(FetchLimits(settings.max_body_bytes)),
-        cache=open_cache(None, settings.data_dir, namespace="audio-scene", ttl_s=0),
+        cache=open_cache(None, settings.data_dir, SceneEntry, namespace="audio-scene", ttl_s=0),
         latest=LatestResult(settings.data_dir),
         redis=None,
     )

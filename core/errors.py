@@ -89,3 +89,9 @@ class TimedOut(ServiceError):  # noqa: N818
     """The time limit passed before the answer was there."""
 
     status = 504
+
+
+class InsufficientStorage(ServiceError):  # noqa: N818
+    """The answer is there but cannot be kept, and the route promises to keep it."""
+
+    status = 507

@@ -32,6 +32,12 @@ DECODE_SECONDS = Histogram(
 )
 DOWNLOAD_SECONDS = Histogram("bundle_download_seconds", "Time of a download", buckets=SECONDS)
 CACHE = Counter("bundle_cache", "Look-ups of analysed URLs: `hit` or `miss`", ["result"])
+INVALID = Counter(
+    "bundle_store_invalid",
+    "Values found in a store that the bundle cannot have written: results or failures in the `cache`, the latest heart "
+    "result in Redis (`latest_redis`) or in `data.json` (`latest_file`)",
+    ["store"],
+)
 QUEUE_DEPTH = Gauge("bundle_queue_depth", "Items waiting for a model", ["model"], multiprocess_mode="livesum")
 QUEUE_SECONDS = Histogram("bundle_queue_seconds", "Time an item waited for its model", ["model"], buckets=SECONDS)
 REFUSED = Counter("bundle_queue_refused", "Items refused because too much was waiting", ["model"])
@@ -66,6 +72,7 @@ MODEL = Gauge(
 )
 BUILD = Gauge("bundle_build_info", "1 for the version that is served", ["version"], multiprocess_mode="livemax")
 
+STORES = ("cache", "latest_redis", "latest_file")
 PROBLEMS = ("too_short", "too_quiet", "too_noisy")
 OF_A_QUEUE: tuple[Counter | Gauge | Histogram, ...] = (
     QUEUE_DEPTH,
@@ -82,6 +89,8 @@ def start_api(version: str) -> None:
     BUILD.labels(version).set(1)
     for result in ("hit", "miss"):
         CACHE.labels(result)
+    for store in STORES:
+        INVALID.labels(store)
     for problem in PROBLEMS:
         QUALITY.labels("heart_sound", problem)
 

@@ -29,6 +29,7 @@ from operations.latest import LatestResult
 from operations.pace import Pace
 from operations.queue import ModelQueue
 from operations.redis_link import RedisLink
+from operations.results import SceneEntry
 from operations.runner_client import RunnerClient
 
 # Batches under way at once for a runner on the network, which may have replicas that nobody tells the API about. What
@@ -57,7 +58,7 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
         threads=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode"),
         decoding=Pace(threads),
         fetcher=Fetcher(_fetch_limits(settings)),
-        cache=open_cache(redis, settings.data_dir, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
+        cache=open_cache(redis, settings.data_dir, SceneEntry, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
         latest=LatestResult(settings.data_dir, redis),
         redis=redis,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from core import metrics, tracing
 from core.errors import BadRequest, Unprocessable
@@ -13,6 +12,7 @@ from media.urls import describe_url
 from models.audio_scene.joining import join
 from operations.answer import Heard
 from operations.context import Context
+from operations.results import SceneEntry
 
 log = logging.getLogger("bundle.audio_scene")
 
@@ -55,32 +55,30 @@ async def classify_url(context: Context, url: str) -> Heard:
         raise Unprocessable(f"the file at the URL is not usable: {error.message}") from error
 
 
-async def analyze_url(context: Context, url: str) -> dict[str, Any]:
+async def analyze_url(context: Context, url: str) -> SceneEntry:
     """Answers for the audio at an address; remembered under it, downloaded once however many ask at the same time.
 
     Args:
         context: The bundle.
         url: ``http`` or ``https``.
 
-    Returns:
-        ``duration`` (seconds, to 0.01), ``sample_rate`` (Hz), ``channels`` and ``classification``.
-
     Raises:
         ServiceError: As ``classify_url``.
     """
     cached = await context.cache.get_or_compute(url, lambda: _describe(context, url), version=context.models[MODEL].tag)
     metrics.CACHE.labels("hit" if cached.hit else "miss").inc()
-    answer = dict(cached.value)
-    note_model(str(answer.pop("model")))
-    return answer
+    note_model(cached.value.model)
+    return cached.value
 
 
-async def _describe(context: Context, url: str) -> dict[str, Any]:
+async def _describe(context: Context, url: str) -> SceneEntry:
     heard = await classify_url(context, url)
-    return {
-        "duration": round(heard.audio.duration_s, 2),
-        "sample_rate": heard.audio.sample_rate,
-        "channels": heard.audio.channels,
-        "classification": heard.answer.best,
-        "model": heard.answer.tag,
-    }
+    return SceneEntry.model_validate(
+        {
+            "duration": round(heard.audio.duration_s, 2),
+            "sample_rate": heard.audio.sample_rate,
+            "channels": heard.audio.channels,
+            "classification": heard.answer.best,
+            "model": heard.answer.tag,
+        }
+    )

@@ -2,7 +2,8 @@
 
 Within a process those who ask for the same key share one task. Between processes (several API workers, replicas) a
 lease in the store names the one that computes; the others look for its result. A store that is down fails no request:
-the answer is then computed in each process.
+the answer is then computed in each process. What comes back from a store is validated by the model that wrote it, and
+what does not pass is deleted and counts as not there.
 """
 
 from __future__ import annotations
@@ -13,20 +14,23 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Generic, TypeVar
 
-from core import errors
+from pydantic import AfterValidator, Field, ValidationError
+
+from core import errors, metrics
 from core.errors import ServiceError
 from operations.breaker import StoreDown
 from operations.cache_stores import CacheStore, RedisStore, SqliteStore
 from operations.flights import Flights
 from operations.redis_link import RedisLink
+from operations.results import Entry, Kept
 
-Value = Mapping[str, Any]
-Producer = Callable[[], Awaitable[Value]]
+E = TypeVar("E", bound=Entry)
+K = TypeVar("K", bound=Kept)
 
 LEASE_S = 10.0  # a process that dies while it computes holds the others up for this long
 RENEW_S = 3.0  # two renewals may be lost before the lease is
@@ -35,9 +39,43 @@ FAILURE_TTL_S = 5.0  # long enough for those that wait to see it, too short to m
 CACHE_FILE = "cache.sqlite3"
 MAX_WAIT_S = 120.0  # for another process; then the answer is computed here
 
+_KINDS = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ServiceError)
+}
+
+
+def _check_kind(name: str) -> str:
+    if name not in _KINDS:
+        raise ValueError("no such error")
+    return name
+
+
+class Failure(Kept):
+    """What a computation failed with, for those in other processes who wait for it.
+
+    Attributes:
+        error: Name of the class in ``core.errors``.
+        message: For the caller.
+        retry_after: Seconds, if there is a time.
+    """
+
+    error: Annotated[str, AfterValidator(_check_kind)]
+    message: str
+    retry_after: float | None = Field(ge=0)
+
+    @classmethod
+    def of(cls, error: ServiceError) -> Failure:
+        """Describes an error; one of a class that other processes do not know counts as the nearest that they do."""
+        name = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS)
+        return cls(error=name, message=error.message, retry_after=error.retry_after)
+
+    def restore(self) -> ServiceError:
+        """Makes the error again."""
+        return _KINDS[self.error](self.message, retry_after=self.retry_after)
+
 
 @dataclass(frozen=True, slots=True)
-class Cached:
+class Cached(Generic[E]):
     """An answer from the cache.
 
     Attributes:
@@ -45,36 +83,40 @@ class Cached:
         hit: Whether it was there already; False also for those who waited while it was computed.
     """
 
-    value: Value
+    value: E
     hit: bool
 
 
-class ResultCache:
+class ResultCache(Generic[E]):
     """Answers by key; used from one event loop."""
 
-    def __init__(self, store: CacheStore, *, namespace: str, ttl_s: float, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self, store: CacheStore, form: type[E], *, namespace: str, ttl_s: float, lease_s: float = LEASE_S
+    ) -> None:
         """Takes its store.
 
         Args:
             store: Where results and leases are kept.
+            form: What an answer is; it writes them and validates what is read.
             namespace: Name of the question, so that equal keys of two questions stay apart.
             ttl_s: How long a result is kept (seconds); 0 keeps none, and simultaneous requests still share one.
             lease_s: How long a process may be silent before another computes in its place (seconds).
         """
         self._store = store
+        self._form = form
         self._namespace = namespace
         self._ttl_s = ttl_s
         self._lease_s = lease_s
-        self._flights: Flights[Value] = Flights()
+        self._flights: Flights[E] = Flights()
 
-    async def get_or_compute(self, key: str, producer: Producer, *, version: str) -> Cached:
+    async def get_or_compute(self, key: str, producer: Callable[[], Awaitable[E]], *, version: str) -> Cached[E]:
         """Gives the answer for a key, computed by ``producer`` when it is not known.
 
         The producer goes on while anybody waits for it, whoever asked first; when the last has gone it is cancelled.
 
         Args:
             key: What was asked, for example a URL; only its hash is stored.
-            producer: Computes the answer, which must survive JSON.
+            producer: Computes the answer.
             version: What made the answer, for example the model's tag: another version has other answers.
 
         Returns:
@@ -99,7 +141,7 @@ class ResultCache:
         text = json.dumps([self._namespace, version, key])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    async def _fly(self, digest: str, producer: Producer) -> Value:
+    async def _fly(self, digest: str, producer: Callable[[], Awaitable[E]]) -> E:
         """Computes, or waits for the process that does."""
         if self._ttl_s <= 0:
             return await producer()
@@ -116,7 +158,7 @@ class ResultCache:
         async with self._lease(digest, token):
             return await self._produce(digest, token, producer)
 
-    async def _wait(self, digest: str, token: str) -> Value | None:
+    async def _wait(self, digest: str, token: str) -> E | None:
         """Waits until the result is there, or the lease is ours (None)."""
         pause, holder = POLL_S[0], token
         give_up = time.monotonic() + MAX_WAIT_S
@@ -130,20 +172,32 @@ class ResultCache:
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_S[1])
 
-    async def _outcome(self, digest: str, flight: str | None) -> Value | None:
+    async def _outcome(self, digest: str, flight: str | None) -> E | None:
         """Gives what another process has found, if it has; raises its failure."""
-        result = _loads(await self._store.get(digest))
+        result = await self._read(digest, self._form)
         if result is None and flight is not None:
-            failure = _loads(await self._store.get(f"{digest}:{flight}"))
+            failure = await self._read(f"{digest}:{flight}", Failure)
             if failure is not None:
-                raise _to_error(failure)
+                raise failure.restore()
         return result
 
-    async def _produce(self, digest: str, token: str, producer: Producer) -> Value:
+    async def _read(self, key: str, form: type[K]) -> K | None:
+        """Reads a value; one that its model refuses is deleted, counted, and not there."""
+        data = await self._store.get(key)
+        if data is None:
+            return None
+        try:
+            return form.model_validate_json(data)
+        except ValidationError:
+            metrics.INVALID.labels("cache").inc()
+            await self._store.delete(key)
+            return None
+
+    async def _produce(self, digest: str, token: str, producer: Callable[[], Awaitable[E]]) -> E:
         try:
             value = await producer()
         except ServiceError as error:
-            await self._keep(f"{digest}:{token}", _from_error(error), FAILURE_TTL_S)
+            await self._keep(f"{digest}:{token}", Failure.of(error), FAILURE_TTL_S)
             raise
         await self._keep(digest, value, self._ttl_s)
         return value
@@ -172,47 +226,29 @@ class ResultCache:
         with contextlib.suppress(StoreDown):
             await self._store.release(digest, token)
 
-    async def _look(self, digest: str) -> Value | None:
+    async def _look(self, digest: str) -> E | None:
         if self._ttl_s <= 0:
             return None
         with contextlib.suppress(StoreDown):
-            return _loads(await self._store.get(digest))
+            return await self._read(digest, self._form)
         return None
 
-    async def _keep(self, digest: str, value: Value, ttl_s: float) -> None:
+    async def _keep(self, digest: str, value: Kept, ttl_s: float) -> None:
         with contextlib.suppress(StoreDown):
-            await self._store.set(digest, json.dumps(dict(value)).encode(), ttl_s)
+            await self._store.set(digest, value.model_dump_json().encode(), ttl_s)
 
 
-def open_cache(redis: RedisLink | None, data_dir: Path, *, namespace: str, ttl_s: float) -> ResultCache:
+def open_cache(
+    redis: RedisLink | None, data_dir: Path, form: type[E], *, namespace: str, ttl_s: float
+) -> ResultCache[E]:
     """Opens the cache where it belongs: in Redis where there is one, otherwise in a file.
 
     Args:
         redis: The link to Redis, or None.
         data_dir: Folder of the file.
+        form: As :class:`ResultCache`.
         namespace: As :class:`ResultCache`.
         ttl_s: As :class:`ResultCache`.
     """
     store: CacheStore = SqliteStore(data_dir / CACHE_FILE) if redis is None else RedisStore(redis)
-    return ResultCache(store, namespace=namespace, ttl_s=ttl_s)
-
-
-def _loads(data: bytes | None) -> Value | None:
-    """Reads a stored object; what cannot be read counts as not there."""
-    if data is None:
-        return None
-    with contextlib.suppress(ValueError):
-        value = json.loads(data)
-        if isinstance(value, dict):
-            return value
-    return None
-
-
-def _from_error(error: ServiceError) -> Value:
-    return {"error": type(error).__name__, "message": error.message, "retry_after": error.retry_after}
-
-
-def _to_error(failure: Value) -> ServiceError:
-    kind = getattr(errors, str(failure.get("error")), None)
-    known = kind if isinstance(kind, type) and issubclass(kind, ServiceError) else errors.InternalError
-    return known(str(failure.get("message")), retry_after=failure.get("retry_after"))
+    return ResultCache(store, form, namespace=namespace, ttl_s=ttl_s)

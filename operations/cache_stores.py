@@ -16,6 +16,9 @@ from operations.redis_link import PREFIX, RedisLink
 
 T = TypeVar("T")
 
+MAX_VALUE_BYTES = 16 << 10  # a result has some 200; what is longer is none, and is not read whole
+LONGEST_LEASE_S = 60.0  # one that runs longer, or for ever, is not ours: nobody waits for it
+MAX_TOKEN_BYTES = 64  # of the name of a lease's holder; ours have 16
 MAX_ROWS = 10_000  # results of a few hundred bytes: some megabytes of disk
 BUSY_S = 2.0  # how long another process may hold the write lock, which it does for a millisecond
 CALL_TIMEOUT_S = 5.0  # for the disk
@@ -25,7 +28,13 @@ class CacheStore(Protocol):
     """Where results and leases are kept. Every method raises StoreDown when it cannot do its work."""
 
     async def get(self, key: str) -> bytes | None:
-        """Gives the value, or None when there is none or its time has passed."""
+        """Gives the value, or None when there is none or its time has passed.
+
+        What is there and not bytes, or more than ``MAX_VALUE_BYTES``, is given as empty: this bundle keeps no such.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Deletes a value, whatever it is."""
 
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keeps a value for a time (seconds)."""
@@ -44,13 +53,21 @@ class RedisStore:
     """Results and leases in Redis, which forgets both by itself."""
 
     # One step each: what has expired in between, and is now somebody else's, must not be touched.
+    _GET = """
+        local kind = redis.call('TYPE', KEYS[1])['ok']
+        if kind == 'none' then return false end
+        if kind ~= 'string' or redis.call('STRLEN', KEYS[1]) > tonumber(ARGV[1]) then return '' end
+        return redis.call('GET', KEYS[1])
+    """
     _ACQUIRE = """
-        local holder = redis.call('GET', KEYS[1])
-        if holder and holder ~= ARGV[1] then return holder end
+        if redis.call('TYPE', KEYS[1])['ok'] == 'string' and redis.call('STRLEN', KEYS[1]) <= tonumber(ARGV[4]) then
+            local holder, left = redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])
+            if holder ~= ARGV[1] and left >= 0 and left <= tonumber(ARGV[3]) then return holder end
+        end
         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
         return ARGV[1]
     """
-    _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+    _RELEASE = "if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
     def __init__(self, link: RedisLink) -> None:
         """Takes the connection, which it does not own."""
@@ -58,8 +75,12 @@ class RedisStore:
 
     async def get(self, key: str) -> bytes | None:
         """As the protocol."""
-        value = await self._link.run(lambda client: client.get(f"{PREFIX}:cache:{key}"))
+        value = await self._link.script(self._GET, [f"{PREFIX}:cache:{key}"], MAX_VALUE_BYTES)
         return value.encode() if isinstance(value, str) else value
+
+    async def delete(self, key: str) -> None:
+        """As the protocol."""
+        await self._link.run(lambda client: client.delete(f"{PREFIX}:cache:{key}"))
 
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
         """As the protocol."""
@@ -68,8 +89,9 @@ class RedisStore:
 
     async def acquire(self, key: str, token: str, lease_s: float) -> str:
         """As the protocol."""
-        holder = await self._link.script(self._ACQUIRE, [f"{PREFIX}:lease:{key}"], token, round(lease_s * 1000))
-        return holder.decode() if isinstance(holder, bytes) else str(holder)
+        bounds = round(lease_s * 1000), round(LONGEST_LEASE_S * 1000), MAX_TOKEN_BYTES
+        holder = await self._link.script(self._ACQUIRE, [f"{PREFIX}:lease:{key}"], token, *bounds)
+        return _text(holder)
 
     async def release(self, key: str, token: str) -> None:
         """As the protocol."""
@@ -79,7 +101,11 @@ class RedisStore:
         """Nothing to close: the link belongs to whoever opened it."""
 
 
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# The last is what SQLite says of statements that do not fit the tables of the file: those of another program.
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+# A column of SQLite takes values of any type, whatever its own: text would never expire, for it is above every number.
+_RUNS = "typeof(expires) = 'real' AND expires > :now AND expires <= :now + :longest"
+LONGEST_TTL_S = 100 * 365 * 86400.0  # infinity is longer
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires REAL NOT NULL);
     CREATE INDEX IF NOT EXISTS results_by_age ON results (expires);
@@ -109,9 +135,15 @@ class SqliteStore:
 
     async def get(self, key: str) -> bytes | None:
         """As the protocol."""
-        query = "SELECT value FROM results WHERE key = ? AND expires > ?"
-        row = await self._run(lambda db: db.execute(query, (key, time.time())).fetchone())
-        return None if row is None else bytes(row[0])
+        value = "CASE WHEN typeof(value) = 'blob' AND length(value) <= :size THEN value ELSE x'' END"
+        query = f"SELECT {value} FROM results WHERE key = :key AND {_RUNS}"  # noqa: S608 - constants
+        values = {"key": key, "size": MAX_VALUE_BYTES, "now": time.time(), "longest": LONGEST_TTL_S}
+        row = await self._run(lambda db: db.execute(query, values).fetchone())
+        return None if row is None else row[0]
+
+    async def delete(self, key: str) -> None:
+        """As the protocol."""
+        await self._run(lambda db: db.execute("DELETE FROM results WHERE key = ?", (key,)))
 
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
         """As the protocol."""
@@ -165,7 +197,7 @@ class SqliteStore:
     def _set(self, db: sqlite3.Connection, key: str, value: bytes, ttl_s: float) -> None:
         now = time.time()
         with _transaction(db):
-            db.execute("DELETE FROM results WHERE expires <= ?", (now,))
+            _forget(db, "results", now, LONGEST_TTL_S)
             db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (key, value, now + ttl_s))
             (rows,) = db.execute("SELECT count(*) FROM results").fetchone()
             if rows > self._max_rows:
@@ -207,8 +239,19 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _acquire(db: sqlite3.Connection, key: str, token: str, lease_s: float) -> str:
     now = time.time()
     with _transaction(db):
-        db.execute("DELETE FROM leases WHERE expires <= ?", (now,))
+        _forget(db, "leases", now, LONGEST_LEASE_S)
         db.execute("INSERT OR IGNORE INTO leases VALUES (?, ?, ?)", (key, token, now + lease_s))
         db.execute("UPDATE leases SET expires = ? WHERE key = ? AND token = ?", (now + lease_s, key, token))
-        (holder,) = db.execute("SELECT token FROM leases WHERE key = ?", (key,)).fetchone()
-    return str(holder)
+        query = "SELECT substr(CAST(token AS BLOB), 1, ?) FROM leases WHERE key = ?"
+        (holder,) = db.execute(query, (MAX_TOKEN_BYTES, key)).fetchone()
+    return _text(holder)
+
+
+def _forget(db: sqlite3.Connection, table: str, now: float, longest_s: float) -> None:
+    """Deletes what has expired, and what no process of this bundle can have kept for so long."""
+    db.execute(f"DELETE FROM {table} WHERE NOT ({_RUNS})", {"now": now, "longest": longest_s})  # noqa: S608 - constants
+
+
+def _text(token: bytes | str) -> str:
+    """The name of a lease's holder, which others may have written in any bytes."""
+    return token.decode(errors="replace") if isinstance(token, bytes) else token

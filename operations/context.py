@@ -26,6 +26,7 @@ from operations.latest import LatestResult
 from operations.pace import Pace
 from operations.queue import ModelQueue
 from operations.redis_link import RedisLink
+from operations.results import SceneEntry
 from operations.runner_client import Runner
 from runners.outcome import Outcome
 
@@ -60,7 +61,7 @@ class Context:
     models: Mapping[str, Model]
     threads: ThreadPoolExecutor
     fetcher: Fetcher
-    cache: ResultCache
+    cache: ResultCache[SceneEntry]
     latest: LatestResult
     redis: RedisLink | None
     decoding: Pace = field(default_factory=Pace)

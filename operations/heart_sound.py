@@ -12,6 +12,7 @@ from media.pcm import PcmFormat, pcm_to_wav
 from media.signatures import is_text, not_sound, recognise
 from operations.answer import Answer, Heard
 from operations.context import Context
+from operations.results import HeartResult
 
 log = logging.getLogger("bundle.heart_sound")
 
@@ -76,7 +77,7 @@ async def classify(context: Context, audio: bytes, declared: str | None = None) 
         declared: The container that the caller named.
 
     Raises:
-        ServiceError: As ``judge``, and InternalError when the answer cannot be stored.
+        ServiceError: As ``judge``, and InsufficientStorage when the answer cannot be kept.
     """
     heard = await judge(context, audio, declared)
     answer = heard.answer
@@ -114,6 +115,7 @@ def problems(answer: Answer) -> list[str]:
     return [name for name, found in answer.extras.items() if found and name.startswith(PROBLEM)]
 
 
-def as_result(answer: Answer) -> dict[str, str | float]:
+def as_result(answer: Answer) -> HeartResult:
     """The answer in the form of C3: class, and confidence in percent."""
-    return {"class": answer.best, "confidence": round(100 * answer.probabilities[answer.best], 1)}
+    confidence = min(100.0, round(100 * answer.probabilities[answer.best], 1))
+    return HeartResult.model_validate({"class": answer.best, "confidence": confidence})

@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-Result = dict[str, Any]
+from pydantic import Field
+
+from operations.results import HeartResult, Kept
 
 FILE_NAME: Final = "data.json"
 STALE_S = 60.0  # a temporary file of this age belongs to a process that died while writing
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A stored result: its JSON text, and the moment it was stored (microseconds since 1970, exact in a Lua number)."""
+MAX_BYTES = 4096  # a result has some 50; a file or a value that is longer holds none, and is not read whole
+LATEST_US: Final = 7_258_118_400_000_000  # the year 2200; exact in a Lua number, and a file can have this time
 
-    text: str
-    at_us: int
+
+class Stored(Kept):
+    """A stored result.
+
+    Attributes:
+        result: Class and confidence.
+        at_us: The moment it was stored (microseconds since 1970).
+    """
+
+    result: HeartResult
+    at_us: int = Field(ge=0, le=LATEST_US)
+
+    @property
+    def text(self) -> str:
+        """The result in JSON, as C3 shows it."""
+        return json.dumps(self.result.model_dump())
+
+    @classmethod
+    def read(cls, text: bytes, at_us: int) -> Stored:
+        """Reads a result.
+
+        Args:
+            text: JSON.
+            at_us: The moment it was stored, as the store says.
+
+        Raises:
+            ValidationError: They are not what this class writes.
+        """
+        whole = text if len(text) <= MAX_BYTES else b""
+        return cls(result=HeartResult.model_validate_json(whole), at_us=at_us)
 
 
 class ResultFile:
@@ -63,15 +89,14 @@ class ResultFile:
 
         Raises:
             OSError: The disk.
-            ValueError: It does not hold a result.
+            ValidationError: It does not hold a result.
         """
         try:
-            with self._path.open(encoding="utf-8") as file:
-                text, at_ns = file.read(), os.fstat(file.fileno()).st_mtime_ns
+            with open(self._path, "rb", opener=_open_at_once) as file:
+                text, at_us = file.read(MAX_BYTES + 1) or b"", os.fstat(file.fileno()).st_mtime_ns // 1000
         except FileNotFoundError:
             return None
-        from_text(text)
-        return Stored(text, at_ns // 1000)
+        return Stored.read(text, at_us if 0 <= at_us <= LATEST_US else 0)
 
     @staticmethod
     def _fill(path: Path, entry: Stored) -> None:
@@ -98,27 +123,6 @@ class ResultFile:
                     left.unlink()
 
 
-def to_text(result: Mapping[str, Any]) -> str:
-    """Writes a result as JSON.
-
-    Raises:
-        ValueError: It is not of the form of C3.
-    """
-    text = json.dumps({"class": result["class"], "confidence": result["confidence"]}, allow_nan=False)
-    from_text(text)
-    return text
-
-
-def from_text(text: str) -> Result:
-    """Reads a result's JSON.
-
-    Raises:
-        ValueError: It is not exactly of the form of C3.
-    """
-    value = json.loads(text, parse_int=float)
-    if not isinstance(value, dict) or set(value) != {"class", "confidence"}:
-        raise ValueError("not a result")
-    name, confidence = value["class"], value["confidence"]
-    if not (isinstance(name, str) and isinstance(confidence, float) and math.isfinite(confidence)):
-        raise ValueError("not a result")
-    return {"class": name, "confidence": confidence}
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens what is there, also a pipe that nothing is written to, which would be waited for without end."""
+    return os.open(path, flags | os.O_NONBLOCK)

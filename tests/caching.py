@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from operations.cache import Cached, Producer, ResultCache
+from operations.cache import Cached, ResultCache
 from operations.cache_stores import RedisStore, SqliteStore
 from operations.redis_link import RedisLink
+from operations.results import Entry
 
 PATIENT_S = 10.0  # for a Redis on a machine that does other things too
 URL = "https://media.example/a.wav?token=s3cret"
 VERSION = "audio_scene:1"
+
+
+class Found(Entry):
+    """What the producers below find."""
+
+    model: str = "audio_scene:1"
+    run: int = 0
+    by: int = 0
+
+
+Cache = ResultCache[Found]
 
 
 class Work:
@@ -27,7 +39,7 @@ class Work:
         self.delay_s = delay_s
         self.error = error
 
-    async def __call__(self) -> dict[str, Any]:
+    async def __call__(self) -> Found:
         self.runs += 1
         run = self.runs
         await self.open.wait()
@@ -35,21 +47,23 @@ class Work:
         if self.error is not None:
             raise self.error
         self.ended += 1
-        return {"run": run, "classification": "speech"}
+        return Found(run=run)
 
 
-def make(kind: str, place: str, **options: Any) -> tuple[ResultCache, RedisLink | None]:
+def make(kind: str, place: str, **options: Any) -> tuple[Cache, RedisLink | None]:
     """Opens a cache as another process would: ``place`` is a Redis URL or a file."""
     link = RedisLink(place, timeout_s=PATIENT_S) if kind == "redis" else None
     store = RedisStore(link) if link is not None else SqliteStore(Path(place))
-    return ResultCache(store, namespace="scene", **{"ttl_s": 60.0, **options}), link
+    return ResultCache(store, Found, namespace="scene", **{"ttl_s": 60.0, **options}), link
 
 
-async def ask(cache: ResultCache, work: Producer, url: str = URL, version: str = VERSION) -> Cached:
+async def ask(
+    cache: Cache, work: Callable[[], Awaitable[Found]], url: str = URL, version: str = VERSION
+) -> Cached[Found]:
     return await cache.get_or_compute(url, work, version=version)
 
 
-async def ready(*caches: ResultCache) -> None:
+async def ready(*caches: Cache) -> None:
     """Opens files and connections, so that what follows does not wait for them."""
     for cache in caches:
         await ask(cache, Work(), "https://media.example/other.wav")
@@ -62,6 +76,6 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def waiting(cache: ResultCache) -> int:
+def waiting(cache: Cache) -> int:
     """How many wait for what this process computes."""
     return sum(flight.waiters for flight in cache._flights._flights.values())

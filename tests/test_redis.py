@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from operations.latest import REDIS_KEY
 from tests.contract.test_c3_heart_sound import heartbeat, pcm, upload
 from tests.redis_server import RedisServer
 from tests.served import serve
@@ -25,7 +27,16 @@ def test_latest_result_and_cache(redis_server: RedisServer, store: Path, site: L
             assert client.post("/analyze-audio", json={"audio_url": urls[0]}).status_code == 200
         assert site.hits("/redis-0.flac") == 1
         with redis_server.client as inside:
-            assert inside.keys("*")
+            for key in inside.scan_iter("bundle:cache:*"):
+                inside.set(key, inside.get(key).replace("audio_scene:", "audio_scene:\\r\\n"))
+            inside.hset(REDIS_KEY, "at", "inf")
+        response = client.post("/analyze-audio", json={"audio_url": urls[0]})  # asked anew: no model has such a tag
+        assert response.status_code == 200
+        assert response.headers["x-model"].startswith("audio_scene:")
+        assert site.hits("/redis-0.flac") == 2
+        assert upload(client, pcm(heartbeat())).json() == client.get("/").json() == answer
+        counts = re.findall(r'^bundle_store_invalid_total\{store="(\w+)"\} (\S+)', client.get("/metrics").text, re.M)
+        assert dict(counts) == {"cache": "1.0", "latest_redis": "1.0", "latest_file": "0.0"}
 
         redis_server.kill()
         assert upload(client, pcm(heartbeat(level=0.3))).status_code == 200

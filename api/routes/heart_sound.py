@@ -11,11 +11,11 @@ from api.accept import preferred, prefers_html
 from api.bundle import answers
 from api.documents import MODEL_ERRORS, errors, try_it
 from api.pages import landing
-from api.schemas import HeartResult
 from api.uploads import audio_type
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat
 from operations.heart_sound import MODEL
+from operations.results import HeartResult
 
 router = APIRouter(tags=["heart sound"])
 
@@ -40,7 +40,7 @@ _BODY = {
                 "application/json": {"schema": {"$ref": "#/components/schemas/HeartResult"}, "example": EXAMPLE},
             },
         },
-        **errors(*MODEL_ERRORS, 415),
+        **errors(*MODEL_ERRORS, 415, 507),
     },
     openapi_extra=_BODY,
     summary="What does this heart sound show?",
@@ -91,4 +91,4 @@ async def latest(request: Request) -> Response:
         return landing()
     if (result := await answers(request).context.latest.load()) is None:
         raise NotFound("no heart sound has been classified yet")
-    return JSONResponse(result, headers={"vary": "accept"})
+    return JSONResponse(result.model_dump(), headers={"vary": "accept"})

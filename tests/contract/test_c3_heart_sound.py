@@ -258,6 +258,21 @@ def test_a_store_that_cannot_be_read(bundle: Bundle, client: httpx.Client, conte
     assert client.get("/").status_code == 200  # the next result heals it
 
 
+@pytest.mark.usefixtures("no_result")
+def test_storage_that_cannot_be_written(bundle: Bundle, client: httpx.Client) -> None:
+    """A file in place of the folder, since root writes into any folder; a full disk: ``tests/unit/test_latest.py``."""
+    aside = bundle.data_dir.rename(bundle.folder / "aside")
+    bundle.data_dir.write_text("a file")
+    try:
+        for _ in range(2):
+            assert_error(upload(client, pcm(heartbeat())), 507, "cannot be kept")
+    finally:
+        bundle.data_dir.unlink()
+        aside.rename(bundle.data_dir)
+    assert client.get("/", headers={"accept": "application/json"}).status_code == 404
+    assert upload(client, pcm(heartbeat())).status_code == 200
+
+
 def test_it_survives_a_crash(bundle: Bundle, client: httpx.Client) -> None:
     """``kill -9`` of the API process right after an answer."""
     answer = upload(client, pcm(heartbeat())).json()

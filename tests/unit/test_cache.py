@@ -17,7 +17,7 @@ from core.errors import TimedOut, TooManyRequests, UpstreamError
 from operations import cache as cache_module
 from operations.cache import CACHE_FILE, ResultCache
 from operations.redis_link import RedisLink
-from tests.caching import URL, Work, ask, make, ready, until, waiting
+from tests.caching import URL, Cache, Found, Work, ask, make, ready, until, waiting
 from tests.served import wait_for
 from tests.spawned import exit_codes, spawned
 
@@ -33,11 +33,11 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def opened(where: tuple[str, str]) -> AsyncIterator[Callable[..., ResultCache]]:
+async def opened(where: tuple[str, str]) -> AsyncIterator[Callable[..., Cache]]:
     """Opens any number of caches in the same place, and closes them."""
-    made: list[tuple[ResultCache, RedisLink | None]] = []
+    made: list[tuple[Cache, RedisLink | None]] = []
 
-    def open_one(**options: Any) -> ResultCache:
+    def open_one(**options: Any) -> Cache:
         made.append(make(*where, **options))
         return made[-1][0]
 
@@ -48,14 +48,14 @@ async def opened(where: tuple[str, str]) -> AsyncIterator[Callable[..., ResultCa
             await link.aclose()
 
 
-Open = Callable[..., ResultCache]
+Open = Callable[..., Cache]
 
 
 async def test_second_time_is_a_hit(opened: Open) -> None:
     cache, work = opened(), Work()
     first, second = await ask(cache, work), await ask(cache, work)
     assert (first.hit, second.hit, work.runs) == (False, True, 1)
-    assert first.value == second.value == {"run": 1, "classification": "speech"}
+    assert first.value == second.value == Found(run=1)
 
 
 async def test_another_process_finds_it(opened: Open) -> None:
@@ -98,7 +98,7 @@ async def test_many_at_once_compute_once(opened: Open) -> None:
     cache, work = opened(), Work(delay_s=0.2)
     answers = await asyncio.gather(*(ask(cache, work) for _ in range(100)))
     assert work.runs == 1
-    assert {answer.value["run"] for answer in answers} == {1}
+    assert {answer.value.run for answer in answers} == {1}
 
 
 async def test_many_in_several_processes_compute_once(opened: Open) -> None:
@@ -116,7 +116,7 @@ async def test_failure_goes_to_all_who_wait_and_is_not_kept(opened: Open) -> Non
     assert [(type(error), str(error)) for error in errors] == [(UpstreamError, "status 500")] * 15
     assert work.runs == 1
     work.error = None
-    assert (await ask(caches[1], work)).value["run"] == 2
+    assert (await ask(caches[1], work)).value.run == 2
 
 
 async def test_failure_keeps_what_the_caller_needs(opened: Open) -> None:
@@ -146,7 +146,7 @@ async def test_one_who_leaves_stops_nobody_else(opened: Open) -> None:
     others[0].cancel()
     await until(lambda: waiting(cache) == 2)
     work.open.set()
-    assert [task.value["run"] for task in await asyncio.gather(*others[1:])] == [1, 1]
+    assert [task.value.run for task in await asyncio.gather(*others[1:])] == [1, 1]
     assert first.cancelled()
     assert work.runs == work.ended == 1
 
@@ -161,7 +161,7 @@ async def test_when_all_have_left_the_work_stops_and_another_process_takes_over(
     leaving.cancel()
     await until(lambda: waiting(first) == 0)
     work.open.set()
-    assert (await staying).value["run"] == 2
+    assert (await staying).value.run == 2
     assert work.ended == 1
 
 
@@ -171,7 +171,7 @@ async def test_after_all_have_left_the_next_starts_afresh(opened: Open) -> None:
     await until(lambda: work.runs == 1)
     leaving.cancel()
     await asyncio.sleep(0)
-    assert (await ask(cache, work)).value["run"] == 2
+    assert (await ask(cache, work)).value.run == 2
 
 
 async def test_long_work_keeps_its_lease(opened: Open) -> None:
@@ -187,7 +187,7 @@ async def test_not_waited_for_longer_than_bearable(opened: Open, monkeypatch: py
     await ready(first, second)
     slow = asyncio.create_task(ask(first, stuck))
     await asyncio.sleep(0.2)
-    assert (await ask(second, quick)).value["run"] == 1
+    assert (await ask(second, quick)).value.run == 1
     slow.cancel()
 
 
@@ -205,16 +205,16 @@ def note(log: str) -> None:
 def compute_in_process(kind: str, place: str, log: str, delay_s: float, start_at: float) -> None:
     """What each process of the tests below does: asks, and writes a line when it computes itself."""
 
-    async def work() -> dict[str, Any]:
+    async def work() -> Found:
         note(log)
         await asyncio.sleep(delay_s)
-        return {"by": os.getpid()}
+        return Found(by=os.getpid())
 
     async def main() -> None:
         cache, link = make(kind, place, lease_s=3.0)
         await asyncio.sleep(max(0.0, start_at - time.time()))
         answers = await asyncio.gather(*(ask(cache, work) for _ in range(5)))
-        assert len({answer.value["by"] for answer in answers}) == 1
+        assert len({answer.value.by for answer in answers}) == 1
         await cache.aclose()
         if link is not None:
             await link.aclose()
@@ -243,6 +243,9 @@ class LossyStore:
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
         return None
 
+    async def delete(self, key: str) -> None:
+        return None
+
     async def acquire(self, key: str, token: str, lease_s: float) -> str:
         self.renewals += 1
         assert self.renewals < 3, "renewed after the answer"
@@ -261,11 +264,11 @@ class LossyStore:
 
 async def test_a_renewal_that_loses_its_cancellation_holds_up_no_answer() -> None:
     store = LossyStore()
-    cache = ResultCache(store, namespace="scene", ttl_s=60.0, lease_s=0.03)
+    cache = ResultCache(store, Found, namespace="scene", ttl_s=60.0, lease_s=0.03)
 
-    async def work() -> dict[str, Any]:
+    async def work() -> Found:
         await store.answered.wait()
-        return {}
+        return Found()
 
     await ask(cache, work)
     assert store.renewals == 2

@@ -12,7 +12,7 @@ import pytest
 from operations.cache import CACHE_FILE, ResultCache, open_cache
 from operations.cache_stores import RedisStore, SqliteStore
 from operations.redis_link import RedisLink
-from tests.caching import PATIENT_S, URL, Work, ask
+from tests.caching import PATIENT_S, URL, Found, Work, ask
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
 @pytest.mark.redis
 async def test_redis_killed_and_back(redis_server: RedisServer) -> None:
     link = RedisLink(redis_server.url, timeout_s=PATIENT_S, rest_s=0.3)
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work()
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
     await ask(cache, work)
     redis_server.kill()
     assert [(await ask(cache, work)).hit for _ in range(3)] == [False] * 3
@@ -44,18 +44,18 @@ async def test_redis_killed_and_back(redis_server: RedisServer) -> None:
 @pytest.mark.redis
 async def test_redis_dies_while_an_answer_is_computed(redis_server: RedisServer) -> None:
     link = RedisLink(redis_server.url)
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work(delay_s=0.5)
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.5)
     waiting = [asyncio.create_task(ask(cache, work)) for _ in range(5)]
     await asyncio.sleep(0.2)
     redis_server.kill()
-    assert [answer.value["run"] for answer in await asyncio.gather(*waiting)] == [1] * 5
+    assert [answer.value.run for answer in await asyncio.gather(*waiting)] == [1] * 5
     await link.aclose()
 
 
 @pytest.mark.redis
 async def test_redis_hangs(redis_server: RedisServer) -> None:
     link = RedisLink(redis_server.url)
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work()
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
     await ask(cache, work)
     redis_server.freeze()
     started = time.monotonic()
@@ -68,16 +68,16 @@ async def test_redis_hangs(redis_server: RedisServer) -> None:
 
 async def test_redis_that_never_was() -> None:
     link = RedisLink("redis://127.0.0.1:1/0")
-    cache, work = ResultCache(RedisStore(link), namespace="scene", ttl_s=60.0), Work(delay_s=0.1)
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.1)
     answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
-    assert {answer.value["run"] for answer in answers} == {1}
+    assert {answer.value.run for answer in answers} == {1}
     await link.aclose()
 
 
 @pytest.mark.redis
 async def test_no_secret_in_redis(redis_server: RedisServer) -> None:
     link = RedisLink(redis_server.url)
-    cache = open_cache(link, Path("unused"), namespace="scene", ttl_s=60.0)
+    cache = open_cache(link, Path("unused"), Found, namespace="scene", ttl_s=60.0)
     await ask(cache, Work())
     with redis_server.client as client:
         keys = list(client.scan_iter())
@@ -113,7 +113,7 @@ async def test_embedded_cache_forgets_what_has_expired(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"this is not a database" * 100, b"SQLite format 3\x00" + b"\xff" * 8000])
 async def test_damaged_file_is_replaced(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / CACHE_FILE).write_bytes(damage)
-    cache, work = open_cache(None, tmp_path, namespace="scene", ttl_s=60.0), Work()
+    cache, work = open_cache(None, tmp_path, Found, namespace="scene", ttl_s=60.0), Work()
     await ask(cache, work)
     assert (await ask(cache, work)).hit
     await cache.aclose()
@@ -121,14 +121,14 @@ async def test_damaged_file_is_replaced(tmp_path: Path, damage: bytes) -> None:
 
 async def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
-    cache, work = open_cache(None, tmp_path / "data", namespace="scene", ttl_s=60.0), Work(delay_s=0.05)
+    cache, work = open_cache(None, tmp_path / "data", Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.05)
     answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
-    assert {answer.value["run"] for answer in answers} == {1}
+    assert {answer.value.run for answer in answers} == {1}
     await cache.aclose()
 
 
 async def test_stored_nonsense_counts_as_nothing(tmp_path: Path) -> None:
-    cache, work = open_cache(None, tmp_path, namespace="scene", ttl_s=60.0), Work()
+    cache, work = open_cache(None, tmp_path, Found, namespace="scene", ttl_s=60.0), Work()
     await ask(cache, work)
     with sqlite3.connect(tmp_path / CACHE_FILE) as database:
         database.execute("UPDATE results SET value = ?", (b"[1, 2",))
