@@ -14,7 +14,6 @@ from api.schemas import (
     VoiceRequest,
     VoiceResponse,
 )
-from media.base64_audio import decode_base64_audio
 from media.pcm import PcmFormat
 from models.spec import ModelSpec
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
@@ -62,10 +61,7 @@ class Answers:
     async def voice_detection(self, body: VoiceRequest) -> VoiceResponse:
         """The ensemble's decision and its reasons (C5)."""
         limit = self.context.settings.max_body_bytes
-        audio = await self.context.in_thread(
-            voice_deepfake.MODEL, "base64", lambda: decode_base64_audio(body.audioBase64, limit)
-        )
-        answer = await voice_deepfake.classify(self.context, audio, body.audioFormat)
+        answer = await voice_deepfake.classify_base64(self.context, body.audioBase64, body.audioFormat, limit)
         return VoiceResponse.model_validate(
             {
                 "language": body.language,

@@ -6,10 +6,14 @@ BentoML's own ``/readyz``, ``/docs.json`` and error bodies are no contract, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.native import NativeErrors
+from api.native import Native
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 SCHEMA = "/schema.json"  # what BentoML's clients read first
 
@@ -23,10 +27,10 @@ class Dispatch:
         native: Paths of the native methods.
     """
 
-    def __init__(self, app: ASGIApp, *, http_app: Callable[[], ASGIApp], native: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, http_app: Callable[[], FastAPI], native: Collection[str]) -> None:
         self.app = app
         self._http_app = http_app
-        self._native = NativeErrors(app)
+        self._native = Native(app, lambda: http_app().state.answers)
         self._native_paths = frozenset({*native, SCHEMA})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,7 +6,6 @@ uploads on disk; ``FileForm`` reads them as the routes do instead. A client give
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import bentoml
-from _bentoml_impl.serde import Payload
 from bentoml.validators import ContentType
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +22,7 @@ from api.errors import error_response, to_response
 from api.keys import check_key
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
 from api.uploads import read_file
-from core.errors import ServiceError
+from core.errors import ServiceError, UnsupportedMedia
 from core.request import CURRENT
 from operations.results import HeartResult
 
@@ -32,9 +31,23 @@ if TYPE_CHECKING:  # runner processes load this module too, and need nothing of 
 
 T = TypeVar("T")
 
+ENSEMBLE = "voice_deepfake"  # what the metrics call the three models of AI voices together
+KEYED = "/v1/voice-detection"
+# The models that each method asks.
+MODELS = {
+    "/v1/voice-gender": ("voice_gender",),
+    "/v1/face-gender": ("face_gender",),
+    "/v1/heart-sound": ("heart_sound",),
+    "/v1/audio-scene": ("audio_scene",),
+    KEYED: ("deepfake_wav2vec2", "deepfake_cnn", "deepfake_mlp"),
+}
+CACHED = "/v1/audio-scene"  # may be answered though its model has no room
+PICKLE = "application/vnd.bentoml+pickle"
+ANSWERS = "bundle.answers"  # where the request carries what answers
+
 
 def noted(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Remembers a failure for ``NativeErrors``: BentoML answers every exception in a shape of its own."""
+    """Remembers a failure for ``Native``: BentoML answers every exception in a shape of its own."""
 
     @wraps(function)
     async def noting(*args: Any, **kwargs: Any) -> T:
@@ -72,13 +85,16 @@ class ImageForm(FileForm):
 
 
 class JsonBody(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no type
-    """A JSON body, which may be large: it is read in a thread, as the routes do, and not in the event loop."""
+    """A JSON body, read as the routes do: BentoML logs a trace of what a caller got wrong, and parses in its loop."""
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
-        """Reads the body as BentoML itself does."""
-        payload = Payload((await request.body(),), metadata=request.headers)
-        body: Self = await asyncio.to_thread(serde.deserialize_model, payload, cls)
+        """Reads JSON, and nothing but JSON."""
+        from api.bundle import read_json
+
+        models = MODELS[request.scope["path"]]
+        name = models[0] if len(models) == 1 else ENSEMBLE
+        body: Self = await noted(read_json)(request, cls, request.scope[ANSWERS].context, name, *models)
         return body
 
 
@@ -125,20 +141,52 @@ class NativeMethods:
 
     @bentoml.api(route="/v1/voice-detection", input_spec=VoiceBody)  # type: ignore[untyped-decorator]
     @noted
-    async def voice_detection(self, request: VoiceRequest, ctx: bentoml.Context) -> VoiceResponse:
-        """Did a human or an AI speak this?"""
-        check_key(self.answers.context.settings.keys, ctx.request.headers)
+    async def voice_detection(self, request: VoiceRequest) -> VoiceResponse:
+        """Did a human or an AI speak this? The key has been checked by ``Native``, before the body was read."""
         return await self.answers.voice_detection(request)
 
 
-class NativeErrors:
-    """ASGI wrapper that gives BentoML's own errors the shape of C7."""
+def admit(answers: Answers, scope: Scope) -> None:
+    """Lets a request in before its body is read: the key first, then whether its models have room.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Raises:
+        Forbidden: The key is missing or wrong.
+        UnsupportedMedia: It is a pickle, which BentoML would refuse with a trace in the log.
+        ServiceError: As ``Context.ensure_room``.
+    """
+    path, headers = scope["path"], Headers(scope=scope)
+    if path == KEYED:
+        check_key(answers.context.settings.keys, headers)
+    if headers.get("content-type", "").split(";")[0].strip().lower() == PICKLE:
+        raise UnsupportedMedia(f"{PICKLE} is not read")
+    if path != CACHED:
+        answers.context.ensure_room(*MODELS[path])
+    scope[ANSWERS] = answers
+
+
+class Native:
+    """ASGI wrapper around BentoML's methods: lets requests in, and gives errors the shape of C7.
+
+    Args:
+        app: BentoML's application.
+        answers: Gives what answers in this process.
+    """
+
+    def __init__(self, app: ASGIApp, answers: Callable[[], Answers]) -> None:
         self.app = app
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes answers on and rewrites errors."""
+        try:
+            if scope["path"] in MODELS and scope["method"] == "POST":
+                admit(self._answers(), scope)
+        except ServiceError as error:
+            await to_response(error, scope["path"])(scope, receive, send)
+            return
+        await self._ask(scope, receive, send)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, body, allow = 200, bytearray(), b""
 
         async def hold_errors(message: Message) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.audio import DecodedAudio
+from media.base64_audio import decode_base64_audio
 from operations.answer import Answer
 from operations.context import Context
 from operations.ensemble import Verdict, decide
@@ -47,6 +48,23 @@ class VoiceAnswer:
     audio: DecodedAudio
 
 
+async def classify_base64(context: Context, text: str, declared: str | None, max_bytes: int) -> VoiceAnswer:
+    """Answers for a recording in base64, which is decoded only where there is room for it.
+
+    Args:
+        context: The bundle.
+        text: As ``decode_base64_audio`` takes it.
+        declared: As of ``classify``.
+        max_bytes: Largest file (bytes).
+
+    Raises:
+        ServiceError: As ``decode_base64_audio`` and ``classify``.
+    """
+    context.ensure_room(*MEMBERS)
+    audio = await context.in_thread(MODEL, "base64", lambda: decode_base64_audio(text, max_bytes), then=MEMBERS)
+    return await _judge(context, audio, declared)
+
+
 async def classify(context: Context, audio: bytes, declared: str | None = None) -> VoiceAnswer:
     """Answers for a recording of speech.
 
@@ -59,6 +77,10 @@ async def classify(context: Context, audio: bytes, declared: str | None = None) 
         ServiceError: As ``Context.decode`` and ``Context.classify_audio``.
     """
     context.ensure_room(*MEMBERS)
+    return await _judge(context, audio, declared)
+
+
+async def _judge(context: Context, audio: bytes, declared: str | None) -> VoiceAnswer:
     decoded = await context.decode(MODEL, audio, SAMPLE_RATE, declared=declared, keep_seconds=LONGEST_S, then=MEMBERS)
     if not decoded.as_declared:
         log.info("another container than declared", extra={"declared": declared, "found": decoded.container})

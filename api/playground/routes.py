@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from api.bundle import answers, read_json
+from api.bundle import admitted, answers, read_json
 from api.pages import HEADERS
 from api.playground import files
 from api.playground.questions import Questions
@@ -18,7 +18,11 @@ from api.routes.voice_deepfake import keyed
 from api.schemas import AnalyzeRequest
 from api.uploads import media_type
 from core.errors import BadRequest, NotFound
-from operations.audio_scene import MODEL
+from operations.audio_scene import MODEL as AUDIO_SCENE
+from operations.face_gender import MODEL as FACE_GENDER
+from operations.heart_sound import MODEL as HEART_SOUND
+from operations.voice_deepfake import MEMBERS
+from operations.voice_gender import MODEL as VOICE_GENDER
 
 router = APIRouter(tags=["service"])
 
@@ -64,41 +68,44 @@ def card(name: str) -> Response:
 @router.post("/ui/ask/voice-gender", include_in_schema=False)
 async def voice_gender(request: Request, ask: Asked) -> Response:
     """A recording in the body."""
-    return await respond(ask.voice_gender(await body(request)))
+    return await respond(ask.voice_gender(await body(request, VOICE_GENDER)))
 
 
 @router.post("/ui/ask/face-gender", include_in_schema=False)
 async def face_gender(request: Request, ask: Asked) -> Response:
     """A picture in the body."""
-    return await respond(ask.face_gender(await body(request)))
+    return await respond(ask.face_gender(await body(request, FACE_GENDER)))
 
 
 @router.post("/ui/ask/heart-sound", include_in_schema=False)
 async def heart_sound(request: Request, ask: Asked) -> Response:
     """A recording in the body."""
-    return await respond(ask.heart_sound(await body(request)))
+    return await respond(ask.heart_sound(await body(request, HEART_SOUND)))
 
 
 @router.post("/ui/ask/audio-scene", include_in_schema=False)
 async def audio_scene(request: Request, ask: Asked) -> Response:
     """A recording in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
     if media_type(request) == "application/json":
-        return await respond(ask.audio_scene_url((await read_json(request, AnalyzeRequest, MODEL)).audio_url))
-    return await respond(ask.audio_scene(await body(request)))
+        asked = await read_json(request, AnalyzeRequest, answers(request).context, AUDIO_SCENE, AUDIO_SCENE)
+        return await respond(ask.audio_scene_url(asked.audio_url))
+    return await respond(ask.audio_scene(await body(request, AUDIO_SCENE)))
 
 
 @router.post("/ui/ask/ai-voice", include_in_schema=False, dependencies=[Depends(keyed)])
 async def ai_voice(request: Request, ask: Asked) -> Response:
     """A recording in the body, and a key."""
-    return await respond(ask.ai_voice(await body(request)))
+    return await respond(ask.ai_voice(await body(request, *MEMBERS)))
 
 
-async def body(request: Request) -> bytes:
-    """The file in the body, bounded by ``api.limits``.
+async def body(request: Request, *models: str) -> bytes:
+    """The file in the body, bounded by ``api.limits``; read only when the models have room.
 
     Raises:
         BadRequest: There is none.
+        ServiceError: As ``admitted``.
     """
+    admitted(request, *models)
     if not (data := await request.body()):
         raise BadRequest("the file is empty")
     return data

@@ -6,11 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.bundle import answers
+from api.bundle import admitted
 from api.documents import MODEL_ERRORS, errors, example, file_form, try_it
 from api.errors import own_fields
 from api.schemas import FaceErrorBody, FaceResponse
 from api.uploads import read_file
+from operations.face_gender import MODEL
 
 router = APIRouter(tags=["face gender"])
 
@@ -41,7 +42,7 @@ def face_error(message: str) -> dict[str, Any]:
 
 async def gender(request: Request) -> FaceResponse:
     """Answers for the file of the form."""
-    bundle = answers(request)
+    bundle = admitted(request, MODEL)
     return await bundle.face_gender(await read_file(request, "image"))
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from api.accept import preferred, prefers_html
-from api.bundle import answers
+from api.bundle import admitted, answers
 from api.documents import MODEL_ERRORS, errors, try_it
 from api.pages import landing
 from api.uploads import audio_type
@@ -61,9 +61,8 @@ async def upload_audio(
     amplification_factor: Annotated[float, Query(gt=0, le=1000, description="Gain, limited by the headroom.")] = 10.0,
 ) -> Response:
     """Answers for the body, in the form that the client prefers."""
-    bundle = answers(request)
     declared = audio_type(request)
-    bundle.context.ensure_room(MODEL)
+    bundle = admitted(request, MODEL)
     if not (data := await request.body()):
         raise BadRequest("No audio data received")
     layout = PcmFormat(sample_rate, num_channels, sample_width)

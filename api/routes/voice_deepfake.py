@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from api.bundle import answers, read_json
+from api.bundle import admitted, answers, read_json
 from api.documents import MODEL_ERRORS, errors, example, json_body
 from api.keys import check_key
 from api.schemas import VoiceRequest, VoiceResponse
 from media.examples import read
-from operations.voice_deepfake import MODEL
+from operations.voice_deepfake import MEMBERS, MODEL
 
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of `API_KEY` or `API_KEYS`.")
 
@@ -47,5 +47,5 @@ async def voice_detection(request: Request) -> VoiceResponse:
 
     The key is one of `API_KEY` or `API_KEYS`, in the header `x-api-key`; on this page, give it under "Authorize".
     """
-    bundle = answers(request)
-    return await bundle.voice_detection(await read_json(request, VoiceRequest, MODEL))
+    bundle = admitted(request, *MEMBERS)
+    return await bundle.voice_detection(await read_json(request, VoiceRequest, bundle.context, MODEL, *MEMBERS))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from api.bundle import answers
+from api.bundle import admitted
 from api.documents import MODEL_ERRORS, errors, example, file_form, try_it
 from api.schemas import ClassScore
 from api.uploads import read_file
+from operations.voice_gender import MODEL
 
 router = APIRouter(tags=["voice gender"])
 
@@ -29,5 +30,5 @@ EXAMPLE = [{"score": 0.9987, "label": "male"}, {"score": 0.0013, "label": "femal
 )
 async def detect_gender(request: Request) -> list[ClassScore]:
     """Answers for the file of the form."""
-    bundle = answers(request)
+    bundle = admitted(request, MODEL)
     return await bundle.voice_gender(await read_file(request, "audio"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ POSTED = [
     "/api/detect-gender", "/api/gender", "/predict", "/upload_audio", "/analyze-audio", "/api/voice-detection",
     "/v1/voice-gender", "/v1/face-gender", "/v1/heart-sound", "/v1/audio-scene", "/v1/voice-detection",
 ]  # fmt: skip
+PICKLE = "application/vnd.bentoml+pickle"
+KEYED = ("/api/voice-detection", "/v1/voice-detection")
 FORMS = {
     "/api/detect-gender": "audio", "/api/gender": "image", "/predict": "image",
     "/v1/voice-gender": "audio", "/v1/face-gender": "image", "/v1/heart-sound": "audio",
@@ -72,13 +75,13 @@ def test_pickle_is_refused(client: httpx.Client, path: str) -> None:
 def test_413(small_client: httpx.Client, path: str, declared: bool) -> None:
     """``MAX_BODY_MB`` is 0.5 here."""
     body = b"a" * (550 << 10)
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "audio/pcm" if path == "/upload_audio" else "application/json"}
     if path in FORMS:
         body = f'--x\r\nContent-Disposition: form-data; name="{FORMS[path]}"; filename="a"\r\n\r\n'.encode() + body
         headers = {"content-type": "multipart/form-data; boundary=x"}
     content = body if declared else iter([body[:400_000], body[400_000:]])
     response = small_client.post(path, content=content, headers=headers)
-    if path == "/api/voice-detection" and not declared:
+    if path in KEYED and not declared:
         assert_error(response, 403)  # no key: the body is not looked at
     else:
         assert_error(response, 413, "0.5 MiB")
@@ -162,6 +165,29 @@ def test_429_when_full(small_bundle: Bundle, small_client: httpx.Client) -> None
     assert small_client.post("/api/detect-gender", files={"audio": file}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "request_"),
+    [
+        ("/v1/voice-gender", 400, {"files": {"audio": b"words"}}), ("/v1/voice-gender", 415, {"json": {}}),
+        ("/v1/face-gender", 400, {"files": {"picture": b"words"}}), ("/v1/heart-sound", 400, {}),
+        ("/v1/audio-scene", 400, {"json": {"audio_url": "no address"}}), ("/v1/audio-scene", 400, {"json": {}}),
+        ("/v1/audio-scene", 400, {"content": b"{", "headers": {"content-type": "application/json"}}),
+        ("/v1/voice-detection", 400, {"json": {"request": {"language": "Latin"}}, "headers": {"x-api-key": KEY}}),
+        ("/v1/voice-detection", 403, {"json": {"request": {}}}), ("/v1/voice-detection", 405, None),
+        ("/v1/voice-detection", 415, {"content": b"N.", "headers": {"content-type": PICKLE, "x-api-key": KEY}}),
+        ("/v1/audio-scene", 415, {"content": b"x", "headers": {"content-type": "text/plain"}}),
+    ],
+)  # fmt: skip
+def test_what_a_caller_got_wrong_is_one_line(
+    bundle: Bundle, client: httpx.Client, path: str, status: int, request_: dict[str, Any] | None
+) -> None:
+    """BentoML logs such as errors, with a trace."""
+    response = client.get(path) if request_ is None else client.post(path, **request_)
+    body = assert_error(response, status)
+    (line,) = bundle.log_of(body["request_id"])
+    assert (line["level"], line["status"], line["logger"]) == ("INFO", status, "bundle.access")
+
+
 def answered(client: httpx.Client, status: int) -> dict[str, float]:
     """How many requests were answered with a status, by route."""
     found = re.findall(
@@ -175,7 +201,8 @@ def answered(client: httpx.Client, status: int) -> dict[str, float]:
 @pytest.mark.parametrize("path", ["/api/detect-gender", "/upload_audio", "/v1/voice-gender", "/analyze-audio"])
 def test_a_caller_who_leaves_in_the_middle_is_no_failure(bundle: Bundle, client: httpx.Client, path: str) -> None:
     """Log and metrics have him as one who left."""
-    kind = "multipart/form-data; boundary=x" if path in FORMS else "application/json"
+    kinds = {"/upload_audio": "audio/pcm", "/analyze-audio": "application/json"}
+    kind = kinds.get(path, "multipart/form-data; boundary=x")
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n"
     before = {status: answered(client, status) for status in (499, 500)}
     ids = [f"left-{path[1:].replace('/', '-')}-{number}" for number in range(3)]
@@ -203,7 +230,7 @@ def test_a_caller_who_leaves_harms_nobody(bundle: Bundle, client: httpx.Client, 
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/upload_audio", 413), ("/api/detect-gender", 415), ("/api/voice-detection", 403)]
+    ("path", "status"), [("/upload_audio", 413), ("/api/detect-gender", 415), *((path, 403) for path in KEYED)]
 )
 def test_a_body_that_never_ends_ends_the_connection(small_bundle: Bundle, path: str, status: int) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -66,6 +66,8 @@ QUESTIONS: dict[str, Callable[[Context], Awaitable[object]]] = {
     "raw heart sound": lambda context: heart_sound.classify_pcm(context, b"odd", PcmFormat(), 10.0),
     "audio scene": lambda context: audio_scene.classify(context, NOT_MEDIA),
     "AI voice": lambda context: voice_deepfake.classify(context, NOT_MEDIA),
+    "AI voice in base64": lambda context: voice_deepfake.classify_base64(context, "no base64!", "wav", 99),
+    "heart sound in a file": lambda context: heart_sound.classify_upload(context, NOT_MEDIA, "wav", PcmFormat(), 1.0),
 }
 
 
