@@ -13,8 +13,10 @@ import soundfile
 from core.errors import BadRequest
 from media import ffmpeg
 from media.containers import is_declared, sniff
-from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, Sink, resample, to_mono
+from media.headers import without_tags
+from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, resample, to_mono
 from media.signatures import not_sound
+from media.sink import Sink
 
 __all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode", "resample", "to_mono"]
 
@@ -52,6 +54,7 @@ def decode(
     if not data:
         raise BadRequest("the audio is empty")
     limits.check_time()
+    data = without_tags(data)
     if kind := not_sound(data):
         raise BadRequest(f"{ffmpeg.NOT_AUDIO}: it is {kind}")
     found = sniff(data)
@@ -70,11 +73,11 @@ def _read_sndfile(data: bytes, sink: Sink) -> bool:
         return False
     with file:
         claimed = file.frames if 0 <= file.frames < UNKNOWN_FRAMES else 0
-        sink.open(file.samplerate, file.channels, claimed)
+        sink.begin(file.samplerate, file.channels, claimed)
         size = max(1, BLOCK_VALUES // file.channels)
         try:
             while not sink.full and len(block := file.read(size, dtype="float32", always_2d=True)):
-                sink.add(block, file.samplerate)
+                sink.add(block)
         except soundfile.SoundFileError:
             return sink.frames > 0  # cut or damaged later on: what came before counts
     return sink.frames > 0

@@ -21,6 +21,9 @@ CODECS = frozenset(
 )
 """FFmpeg decoders that may be opened: sound only, so that no video decoder ever reads a caller's bytes."""
 
+SELF_DESCRIBED = frozenset({"aac", "aac_latm", "ac3", "eac3", "mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float"})
+"""FFmpeg decoders of codecs whose every frame states its rate and channels, so that recordings can be joined."""
+
 ESTIMATED_DURATION = frozenset({"mp3", "aac", "loas", "amr"})
 """Demuxers without an index: the duration they state is a guess from the bit rate, not a claim of the file."""
 

@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadRequest, ServiceError
-from media.containers import CODECS, DEMUXERS, ESTIMATED_DURATION, UNKNOWN, container_name, sniff
-from media.samples import AudioLimits, Sink
+from media.containers import CODECS, DEMUXERS, ESTIMATED_DURATION, SELF_DESCRIBED, UNKNOWN, container_name, sniff
+from media.headers import DAMAGED, check_container, check_vorbis, most_tracks
+from media.samples import BLOCK_VALUES, AudioLimits
+from media.sink import Sink
 
 log = logging.getLogger("bundle.ffmpeg")
 
-MAX_STREAMS = 32  # tracks in a container
-MAX_ALLOCATION = 1 << 25  # bytes at once; the index of 600 s of AAC at 96 kHz has 1.4 MB
+MAX_ALLOCATION = 1 << 24  # bytes at once; the index of 600 s of AAC at 96 kHz has 1.4 MB, a cover picture some
+MAX_FRAME_VALUES = 1 << 22  # over all channels; the longest frames, of 255 channels of Opus, have 1.5 million
+PROBED = CODECS - {"vorbis"}  # decoders that may be opened before their headers were checked
 
 NOT_AUDIO = "the data is not audio in a known format (wav, flac, ogg, mp3, webm, m4a, aac)"
-DAMAGED = "no sound could be decoded from the audio: it is empty or damaged"
 NO_SOUND = "the file holds no sound track"
 
 
@@ -68,9 +70,9 @@ def _refuse_io(url: str, flags: int, options: dict[str, str]) -> Any:
 def _open(data: bytes, limits: AudioLimits, demuxer: str | None) -> Any:
     options = {
         "format_whitelist": ",".join(DEMUXERS),
-        "codec_whitelist": ",".join(CODECS),
+        "codec_whitelist": ",".join(PROBED),
         "protocol_whitelist": "none",
-        "max_streams": str(MAX_STREAMS),
+        "max_streams": str(most_tracks(data)),
         "threads": "1",
     }
     return av.open(
@@ -97,6 +99,7 @@ def _open_any(data: bytes, limits: AudioLimits, declared: str | None) -> Any:
 
 def read(data: bytes, sink: Sink, declared: str | None) -> str:
     """Feeds the sink by FFmpeg, and names the container."""
+    check_container(data)
     with _open_any(data, sink.limits, declared) as container:
         stream = container.streams.best("audio")
         demuxer = container.format.name.split(",")[0]
@@ -106,6 +109,8 @@ def read(data: bytes, sink: Sink, declared: str | None) -> str:
             raise BadRequest(NO_SOUND)
         if stream.codec_context is None or stream.codec_context.name not in CODECS:
             raise BadRequest("the sound track is in a codec that is not supported")
+        if stream.codec_context.name == "vorbis":
+            check_vorbis(stream.codec_context.extradata or b"")
         _feed(container, stream, sink, claims_length=demuxer not in ESTIMATED_DURATION)
         return container_name(demuxer)
 
@@ -117,24 +122,32 @@ def _claimed_seconds(container: Any, stream: Any) -> float:
 
 
 def _feed(container: Any, stream: Any, sink: Sink, *, claims_length: bool) -> None:
-    opened = False
+    part: tuple[int, int] | None = None
     for frame in _frames(container, stream):
-        rate, channels = frame.sample_rate, frame.layout.nb_channels
-        if not opened:
-            claimed = _claimed_seconds(container, stream) if claims_length else 0.0
-            sink.open(rate, channels, claimed * rate)
-            opened = True
+        found = (frame.sample_rate, frame.layout.nb_channels)
+        if part is None:
+            sink.begin(*found, _claimed_seconds(container, stream) * found[0] if claims_length else 0.0)
+        elif found != part:
+            if stream.codec_context.name not in SELF_DESCRIBED:
+                raise BadRequest("the audio is damaged: its sample rate or its channels change on the way")
+            sink.begin(*found)
+        part = found
         if frame.samples:
-            sink.add(_to_float(frame), rate)
+            if frame.samples * found[1] > MAX_FRAME_VALUES:
+                raise BadRequest("the audio is damaged: it has a packet of millions of samples")
+            sink.check(frame.samples)
+            for block in _blocks(frame):
+                sink.add(block)
         if sink.full:
             return
-    if not opened:
+    if part is None:
         raise BadRequest(DAMAGED)
 
 
 def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
     """Yields decoded frames; damaged packets are skipped, and a file of which most is damaged ends with an error."""
     good = bad = 0
+    vorbis = stream.codec_context.name == "vorbis"
     packets = container.demux(stream)
     while True:
         try:
@@ -143,6 +156,8 @@ def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
             break
         except (av.FFmpegError, OSError, ValueError):
             break  # cut off in the middle of a packet or an index
+        if vorbis:
+            _check_packet(packet)
         try:
             frames = packet.decode()
             good += bool(frames)
@@ -152,6 +167,14 @@ def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
         yield from frames
     if bad > good:
         raise BadRequest("the audio is damaged: most of it could not be decoded")
+
+
+def _check_packet(packet: Any) -> None:
+    """Checks the headers that a Vorbis stream may bring later on; sound begins with a bit of zero."""
+    if packet.size and memoryview(packet)[0] & 1:
+        check_vorbis(bytes(packet))
+    if packet.has_sidedata("new_extradata"):
+        check_vorbis(bytes(packet.get_sidedata("new_extradata")))
 
 
 # PyAV finds the end of a frame's planes by a null pointer; FFmpeg's array of eight has none after it.
@@ -170,15 +193,19 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 _SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
 
 
-def _to_float(frame: av.AudioFrame) -> NDArray[Any]:
-    """Converts a frame of any sample format to float [samples, channels]."""
+def _blocks(frame: av.AudioFrame) -> Iterator[NDArray[Any]]:
+    """Converts a frame of any sample format to float [samples, channels], bit by bit: a frame may have millions."""
     if frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES:
         frame = _packed(frame)
     values = frame.to_ndarray()
-    by_channel = values if frame.format.is_planar else values.reshape(frame.samples, -1).T
-    name = frame.format.packed.name
+    interleaved = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+    size = max(1, BLOCK_VALUES // interleaved.shape[1])
+    for start in range(0, len(interleaved), size):
+        yield _to_float(interleaved[start : start + size], frame.format.packed.name)
+
+
+def _to_float(values: NDArray[Any], name: str) -> NDArray[Any]:
     if name in {"flt", "dbl"}:
-        return by_channel.T
-    scale = np.float32(1.0 / _SCALES[name])
-    centred = by_channel.astype(np.float32) - np.float32(128.0 if name == "u8" else 0.0)
-    return (centred * scale).T
+        return values
+    centred = values.astype(np.float32) - np.float32(128.0 if name == "u8" else 0.0)
+    return centred * np.float32(1.0 / _SCALES[name])
