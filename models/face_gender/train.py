@@ -64,7 +64,7 @@ def finish(model: keras.Model, validation: FaceSet, out: Path) -> None:
         out: The weights folder.
     """
     out.mkdir(parents=True, exist_ok=True)
-    model.save(out / network.NATIVE)
+    network.save(model, out)
     logits = predict(Twin(model), validation.crops)
     report = calibrate.fit(logits, validation.labels)
     report.calibration.save(out)
