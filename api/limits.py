@@ -57,19 +57,20 @@ class Limits:
         answer = asyncio.ensure_future(self.app(scope, exchange.receive, exchange.send))
         gone = asyncio.ensure_future(exchange.wait_until_gone())
         try:
-            done, _ = await asyncio.wait({answer, gone}, timeout=self.timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if answer in done:
+            await asyncio.wait({answer, gone}, timeout=self.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
                 await answer
                 if exchange.too_large and not exchange.started:
                     raise exchange.refuse()
-            elif gone in done:
+            elif gone.done():
                 raise _ClientGone
             else:
                 raise TimedOut(f"no answer within {self.timeout_s:g} seconds")
         finally:
-            for task in (answer, gone):
-                task.cancel()
+            answer.cancel()
+            gone.cancel()
             await asyncio.gather(answer, gone, return_exceptions=True)
+            del answer, gone  # or a failure would hold itself, and with it the body (``operations.flights``)
 
 
 class _ClientGone(Exception):  # noqa: N818

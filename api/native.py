@@ -56,6 +56,7 @@ def noted(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
         except ServiceError as error:
             if (state := CURRENT.get()) is not None:
                 state.failure = error
+                del state  # or the failure would hold itself
             raise
 
     return noting

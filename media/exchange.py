@@ -64,6 +64,10 @@ class Answer:
         self._raw_bytes = 0
         self._small_reads = 0
 
+    def close(self) -> None:
+        """Lets go of the body and of the parser, which holds this object: else both stay until a garbage collection."""
+        del self._parser, self._body
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keeps a field of the head; one that is repeated keeps its first value."""
         if not self._has_head:
@@ -179,10 +183,11 @@ async def ask(
             )
     except OSError as error:
         raise Unreachable from error
+    answer = Answer(reader, tempo)
     try:
         writer.write(request)
-        answer = Answer(reader, tempo)
         await answer.head()
         yield answer
     finally:
         writer.transport.abort()  # nothing is left to be said: no wait for the other side's goodbye
+        answer.close()

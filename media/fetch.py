@@ -23,7 +23,7 @@ from typing import Final
 import certifi
 import httpx
 
-from core.errors import BadRequest, PayloadTooLarge, TimedOut, Unprocessable, UpstreamError
+from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
 from media.addresses import Address, AllowedHosts, parse_address
 from media.exchange import Answer, ProtocolError, Tempo, Unreachable, ask
 from media.loop_thread import LoopThread
@@ -137,13 +137,24 @@ class Fetcher:
         return await self._thread.run(self._fetch(url))
 
     async def _fetch(self, url: str) -> Download:
+        found = await self._try(url)
+        if isinstance(found, Download):
+            return found
+        raise found[0](found[1])
+
+    async def _try(self, url: str) -> Download | tuple[type[ServiceError], str]:
+        """Downloads, or says what to raise.
+
+        Raised here it would hold the failure that it is made of, and that the timeout and the task: a ring, by which
+        all that was read stays until a full garbage collection.
+        """
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 return await self._follow(parse_url(url))
         except TimeoutError:
-            raise TimedOut(TOO_SLOW) from None
+            return TimedOut, TOO_SLOW
         except (ProtocolError, httpx.InvalidURL, OSError):
-            raise UpstreamError(FAILED) from None
+            return UpstreamError, FAILED
 
     async def _follow(self, url: httpx.URL) -> Download:
         for _ in range(self._limits.max_redirects + 1):

@@ -201,6 +201,6 @@ class Context:
         try:
             outcomes = await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
+            while tasks:  # none is kept, or a failure would hold itself, and with it the recording
+                tasks.pop().cancel()
         return join_outcomes(model.spec, outcomes, [window.size for window in windows], join)

@@ -1,4 +1,9 @@
-"""One computation for all who ask for the same thing at the same moment, within one event loop."""
+"""One computation for all who ask for the same thing at the same moment, within one event loop.
+
+A failure holds its traceback, which holds the variables of every frame that it came through. A frame that keeps the
+task which failed makes a ring of these, and what was read on the way (a download) stays until a full garbage
+collection. So whoever waits for a task lets go of it, here and wherever else tasks are awaited.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +46,7 @@ class Flights(Generic[T]):
             if flight.waiters == 0 and not flight.task.done():
                 self._forget(key, flight)  # whoever comes now starts afresh
                 flight.task.cancel()
+            del flight  # or a failure would hold itself
 
     async def aclose(self) -> None:
         """Cancels what is under way, and waits until it has ended."""

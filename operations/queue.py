@@ -146,7 +146,10 @@ class ModelQueue:
         self._waiting.append(entry)
         metrics.QUEUE_DEPTH.labels(self.name).inc()
         self._open_lane()
-        return await entry.answer
+        try:
+            return await entry.answer
+        finally:
+            del entry  # or a failure would hold itself, and with it the item
 
     def _open_lane(self) -> None:
         if len(self._tasks) < self._lanes_now():
@@ -207,6 +210,8 @@ class ModelQueue:
             for entry, outcome in zip(batch, outcomes, strict=True):
                 if not entry.answer.done():
                     entry.answer.set_result(outcome)
+        finally:
+            batch.clear()  # or a failure would hold itself, and with it the items
 
     def _leave(self) -> list[_Entry]:
         """Removes all waiting items."""

@@ -122,8 +122,8 @@ class RunnerClient:
         silent = 0
         try:
             while True:
-                done, _ = await asyncio.wait({call}, timeout=PROBE_EVERY_S)
-                if done:
+                await asyncio.wait({call}, timeout=PROBE_EVERY_S)
+                if call.done():
                     answer: Sequence[Outcome] = call.result()
                     return answer
                 silent = 0 if await self.alive() else silent + 1
@@ -131,6 +131,7 @@ class RunnerClient:
                     raise self._unavailable()
         finally:
             call.cancel()
+            del call  # or a failure would hold itself, and with it the items
 
     def _unavailable(self) -> ServiceError:
         if self._down_since is None:

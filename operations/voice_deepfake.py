@@ -89,8 +89,8 @@ async def _judge(context: Context, audio: bytes, declared: str | None) -> VoiceA
     try:
         answers: list[Answer] = await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
+        while tasks:  # none is kept, or a failure would hold itself, and with it the recording
+            tasks.pop().cancel()
     members = dict(zip(MEMBERS, answers, strict=True))
     scores = {name: answer.probabilities["AI_GENERATED"] for name, answer in members.items()}
     settings = context.settings
