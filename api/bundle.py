@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from api.answers import Answers
-from api.uploads import is_json, media_type
+from api.uploads import check_plain, is_json, media_type
 from core.errors import BadRequest, Unavailable, UnsupportedMedia
 from operations.context import Context
 
@@ -56,9 +56,10 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
 
     Raises:
         BadRequest: It is not; the message names the first wrong field.
-        UnsupportedMedia: The content type is another.
+        UnsupportedMedia: The content type is another, or the body is compressed.
         ServiceError: As ``Context.ensure_room``, for a large body.
     """
+    check_plain(request)
     found = media_type(request)
     if found and not is_json(found):
         raise UnsupportedMedia(f"send the body as application/json, not as {found[:100]}")

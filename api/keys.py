@@ -23,8 +23,14 @@ def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:
     """
     if not known:
         log.error("no API_KEY is configured: voice detection answers nobody")
-    given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+    given = (headers.get("x-api-key") or _bearer(headers.get("authorization", ""))).strip()
     # Every key is compared, each in constant time: how long it takes says nothing.
     matches = [hmac.compare_digest(given.encode(), key.encode()) for key in known]
     if not any(matches):
         raise Forbidden("Invalid API key provided")
+
+
+def _bearer(authorization: str) -> str:
+    """The token of an ``Authorization`` header; the scheme may be written in any case, and must be there."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token if scheme.lower() == "bearer" else ""

@@ -2,26 +2,65 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from core.errors import BadRequest, UnsupportedMedia
 from media.containers import declared_container
+from media.content_coding import compressions
 
+MALFORMED = "it is not well-formed multipart/form-data with the boundary of its Content-Type"
 MULTIPART = "multipart/form-data"
-MAX_FIELDS = 16
+MAX_PARTS = 16  # files, and as many other fields
 
 
 class _MemoryParser(MultiPartParser):
-    """Keeps files in memory: the whole body is bounded, and nothing uploaded may lie on a disk."""
+    """Keeps files in memory: the whole body is bounded, and nothing uploaded may lie on a disk.
+
+    The part that is looked for is a file whatever its head says: curl's ``-F 'audio=<x.wav'`` gives it no name, and
+    some clients give it one in the extended form only (``filename*=``), which the parser passes over.
+    """
 
     spool_max_size = 1 << 40
+
+    def __init__(self, request: Request, key: str) -> None:
+        super().__init__(request.headers, request.stream(), max_files=MAX_PARTS, max_fields=MAX_PARTS)
+        self._key = key.encode()
+        self.is_whole = False
+
+    def on_headers_finished(self) -> None:
+        """Takes the head of a part."""
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if options.get(b"name") == self._key and b"filename" not in options:
+            part.content_disposition = (part.content_disposition or b"") + b'; filename="file"'
+        super().on_headers_finished()
+
+    def close(self) -> None:
+        """Frees all files, that of a part which did not end as well."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
+    def on_end(self) -> None:
+        """Takes the last boundary."""
+        self.is_whole = True
 
 
 def media_type(request: Request) -> str:
     """The request's content type without parameters, in small letters; empty when there is none."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def check_plain(request: Request) -> None:
+    """Refuses a body that is compressed as a whole, which nothing here undoes.
+
+    Raises:
+        UnsupportedMedia: It is.
+    """
+    if found := compressions(request.headers.get("content-encoding", "")):
+        raise UnsupportedMedia(f"send the body as it is, not compressed by {', '.join(found)[:100]}")
 
 
 def audio_type(request: Request) -> str:
@@ -31,8 +70,9 @@ def audio_type(request: Request) -> str:
         A name of ``media.containers``, or ``unknown``.
 
     Raises:
-        UnsupportedMedia: It is a form or JSON.
+        UnsupportedMedia: It is a form or JSON, or compressed.
     """
+    check_plain(request)
     found = media_type(request)
     if found.startswith("multipart/") or is_json(found):
         raise UnsupportedMedia(f"send the recording itself as the body, not as {found[:100]}")
@@ -55,24 +95,44 @@ async def read_file(request: Request, key: str) -> bytes:
         The file's bytes, at least one.
 
     Raises:
-        BadRequest: The form is malformed, or the file is missing or empty.
-        UnsupportedMedia: The body is of another type.
+        BadRequest: The form is malformed, or the file is missing, empty or one of several.
+        UnsupportedMedia: The body is of another type, or compressed.
     """
+    check_plain(request)
     if (found := media_type(request)) != MULTIPART:
         if found:
             raise UnsupportedMedia(f"send the file as {MULTIPART} under the key '{key}', not as {found[:100]}")
         raise BadRequest(f"no file: send {MULTIPART} with a file under the key '{key}'")
-    parser = _MemoryParser(request.headers, request.stream(), max_files=MAX_FIELDS, max_fields=MAX_FIELDS)
+    if "boundary=" not in request.headers["content-type"].lower():
+        raise BadRequest("the Content-Type of the form has no boundary: let your HTTP client set this header itself")
+    parser = _MemoryParser(request, key)
     try:
         form = await parser.parse()
-    except (MultiPartException, ValueError, KeyError) as error:
-        raise BadRequest("the form cannot be read: it is not well-formed multipart/form-data") from error
+    except MultiPartException as error:
+        raise BadRequest(f"the form cannot be read: {_words(error)}") from error
+    except (ValueError, KeyError) as error:
+        raise BadRequest(f"the form cannot be read: {MALFORMED}") from error
     try:
-        file = form.get(key)
-        if not isinstance(file, UploadFile):
-            raise BadRequest(f"no file under the key '{key}'")
-        if not (data := await file.read()):
-            raise BadRequest(f"the file under the key '{key}' is empty")
-        return data
+        return await _only_file(form, key, is_whole=parser.is_whole)
     finally:
-        await form.close()
+        parser.close()
+
+
+def _words(error: MultiPartException) -> str:
+    """What is wrong with a form: the parser's words, or ours where it has none."""
+    said = error.message.rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}" if said.startswith("Too many") or '"name"' in said else MALFORMED
+
+
+async def _only_file(form: FormData, key: str, *, is_whole: bool) -> bytes:
+    files = [file for file in form.getlist(key) if isinstance(file, UploadFile)]
+    if not files and not is_whole:
+        raise BadRequest("the form is cut off: its last boundary is missing")
+    if not files:
+        found = ", ".join(f"'{name[:50]}'" for name in list(dict.fromkeys(form))[:3])
+        raise BadRequest(f"no file under the key '{key}'" + (f"; the form has {found}" if found else ""))
+    if len(files) > 1:
+        raise BadRequest(f"there are {len(files)} files under the key '{key}': send one for each request")
+    if not (data := await files[0].read()):
+        raise BadRequest(f"the file under the key '{key}' is empty")
+    return data

@@ -8,7 +8,9 @@ import re
 
 from core.errors import BadRequest, PayloadTooLarge
 
-_DATA_URI = re.compile(r"\s*data:[^,]{0,256}?(?P<base64>;\s*base64)?\s*,", re.IGNORECASE)
+# The type may have parameters with commas in them (``codecs=vp8,opus``); base64 has neither commas nor semicolons.
+_DATA_URI = re.compile(r"\s*data:.{0,512}?;\s*base64\s*,", re.IGNORECASE | re.DOTALL)
+_OTHER_URI = re.compile(r"\s*data:[^,]{0,512},", re.IGNORECASE)
 _SPACE = str.maketrans("", "", " \t\r\n\f\v")
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -43,9 +45,8 @@ def decode_base64_audio(text: str, max_bytes: int) -> bytes:
 
 
 def _without_prefix(text: str) -> str:
-    match = _DATA_URI.match(text)
-    if match is None:
-        return text
-    if match["base64"] is None:
+    if match := _DATA_URI.match(text):
+        return text[match.end() :]
+    if _OTHER_URI.match(text):
         raise BadRequest("the data: URI of audioBase64 does not say ;base64")
-    return text[match.end() :]
+    return text

@@ -25,6 +25,7 @@ import httpx
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
 from media.addresses import Address, AllowedHosts, parse_address
+from media.content_coding import NotReadableError, TooLargeError, compressions, decompress
 from media.exchange import Answer, ProtocolError, Tempo, Unreachable, ask
 from media.loop_thread import LoopThread
 from media.urls import PORTS, parse_url, redirected
@@ -218,6 +219,8 @@ class Fetcher:
                 raise _too_large(limit)
 
         data = await answer.body(check)
+        if compressions(coding := answer.headers.get("content-encoding", "")):
+            data = await asyncio.to_thread(_plain, data, coding, limit)
         if not data:
             raise Unprocessable("the file at the URL is empty")
         return Download(data, answer.headers.get("content-type", "").split(";")[0].strip().lower())
@@ -251,8 +254,16 @@ def _trusted() -> ssl.SSLContext:
 def _check_answer(answer: Answer) -> None:
     if not 200 <= answer.status < 300:
         raise UpstreamError(f"the server of the audio answered with status {answer.status}")
-    if answer.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise UpstreamError("the server of the audio sent it compressed, which was not asked for")
+
+
+def _plain(data: bytes, coding: str, limit: int) -> bytes:
+    """Undoes a compression that was not asked for, within the limit."""
+    try:
+        return decompress(data, coding, limit)
+    except TooLargeError:
+        raise _too_large(limit) from None
+    except NotReadableError as error:
+        raise UpstreamError(f"the file of the server of the audio cannot be read: {error}") from None
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

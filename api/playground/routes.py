@@ -16,7 +16,7 @@ from api.playground.reports import Report
 from api.playground.stream import respond
 from api.routes.voice_deepfake import keyed
 from api.schemas import AnalyzeRequest
-from api.uploads import media_type
+from api.uploads import check_plain, media_type
 from core.errors import BadRequest, NotFound
 from operations.audio_scene import MODEL as AUDIO_SCENE
 from operations.face_gender import MODEL as FACE_GENDER
@@ -105,6 +105,7 @@ async def body(request: Request, *models: str) -> bytes:
         BadRequest: There is none.
         ServiceError: As ``admitted``.
     """
+    check_plain(request)
     admitted(request, *models)
     if not (data := await request.body()):
         raise BadRequest("the file is empty")

@@ -23,6 +23,9 @@ LIMIT = 10_000
             "data:;base64,",
             "DATA:audio/webm;codecs=opus;BASE64,",
             " data:audio/wav;base64, ",
+            "data:video/webm;codecs=vp8,opus;base64,",
+            'data:video/webm;codecs="vp8, opus";base64,',
+            "data:audio/mp4;codecs=mp4a.40.2,a,b;charset=x ; base64 ,",
         ]
     ),
 )
@@ -49,9 +52,15 @@ def test_not_base64(text: str) -> None:
         decode_base64_audio(text, LIMIT)
 
 
-def test_data_uri_of_another_encoding() -> None:
+@pytest.mark.parametrize("text", ["data:audio/mp3,%00%01", "data:,abc", "data:video/webm;codecs=vp8,opus,QUJD"])
+def test_data_uri_of_another_encoding(text: str) -> None:
     with pytest.raises(BadRequest, match=";base64"):
-        decode_base64_audio("data:audio/mp3,%00%01", LIMIT)
+        decode_base64_audio(text, LIMIT)
+
+
+def test_a_prefix_without_end_takes_no_time() -> None:
+    with pytest.raises(BadRequest):
+        decode_base64_audio("data:" + ";base64" * 1000, LIMIT)
 
 
 @pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])

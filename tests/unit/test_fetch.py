@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import time
+import tracemalloc
+import zlib
 from collections.abc import Sequence
 
 import pytest
@@ -247,11 +250,50 @@ async def test_slow_name_server() -> None:
         await get("http://slow.example/", resolver=stuck, timeout_s=0.2)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "x-gzip"])
-async def test_compressed_bodies_are_refused(encoding: str) -> None:
-    async with serve({"/": ok(b"\x1f\x8b", f"Content-Encoding: {encoding}")}) as site:
-        with pytest.raises(UpstreamError, match="compressed"):
+@pytest.mark.parametrize("encoding", ["utf-8", "aws-chunked", "identity", "", "UTF8, aws-chunked", "gzip", "binary"])
+async def test_a_file_is_not_compressed_because_its_server_has_a_word_for_it(encoding: str) -> None:
+    """Object stores send what was stored with it, be it wrong."""
+    async with serve({"/": ok(b"fLaC", f"Content-Encoding: {encoding}")}) as site:
+        assert (await get(site.url("/"))).data == b"fLaC"
+
+
+SOUND = bytes(range(256)) * 100
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("gzip", gzip.compress(SOUND)), ("x-gzip", gzip.compress(SOUND)), ("deflate", zlib.compress(SOUND)),
+     ("aws-chunked, gzip", gzip.compress(SOUND)), ("GZip", gzip.compress(SOUND))],
+)  # fmt: skip
+async def test_a_compressed_file_is_decompressed(encoding: str, body: bytes) -> None:
+    async with serve({"/": ok(body, f"Content-Encoding: {encoding}")}) as site:
+        assert (await get(site.url("/"), max_bytes=len(SOUND))).data == SOUND
+        with pytest.raises(PayloadTooLarge, match="larger"):
+            await get(site.url("/"), max_bytes=len(SOUND) - 1)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("br", b"\x1f\x8b"), ("gzip, gzip", gzip.compress(gzip.compress(SOUND))), ("deflate", b"no deflate"),
+     ("gzip", gzip.compress(SOUND)[:-20]), ("gzip", gzip.compress(SOUND) * 2),
+     ("gzip", b"\x1f\x8b no gzip"), ("zstd", b"x")],
+)  # fmt: skip
+async def test_a_compression_that_cannot_be_undone(encoding: str, body: bytes) -> None:
+    async with serve({"/": ok(body, f"Content-Encoding: {encoding}")}) as site:
+        with pytest.raises(UpstreamError, match="compress"):
             await get(site.url("/"))
+
+
+async def test_a_bomb_is_not_decompressed() -> None:
+    bomb = gzip.compress(bytes(64 << 20))
+    async with serve({"/": ok(bomb, "Content-Encoding: gzip")}) as site:
+        tracemalloc.start()
+        try:
+            with pytest.raises(PayloadTooLarge, match="larger"):
+                await get(site.url("/"), max_bytes=1 << 20)
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        finally:
+            tracemalloc.stop()
 
 
 async def test_empty_file() -> None:

@@ -12,15 +12,22 @@ from core.errors import Forbidden
 KNOWN = ("alpha", "beta")
 
 
-@pytest.mark.parametrize("headers", [{"x-api-key": "alpha"}, {"x-api-key": "beta"}, {"authorization": "Bearer beta"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-api-key": "alpha"}, {"x-api-key": "beta"}, {"x-api-key": " alpha "}, {"authorization": "Bearer beta"},
+        {"authorization": "bearer beta"}, {"authorization": "BEARER  beta "},
+    ],
+)  # fmt: skip
 def test_a_known_key_passes(headers: dict[str, str]) -> None:
     check_key(KNOWN, headers)
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"x-api-key": ""}, {"x-api-key": "alph"}, {"x-api-key": "alpha "}, {"authorization": "Basic alpha"},
-     {"x-api-key": "wrong", "authorization": "Bearer alpha"}, {"x-api-key": "\xff"}, {"authorization": "Bearer "}],
+    [{}, {"x-api-key": ""}, {"x-api-key": "alph"}, {"authorization": "alpha"}, {"authorization": "Basic alpha"},
+     {"x-api-key": "wrong", "authorization": "Bearer alpha"}, {"x-api-key": "\xff"}, {"authorization": "Bearer "},
+     {"authorization": "Bearer"}, {"authorization": "Bearer Bearer alpha"}, {"x-api-key": "al pha"}],
 )  # fmt: skip
 def test_anything_else_does_not(headers: dict[str, str]) -> None:
     with pytest.raises(Forbidden, match="Invalid API key provided"):

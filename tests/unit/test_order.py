@@ -22,6 +22,7 @@ from core.errors import TooManyRequests
 from core.settings import Settings
 from operations import voice_deepfake
 from operations.cache import open_cache
+from operations.results import SceneEntry
 from tests.served import KEY
 from tests.unit.test_shedding import Runner, bundle, fill, let_through
 
@@ -48,7 +49,7 @@ def runner() -> Runner:
 @pytest.fixture
 def answers(runner: Runner, threads: ThreadPoolExecutor, tmp_path: Path) -> Answers:
     """Everything but runners: one stand-in for all, which can be held up."""
-    cache = open_cache(None, tmp_path, namespace="audio-scene", ttl_s=60)
+    cache = open_cache(None, tmp_path, SceneEntry, namespace="audio-scene", ttl_s=60)
     return Answers(replace(bundle(runner, threads), settings=Settings(api_key=KEY), cache=cache))
 
 
@@ -98,9 +99,8 @@ async def test_a_known_address_waits_for_nobody(answers: Answers, runner: Runner
     """Neither for a thread, all of which decode, nor for room."""
     context, url, later = answers.context, "http://known.example/a.flac", threading.Event()
 
-    async def known() -> dict[str, Any]:
-        found = {"duration": 1.0, "sample_rate": 8000, "channels": 1, "classification": "music"}
-        return {**found, "model": "audio_scene:1"}
+    async def known() -> SceneEntry:
+        return SceneEntry(duration=1.0, sample_rate=8000, channels=1, classification="music", model="audio_scene:1")
 
     version = context.models["audio_scene"].tag
     await context.cache.get_or_compute(url, known, version=version)
