@@ -108,7 +108,10 @@ class Settings(BaseSettings):
     max_body_mb: float = Field(32, gt=0, le=1024, description="Largest request body, and largest download (MiB).")
     max_audio_seconds: float = Field(600, gt=0, le=24 * 3600, description="Longest recording (seconds).")
     max_image_megapixels: float = Field(
-        50, gt=0, le=1000, description="Largest picture (millions of pixels); of WebP, a third of it."
+        50,
+        gt=0,
+        le=1000,
+        description="Largest picture (millions of pixels); of WebP a third, of progressive JPEG in full colour 0.75.",
     )
     request_timeout_s: float = Field(60, gt=0, le=3600, description="Time limit of a request (seconds).")
     fetch_timeout_s: float = Field(20, gt=0, le=3600, description="Time limit of a download (seconds).")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import struct
-import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from core.errors import BadRequest, PayloadTooLarge
-from media.jpeg import has_more_scans
-from media.signatures import not_picture
+from core.errors import BadRequest
+from media.picture import DAMAGE, MAX_PIXELS, MAX_SIDE, read_header
 
 Picture = NDArray[np.uint8]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # the only decoders that see the bytes
-MAX_PIXELS = 50_000_000  # about 150 MB as RGB; phones make 12 to 50 million
-# What a pixel of a format counts against the limit. Pillow keeps 4 bytes of it while it decodes; of WebP 16, since
-# every file goes through the decoder of animations, which has a canvas for the present picture and one for the last.
-PIXEL_COSTS = {"WEBP": 3}
-MAX_SIDE = 2048  # pixels: larger pictures are scaled down, no face needs more
-MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, a bomb thousands of empty ones
 TILE_SIDE = 1024  # pixels: what is converted at once, so that no second copy of a large picture is made
 BACKGROUND = (255, 255, 255)  # below transparent pixels
-
-# What Pillow's decoders raise on damaged data, besides its own OSError.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
 
 _UPRIGHT = {  # what undoes each EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,59 +27,37 @@ _UPRIGHT = {  # what undoes each EXIF orientation
     8: Image.Transpose.ROTATE_90,
 }
 
-Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``_open`` refuses, with our own limit
-
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decodes a picture: the first frame, upright as EXIF says, transparency over white.
 
     Args:
-        data: A file of one of ``FORMATS``, recognised by its content.
-        max_pixels: More than this is refused before decoding; of WebP, more than a third of it (``PIXEL_COSTS``).
+        data: A file of one of ``media.picture.FORMATS``, recognised by its content.
+        max_pixels: More than this is refused before decoding; and whatever takes more memory than so many pixels may
+            (``media.picture.read_header``).
 
     Returns:
         uint8 RGB [height, width, 3]; the longer side is at most ``MAX_SIDE``.
 
     Raises:
         BadRequest: Empty, not a picture of a known kind, or damaged.
-        PayloadTooLarge: Too many pixels.
+        PayloadTooLarge: Too large.
     """
-    image = _open(data, max_pixels)
+    image = read_header(data, max_pixels).image
     try:
-        image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG: decodes at a half, a quarter or an eighth where that is enough
         image.load()
         upright = _upright(_small(image), image)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BadRequest("the picture is damaged or cut off") from error
     return np.array(upright, dtype=np.uint8)
-
-
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Reads the header and applies the bounds."""
-    if not data:
-        raise BadRequest("the picture file is empty")
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except _DAMAGE as error:
-        kind = not_picture(data)
-        words = "the file is not a picture of a known kind (JPEG, PNG, WebP, BMP or GIF)"
-        raise BadRequest(f"{words}: it is {kind}" if kind else words) from error
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise BadRequest("the picture has no pixels")
-    limit = max_pixels // PIXEL_COSTS.get(image.format or "", 1)
-    if width * height > limit:
-        raise PayloadTooLarge(
-            f"the picture has {width} x {height} pixels, more than the limit of {limit} for {image.format}"
-        )
-    if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_SCANS):
-        raise BadRequest("the picture is damaged: it has too many scans")
-    return image
 
 
 def _small(image: Image.Image) -> Image.Image:
     """Converts to RGB and scales down, tile by tile: the picture in full size stays in its own mode."""
     factor = max(1, max(image.size) // MAX_SIDE)
+    if factor == 1 and image.mode == "RGB" and not image.has_transparency_data:
+        image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+        return image
     step = factor * max(1, TILE_SIDE // factor)
     small = Image.new("RGB", (math.ceil(image.width / factor), math.ceil(image.height / factor)))
     for top, left in itertools.product(range(0, image.height, step), range(0, image.width, step)):
@@ -107,7 +71,7 @@ def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
     """Applies the EXIF orientation of its source; unreadable EXIF data counts as none."""
     try:
         orientation = source.getexif().get(ExifTags.Base.Orientation)
-    except _DAMAGE:
+    except DAMAGE:
         return image
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)

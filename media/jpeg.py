@@ -11,22 +11,22 @@ MAX_SEGMENTS = 10_000  # that are looked at; a camera writes some tens, large no
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 
 
-def has_more_scans(data: bytes, limit: int) -> bool:
-    """Whether the first picture has more scans than a limit, or more segments than any picture needs.
+def count_scans(data: bytes, limit: int) -> int:
+    """Counts the scans of the first picture; one more than the limit also for more segments than any picture needs.
 
     What follows its end (a film, a second picture) is none of it.
 
     Args:
         data: The file; one that is cut off or damaged is followed as far as it goes.
-        limit: Number of scans that is still allowed.
+        limit: Number of scans beyond which counting ends.
     """
     scans, place = 0, 2
     for _ in range(MAX_SEGMENTS):
         marker = _MARKER.search(data, place)
         if marker is None or (kind := marker[1][0]) == END:
-            return False
+            return scans
         scans += kind == START_OF_SCAN
         if scans > limit:
-            return True
+            break
         place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-    return True
+    return limit + 1
