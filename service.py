@@ -19,6 +19,7 @@ from api.limits import Limits
 from api.native import NativeMethods
 from api.observe import Observe
 from core import logs, metrics, tracing
+from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
 from operations.configuration import check
@@ -91,7 +92,12 @@ def _install(service: Any) -> None:
         allow_headers=["*"],
         expose_headers=["x-request-id", "x-model", "retry-after"],
     )
-    service.add_asgi_middleware(Limits, max_body_bytes=settings.max_body_bytes, timeout_s=settings.request_timeout_s)
+    service.add_asgi_middleware(
+        Limits,
+        max_body_bytes=settings.max_body_bytes,
+        timeout_s=settings.request_timeout_s,
+        budget=Budget(settings.budget_bytes),
+    )
     service.add_asgi_middleware(Dispatch, http_app=http_app, native=[method.route for method in service.apis.values()])
 
 

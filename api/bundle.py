@@ -10,6 +10,7 @@ from starlette.requests import Request
 from api.answers import Answers
 from api.uploads import check_plain, is_json, media_type
 from core.errors import BadRequest, Unavailable, UnsupportedMedia
+from core.memory import hold
 from operations.context import Context
 
 M = TypeVar("M", bound=BaseModel)
@@ -68,6 +69,7 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
         if len(data) <= SMALL_BYTES:
             return body.model_validate_json(data)
         context.ensure_room(*models)
+        hold(len(data))  # of what is parsed, nearly all is one text
         return await context.in_thread(name, "json", lambda: body.model_validate_json(data), then=models)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]

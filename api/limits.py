@@ -9,7 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import to_response
-from core.errors import PayloadTooLarge, ServiceError, TimedOut
+from core.errors import InternalError, PayloadTooLarge, ServiceError, TimedOut, Unavailable
+from core.memory import Budget, hold, lease
 
 # What is left of a body after its answer is read on and thrown away for so long, because most clients look for an
 # answer only after they have sent everything; then the connection is closed on them.
@@ -25,12 +26,14 @@ class Limits:
         app: What it wraps.
         max_body_bytes: Largest body; counted while it is read.
         timeout_s: Time limit of the whole request, reading its body included (seconds).
+        budget: What all requests of this process may have in hand.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, timeout_s: float, budget: Budget) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
         self.timeout_s = timeout_s
+        self.budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -43,8 +46,9 @@ class Limits:
         exchange = _Exchange(receive, send, self.max_body_bytes, has_body=has_body)
         try:
             if declared.isdigit() and int(declared) > self.max_body_bytes:
-                raise exchange.refuse()
-            await self._run(scope, exchange)
+                raise exchange.too_large()
+            with lease(self.budget):
+                await self._run(scope, exchange)
         except _ClientGone:
             await exchange.end_unheard()
             return
@@ -60,8 +64,8 @@ class Limits:
             await asyncio.wait({answer, gone}, timeout=self.timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 await answer
-                if exchange.too_large and not exchange.started:
-                    raise exchange.refuse()
+                if exchange.refused and not exchange.started:
+                    raise exchange.refusal()
             elif gone.done():
                 raise _ClientGone
             else:
@@ -91,11 +95,16 @@ class _Exchange:
         self._complete = asyncio.Event()
         self._gone = asyncio.Event()
         self.started = False
-        self.too_large = False
+        self.refused: tuple[type[ServiceError], str, float | None] | None = None
 
-    def refuse(self) -> ServiceError:
-        self.too_large = True
-        return PayloadTooLarge(f"the body is larger than {self._max / (1 << 20):g} MiB")
+    def too_large(self) -> ServiceError:
+        self.refused = PayloadTooLarge, f"the body is larger than {self._max / (1 << 20):g} MiB", None
+        return self.refusal()
+
+    def refusal(self) -> ServiceError:
+        """A new one each time: one that was raised, kept here, would hold itself."""
+        kind, message, retry_after = self.refused or (InternalError, "", None)
+        return kind(message, retry_after=retry_after)
 
     async def receive(self) -> Message:
         if self._complete.is_set():  # the rest of the channel belongs to ``wait_until_gone``
@@ -106,11 +115,16 @@ class _Exchange:
             self._gone.set()
             await asyncio.Event().wait()
         if self._read > self._max:
-            raise self.refuse()
+            raise self.too_large()
+        try:
+            hold(len(message.get("body", b"")))
+        except Unavailable as error:
+            self.refused = type(error), error.message, error.retry_after
+            raise
         return message
 
     async def send(self, message: Message) -> None:
-        if not self.too_large:  # or the application made another error of it; the caller gets the true one
+        if not self.refused:  # or the application made another error of it; the caller gets the true one
             await self.answer(message)
 
     async def answer(self, message: Message) -> None:

@@ -60,6 +60,10 @@ ENGINE_SECONDS = Histogram(
 QUALITY = Counter(
     "bundle_recording_quality", "Recordings that are `too_short`, `too_quiet` or `too_noisy`", ["model", "problem"]
 )
+BYTES_HELD = Gauge(
+    "bundle_bytes_held", "Uploads, downloads, decoded sound and pixels in hand (bytes)", multiprocess_mode="livesum"
+)
+BYTES_REFUSED = Counter("bundle_bytes_refused", "Times that something was refused since too many bytes were in hand")
 RUNNER_UP = Gauge(
     "bundle_runner_up",
     "Whether the runner answered when it was last called or probed: 1 or 0",

@@ -28,7 +28,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.cgroups import memory_bytes
+
 MEBIBYTE = 1 << 20
+# What the largest request has in hand, in bodies: a JSON body, the base64 in it, the file, and the sound (77 MB).
+LARGEST_IN_HAND = 5
+# Of the memory of the container. An API process has 250 MB of its own, and what is being made is not counted yet.
+BUDGET_PART = 0.4
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -113,6 +119,13 @@ class Settings(BaseSettings):
         le=1000,
         description="Largest picture (millions of pixels); of WebP a third, of progressive JPEG in full colour 0.75.",
     )
+    memory_budget_mb: float = Field(
+        0,
+        ge=0,
+        le=1 << 20,
+        description="Uploads, downloads, decoded sound and pixels in hand above which requests are refused with 503, "
+        "of all API processes (MiB); 0 is two fifths of the memory of the container or machine.",
+    )
     request_timeout_s: float = Field(60, gt=0, le=3600, description="Time limit of a request (seconds).")
     fetch_timeout_s: float = Field(20, gt=0, le=3600, description="Time limit of a download (seconds).")
     max_redirects: int = Field(5, ge=0, le=20, description="Redirects that a download follows.")
@@ -149,6 +162,21 @@ class Settings(BaseSettings):
         if min(self.ensemble_weights) < 0 or abs(sum(self.ensemble_weights) - 1) > 1e-6:
             raise ValueError("ENSEMBLE_WEIGHTS must be three numbers of at least 0 that sum to 1")
         return self
+
+    @model_validator(mode="after")
+    def _budget_has_room_for_the_largest(self) -> Self:
+        least = LARGEST_IN_HAND * self.max_body_mb * self.api_workers
+        if 0 < self.memory_budget_mb < least:
+            raise ValueError(
+                f"MEMORY_BUDGET_MB must be 0 or at least {least:g}: {LARGEST_IN_HAND} x MAX_BODY_MB x API_WORKERS"
+            )
+        return self
+
+    @property
+    def budget_bytes(self) -> int:
+        """What requests may have in hand in one API process (bytes)."""
+        wanted = self.memory_budget_mb * MEBIBYTE or BUDGET_PART * memory_bytes()
+        return int(max(wanted / self.api_workers, LARGEST_IN_HAND * self.max_body_bytes))
 
     @property
     def keys(self) -> tuple[str, ...]:

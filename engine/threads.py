@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
-MINE = Path("/proc/self/cgroup")
+from core.cgroups import groups
+
 # Of one process, where nobody asks for more: each has buffers of its own, and all share one interpreter.
 MOST_STREAMS = 4
 
@@ -20,7 +19,7 @@ def cores() -> int:
     Those that it may run on, and no more than its container has the time of: with ``--cpus=2`` a process still sees all
     cores of the machine, and threads above the quota only make all of them stand still for the rest of each period.
     """
-    quotas = (quota(folder) for folder in _groups())
+    quotas = (quota(folder) for folder in groups("cpu"))
     return max(1, min([len(os.sched_getaffinity(0)), *(math.ceil(found) for found in quotas if found is not None)]))
 
 
@@ -55,14 +54,3 @@ def quota(group: Path) -> float | None:
         most_us, period_us = (int((group / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
         return None if most_us < 0 else most_us / period_us
     return None
-
-
-def _groups() -> Iterator[Path]:
-    """The control groups of this process and those around them; in a container its own is the root."""
-    yield from (CGROUPS, CGROUPS / "cpu")
-    with contextlib.suppress(OSError):
-        for line in MINE.read_text().splitlines():
-            number, controllers, path = line.split(":", 2)
-            if number == "0" or "cpu" in controllers.split(","):
-                group = (CGROUPS if number == "0" else CGROUPS / "cpu") / path.strip("/")
-                yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(CGROUPS))

@@ -24,6 +24,7 @@ import certifi
 import httpx
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
+from core.memory import hold
 from media.addresses import Address, AllowedHosts, parse_address
 from media.content_coding import NotReadableError, TooLargeError, compressions, decompress
 from media.exchange import Answer, ProtocolError, Tempo, Unreachable, ask
@@ -214,9 +215,14 @@ class Fetcher:
         if length.isdecimal() and int(length[:20]) > limit:
             raise _too_large(limit)
 
+        counted = 0
+
         def check(size: int) -> None:
+            nonlocal counted
             if size > limit:
                 raise _too_large(limit)
+            hold(size - counted)
+            counted = size
 
         data = await answer.body(check)
         if compressions(coding := answer.headers.get("content-encoding", "")):

@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from core import memory
 from core.errors import BadRequest
 from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, QUALITY, AudioLimits, DecodedAudio, Samples, to_mono
 
@@ -108,8 +109,9 @@ class Sink:
         if self.frames == 0 or self._format is None:
             raise BadRequest("the audio holds no samples")
         self._end_part()
-        samples = np.concatenate(self._done)
-        self._done.clear()
+        with memory.holding(sum(chunk.nbytes for chunk in self._done)):
+            samples = np.concatenate(self._done)
+            self._done.clear()
         peak = max(float(samples.max()), -float(samples.min()))
         if not np.isfinite(peak):
             raise BadRequest("the audio has samples that are not finite numbers")
@@ -141,13 +143,17 @@ class Sink:
             mono = to_mono(np.concatenate(self._waiting)) if self._waiting else np.zeros(0, np.float32)
         self._waiting, self._waiting_values = [], 0
         if self._stream is None:
-            self._done.append(mono)
+            self._keep([mono])
             return
         made = [self._stream.resample_chunk(piece, last=False) for piece in self._pieces(mono)]
         if last:
             made.append(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
             if self.frames and not any(chunk.size for chunk in (*self._done, *made)):
                 made.append(mono[:1])  # less than one sample at the rate of the answer
+        self._keep(made)
+
+    def _keep(self, made: list[Samples]) -> None:
+        memory.hold(sum(chunk.nbytes for chunk in made))
         self._done += made
 
     def _pieces(self, mono: Samples) -> Iterator[Samples]:

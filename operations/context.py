@@ -7,13 +7,14 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core import metrics, tracing
+from core import memory, metrics, tracing
 from core.request import note_progress
 from core.settings import Settings
 from media.audio import AudioLimits, DecodedAudio, decode
@@ -88,14 +89,18 @@ class Context:
         def timed() -> T:
             started = time.perf_counter()
             try:
-                return function()
+                made = function()
+                if isinstance(made, bytes):
+                    memory.hold(len(made))
+                return made
             finally:
                 seconds = time.perf_counter() - started
                 metrics.DECODE_SECONDS.labels(model, kind).observe(seconds)
                 self.decoding.note(seconds)
 
         with self.coming(*(then or (model,))), self.decoding.here(), tracing.step(f"decode {kind}"):
-            return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+            here = copy_context()  # with the lease of the request
+            return await asyncio.get_running_loop().run_in_executor(self.threads, here.run, timed)
 
     async def decode(
         self,

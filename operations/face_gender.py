@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core import memory
+from media.cost import picture_bytes
 from media.faces import Face, crop_face, largest_face
 from media.image import decode_image
 from models.spec import ImageInput
@@ -48,7 +50,8 @@ async def classify(context: Context, image: bytes) -> FaceAnswer:
     max_pixels = int(context.settings.max_image_megapixels * 1e6)
 
     def find() -> tuple[Face, tuple[int, int], NDArray[np.uint8]]:
-        picture = decode_image(image, max_pixels=max_pixels)
+        with memory.holding(picture_bytes(image, max_pixels)):
+            picture = decode_image(image, max_pixels=max_pixels)
         face = largest_face(picture)
         return face, (picture.shape[1], picture.shape[0]), crop_face(picture, face, kind.size)
 

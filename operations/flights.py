@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core import memory
+
 T = TypeVar("T")
 
 
@@ -56,7 +58,8 @@ class Flights(Generic[T]):
 
     def _start(self, key: str, compute: Callable[[], Awaitable[T]]) -> _Flight[T]:
         async def run() -> T:
-            return await compute()
+            with memory.lease_apart():
+                return await compute()
 
         flight = _Flight(asyncio.create_task(run()))
         self._flights[key] = flight

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import limits
 from api.limits import Limits
 from core.errors import BadRequest
+from core.memory import Budget
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +78,7 @@ async def reading(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def run(connection: Connection, app: ASGIApp = reading, **options: Any) -> None:
-    bounded = Limits(app, **{"max_body_bytes": 10, "timeout_s": 30.0, **options})
+    bounded = Limits(app, **{"max_body_bytes": 10, "timeout_s": 30.0, "budget": Budget(1 << 30), **options})
     async with asyncio.timeout(4):
         await bounded(connection.scope, connection.receive, connection.send)
 
@@ -99,6 +100,46 @@ async def test_a_body_above_the_limit_is_answered_at_once(chunks: tuple[bytes, .
     assert connection.status == 413
     assert connection.read == len(chunks)  # most callers look for an answer only after they have sent everything
     assert connection.is_ended
+
+
+@pytest.mark.parametrize("hides_it", [False, True], ids=["told", "hidden by the application"])
+async def test_a_body_beyond_what_may_be_in_hand(hides_it: bool) -> None:
+    budget = Budget(8)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await reading(scope, receive, send)
+        except Exception:
+            if not hides_it:
+                raise
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b"bad form"})
+
+    connection = Connection(b"0" * 6, b"0" * 4)
+    await run(connection, app, budget=budget)
+    assert connection.status == 503
+    assert any(name == b"retry-after" and int(value) >= 1 for name, value in connection.sent[0]["headers"])
+    assert budget.used == 0
+    fits = Connection(b"0" * 6, b"0" * 2)
+    await run(fits, app, budget=budget)
+    assert (fits.status, budget.used) == (200, 0)
+
+
+async def test_what_others_have_in_hand_counts() -> None:
+    budget = Budget(8)
+    waiting = asyncio.create_task(run(Connection(b"0" * 6, whole=False), budget=budget))
+    await asyncio.sleep(0)
+    while not budget.used:  # noqa: ASYNC110 - the budget tells nobody
+        await asyncio.sleep(0)
+    refused = Connection(b"0" * 6)
+    await run(refused, budget=budget)
+    assert refused.status == 503
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    admitted = Connection(b"0" * 6)
+    await run(admitted, budget=budget)
+    assert (admitted.status, budget.used) == (200, 0)
 
 
 async def test_a_declared_length_above_the_limit_does_not_reach_the_application() -> None:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.limits import Limits
 from core.errors import BadRequest, TooManyRequests
+from core.memory import Budget
 from core.settings import Settings
 from media.pcm import PcmFormat
 from models import registry
@@ -205,7 +206,7 @@ async def test_work_whose_time_limit_has_passed_never_reaches_the_model() -> Non
     first = asyncio.create_task(queue.submit(np.zeros(1, np.float32)))
     await asyncio.sleep(0)
     scope: Scope = {"type": "http", "path": "/", "headers": []}
-    await Limits(app, max_body_bytes=1, timeout_s=0.02)(scope, receive, send)
+    await Limits(app, max_body_bytes=1, timeout_s=0.02, budget=Budget(1000))(scope, receive, send)
     assert sent[0]["status"] == 504
     runner.open.set()
     await first

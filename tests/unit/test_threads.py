@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core import cgroups
 from engine import threads
 
 
@@ -14,8 +15,8 @@ from engine import threads
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """64 cores and no limit; the folder holds the control groups."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    monkeypatch.setattr(threads, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(threads, "MINE", tmp_path / "mine")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(cgroups, "MINE", tmp_path / "mine")
     return tmp_path
 
 
