@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -35,6 +36,10 @@ logs.configure(settings.log_dir, settings.log_level)
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
 # times the processor time of one. The networks have threads of their own (``engine``).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "uvicorn" in sys.modules:  # BentoML's workers load it before this file, its supervisor never
+    from api import connections
+
+    connections.install(settings.head_timeout_s, settings.keep_alive_s)
 
 
 @functools.cache

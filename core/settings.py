@@ -127,6 +127,15 @@ class Settings(BaseSettings):
         "of all API processes (MiB); 0 is two fifths of the memory of the container or machine.",
     )
     request_timeout_s: float = Field(60, gt=0, le=3600, description="Time limit of a request (seconds).")
+    head_timeout_s: float = Field(
+        15,
+        gt=0,
+        le=3600,
+        description="Time limit of the head of a request; a connection without one is closed (seconds).",
+    )
+    keep_alive_s: float = Field(
+        75, gt=0, le=3600, description="How long a connection is kept for a further request (seconds)."
+    )
     fetch_timeout_s: float = Field(20, gt=0, le=3600, description="Time limit of a download (seconds).")
     max_redirects: int = Field(5, ge=0, le=20, description="Redirects that a download follows.")
     cache_ttl_s: int = Field(3600, ge=0, description="How long an analysed URL is remembered (seconds); 0 is off.")

@@ -69,6 +69,7 @@ def small_bundle(store: Path) -> Iterator[Bundle]:
         "API_KEY": "", "API_KEYS": "", "API_WORKERS": "2", "MAX_BODY_MB": "0.5", "MAX_AUDIO_SECONDS": "6",
         "REQUEST_TIMEOUT_S": "5", "FETCH_TIMEOUT_S": "3", "QUEUE_LATENCY_S": "0.0001",
         "CORS_ORIGINS": "https://a.example, https://b.example", "MAX_IMAGE_MEGAPIXELS": "0.5",
+        "HEAD_TIMEOUT_S": "2",
     }  # fmt: skip
     with serve(store, settings) as running:
         yield running

@@ -1,8 +1,10 @@
-"""Servers that callers name, and that answer so as to keep whoever reads them busy: the service goes on."""
+"""Callers, and servers that they name, who keep the service busy or waiting: it goes on."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -51,3 +53,11 @@ def test_five_requests_stop_nobody(bundle: Bundle, site: LocalSite, voice: bytes
             assert client.post("/api/detect-gender", files={"audio": voice}).status_code == 200
         for future in asked:
             future.result()
+
+
+def test_a_caller_who_says_nothing_is_let_go(small_bundle: Bundle) -> None:
+    """``tests/unit/test_silent_connections.py`` has the rest, against the same protocol without the bundle."""
+    with socket.create_connection(("127.0.0.1", small_bundle.port), timeout=30) as caller:
+        caller.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert caller.recv(4096) == b""
