@@ -18,6 +18,7 @@ from operations.results import SceneEntry
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 from runners.predictor import Predictor
+from runners.served import Served
 
 PATIENCE_S = 1e9  # nobody is refused: files wait for one another
 
@@ -31,7 +32,7 @@ class LocalRunner:
 
     def __init__(self, name: str) -> None:
         self._predictor = Predictor.bundled(name)
-        self.tag = self._predictor.entry.tag
+        self.known = Served(tag=self._predictor.entry.tag)
         self.streams = self._predictor.engine.streams
         self._threads = ThreadPoolExecutor(self.streams, thread_name_prefix=name)
 
@@ -42,6 +43,10 @@ class LocalRunner:
     async def alive(self) -> bool:
         """It is here."""
         return True
+
+    async def served(self) -> Served:
+        """The bundled weights."""
+        return self.known
 
 
 def local_context(settings: Settings, names: Sequence[str]) -> Context:
@@ -73,4 +78,4 @@ def _model(name: str, settings: Settings) -> Model:
         budget=options.batch_cost,
         patience_s=PATIENCE_S,
     )
-    return Model(registry.specs()[name], runner.tag, runner, queue)
+    return Model(registry.specs()[name], runner, queue)

@@ -63,3 +63,9 @@ class ModelSpec:
     reference: str | None = None
     dataset: str | None = None
     licence: str = ""
+
+
+def is_of(spec: ModelSpec, tag: str) -> bool:
+    """Whether an entry of the model store answers for a model, under whatever profile it was saved."""
+    name = tag.partition(":")[0]
+    return name == spec.name or name.startswith(f"{spec.name}-")

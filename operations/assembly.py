@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import bentoml
 from _bentoml_impl.client import RemoteProxy
 from bentoml._internal.configuration.containers import BentoMLContainer
 
@@ -19,9 +17,7 @@ from engine.threads import cores
 from media.addresses import AllowedHosts
 from media.fetch import Fetcher, FetchLimits
 from models import registry
-from models.published.checkpoint import Checkpoint
 from models.spec import ModelSpec
-from models.store import tag_to_serve
 from operations.cache import open_cache
 from operations.connections import share_among_replicas
 from operations.context import Context, Model
@@ -75,9 +71,6 @@ def _fetch_limits(settings: Settings) -> FetchLimits:
 
 def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Model:
     metrics.start_queue(spec.name)
-    stored = bentoml.models.get(tag_to_serve(spec, settings.profile))
-    checkpoint = Checkpoint.load(Path(stored.path))
-    spec = checkpoint.describe(spec) if checkpoint else spec
     client = RunnerClient(spec.name, proxy)
     workers = BentoMLContainer.config.services.get().get(spec.runner, {}).get("workers", 1)
     workers = workers if isinstance(workers, int) else cores()
@@ -94,4 +87,4 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
         patience_s=settings.queue_latency_s,
         ensure_up=client.ensure_up,
     )
-    return Model(spec, str(stored.tag), client, queue)
+    return Model(spec, client, queue)

@@ -65,7 +65,8 @@ async def analyze_url(context: Context, url: str) -> SceneEntry:
     Raises:
         ServiceError: As ``classify_url``.
     """
-    cached = await context.cache.get_or_compute(url, lambda: _describe(context, url), version=context.models[MODEL].tag)
+    served = await context.models[MODEL].client.served()
+    cached = await context.cache.get_or_compute(url, lambda: _describe(context, url), version=served.tag)
     metrics.CACHE.labels("hit" if cached.hit else "miss").inc()
     note_model(cached.value.model)
     return cached.value

@@ -117,7 +117,7 @@ class ResultCache(Generic[E]):
         Args:
             key: What was asked, for example a URL; only its hash is stored.
             producer: Computes the answer.
-            version: What made the answer, for example the model's tag: another version has other answers.
+            version: Tag of the model that would answer. An answer that another gave is not kept.
 
         Returns:
             The answer.
@@ -129,7 +129,7 @@ class ResultCache(Generic[E]):
         known = await self._look(digest)
         if known is not None:
             return Cached(known, hit=True)
-        value = await self._flights.join(digest, lambda: self._fly(digest, producer))
+        value = await self._flights.join(digest, lambda: self._fly(digest, producer, version))
         return Cached(value, hit=False)
 
     async def aclose(self) -> None:
@@ -141,7 +141,7 @@ class ResultCache(Generic[E]):
         text = json.dumps([self._namespace, version, key])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    async def _fly(self, digest: str, producer: Callable[[], Awaitable[E]]) -> E:
+    async def _fly(self, digest: str, producer: Callable[[], Awaitable[E]], version: str) -> E:
         """Computes, or waits for the process that does."""
         if self._ttl_s <= 0:
             return await producer()
@@ -156,7 +156,7 @@ class ResultCache(Generic[E]):
         if result is not None:
             return result
         async with self._lease(digest, token):
-            return await self._produce(digest, token, producer)
+            return await self._produce(digest, token, producer, version)
 
     async def _wait(self, digest: str, token: str) -> E | None:
         """Waits until the result is there, or the lease is ours (None)."""
@@ -193,13 +193,14 @@ class ResultCache(Generic[E]):
             await self._store.delete(key)
             return None
 
-    async def _produce(self, digest: str, token: str, producer: Callable[[], Awaitable[E]]) -> E:
+    async def _produce(self, digest: str, token: str, producer: Callable[[], Awaitable[E]], version: str) -> E:
         try:
             value = await producer()
         except ServiceError as error:
             await self._keep(f"{digest}:{token}", Failure.of(error), FAILURE_TTL_S)
             raise
-        await self._keep(digest, value, self._ttl_s)
+        if value.model == version:  # else the runner was started again meanwhile, with another entry of the store
+            await self._keep(digest, value, self._ttl_s)
         return value
 
     @contextlib.asynccontextmanager

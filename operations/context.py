@@ -42,16 +42,20 @@ class Model:
     """One model as the API process sees it.
 
     Attributes:
-        spec: What it is.
-        tag: The store entry that its runner serves.
+        bundled: What it is where the bundled entry is served.
         client: What answers: the way to its runner.
         queue: What is waiting for it.
     """
 
-    spec: ModelSpec
-    tag: str
+    bundled: ModelSpec
     client: Runner
     queue: ModelQueue
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it is, as its runner said last."""
+        served = self.client.known
+        return served.describe(self.bundled) if served else self.bundled
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,17 @@ class Context:
             samples: float32 [n] at the model's rate.
             join: Makes one answer of those of the windows and their lengths.
         """
-        model, kind = self.models[name], self.audio_input(name)
+        kind = self.audio_input(name)
+        windows, outcomes = await self._ask_windows(name, samples, kind)
+        if kind != (kind := self.audio_input(name)):  # the runner was started again with another model meanwhile
+            windows, outcomes = await self._ask_windows(name, samples, kind)
+        return join_outcomes(self.models[name].spec, outcomes, [window.size for window in windows], join)
+
+    async def _ask_windows(
+        self, name: str, samples: NDArray[np.float32], kind: AudioInput
+    ) -> tuple[list[NDArray[np.float32]], list[Outcome]]:
+        """The windows of a recording, and what a model says of each."""
+        model = self.models[name]
         windows = split(samples, round(kind.window_s * kind.sample_rate))
         gate = asyncio.Semaphore(WINDOWS_AT_ONCE)
         done = 0
@@ -204,8 +218,7 @@ class Context:
 
         tasks = [asyncio.ensure_future(ask(index)) for index in range(len(windows))]
         try:
-            outcomes = await asyncio.gather(*tasks)
+            return windows, await asyncio.gather(*tasks)
         finally:
             while tasks:  # none is kept, or a failure would hold itself, and with it the recording
                 tasks.pop().cancel()
-        return join_outcomes(model.spec, outcomes, [window.size for window in windows], join)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from core import metrics
 from core.errors import InternalError, ServiceError, Unavailable
 from runners.outcome import Outcome
 from runners.parcel import Parcel
+from runners.served import Served
 
 log = logging.getLogger("bundle.runner_client")
 
@@ -28,6 +30,8 @@ PROBE_EVERY_S = 1.0
 PROBE_TIMEOUT_S = 1.0
 SILENT_PROBES = 5
 RETRY_AFTER_S = 3.0
+# What a runner serves changes only while it is started again, which takes longer than this.
+KNOWN_FOR_S = 1.0
 
 
 class Runner(Protocol):
@@ -38,6 +42,13 @@ class Runner(Protocol):
 
     async def alive(self) -> bool:
         """Whether it would answer."""
+
+    @property
+    def known(self) -> Served | None:
+        """What it serves, as it said last; None before it has said so."""
+
+    async def served(self) -> Served:
+        """What it serves at this moment."""
 
 
 class RunnerClient:
@@ -53,6 +64,8 @@ class RunnerClient:
         self._remote = proxy.to_async
         self._down_since: float | None = None
         self._why = ""  # it was not reached the last time, for the log
+        self.known: Served | None = None
+        self._asked_at = -math.inf
 
     async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
         """Sends a batch.
@@ -72,6 +85,8 @@ class RunnerClient:
         if outcomes is None:
             raise self._unavailable()
         metrics.RUNNER_UP.labels(self.name).set(1)
+        if self.known is None or any(outcome.model != self.known.tag for outcome in outcomes):
+            await self.alive()  # it was started again, with another entry
         return outcomes
 
     async def _tried(self, parcels: Sequence[Parcel]) -> Sequence[Outcome] | None:
@@ -103,18 +118,39 @@ class RunnerClient:
         if self._down_since is not None:
             raise self._unavailable()
 
+    async def served(self) -> Served:
+        """What the runner serves, as it said within ``KNOWN_FOR_S``; where it does not answer, what it said last.
+
+        Raises:
+            Unavailable: It is down, and has never said.
+        """
+        if self.known is None or time.monotonic() - self._asked_at > KNOWN_FOR_S:
+            self._asked_at = time.monotonic()  # whoever asks meanwhile goes by what is known
+            await self.alive()
+        if self.known is None:
+            raise self._unavailable()
+        return self.known
+
     async def alive(self) -> bool:
-        """Whether the runner answers a probe within ``PROBE_TIMEOUT_S``."""
+        """Whether the runner says within ``PROBE_TIMEOUT_S`` what it serves."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                alive = bool(await self._remote.is_ready(timeout=PROBE_TIMEOUT_S))
-                self._why = "" if alive else "it says that it is not ready"
+                self.known = await self._ask()
+            alive, self._why, self._asked_at = True, "", time.monotonic()
         except (TimeoutError, aiohttp.ClientError, BentoMLException, OSError) as error:
             alive, self._why = False, repr(error)
         metrics.RUNNER_UP.labels(self.name).set(alive)
         if alive:
             self._down_since = None
         return alive
+
+    async def _ask(self) -> Served:
+        """Asks twice where a connection that was kept turns out to have been closed."""
+        try:
+            answer: Served = await self._remote.served()
+        except aiohttp.ClientConnectionError:
+            answer = await self._remote.served()
+        return answer
 
     async def _watched(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
         """Waits for the answer as long as the runner shows signs of life."""

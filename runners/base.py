@@ -23,6 +23,7 @@ from runners import batcher, lifetime
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 from runners.predictor import Predictor, example
+from runners.served import Served
 
 log = logging.getLogger("bundle.runner")
 
@@ -100,6 +101,11 @@ class ModelRunner:
         parents = [parcel.traceparent for parcel in batch]
         with tracing.shared(f"runner {self.spec.name}", parents, "server") as spans:
             return self.predictor.answer_parcels([p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)])
+
+    @bentoml.api  # type: ignore[untyped-decorator]
+    async def served(self) -> Served:
+        """What answers here; asked for as a sign of life, too."""
+        return Served(tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def outlive_api(self) -> None:

@@ -48,6 +48,7 @@ class Predictor:
         self.spec = spec
         self.entry = entry
         self.engine = engine
+        self.checkpoint: Checkpoint | None = None
         self._processor = processor
         self._options = options
         self._padding = engine.padding if options.batch_padding is None else options.batch_padding
@@ -65,7 +66,9 @@ class Predictor:
         checkpoint = Checkpoint.load(entry.path)
         processor = checkpoint.processor() if checkpoint else registry.processor(spec.name)
         spec = checkpoint.describe(spec) if checkpoint else spec
-        return cls(spec, entry, build_engine(spec, entry, settings), processor, settings.runner(spec.name))
+        made = cls(spec, entry, build_engine(spec, entry, settings), processor, settings.runner(spec.name))
+        made.checkpoint = checkpoint
+        return made
 
     @classmethod
     def bundled(cls, name: str) -> Self:

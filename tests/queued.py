@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from operations.queue import ModelQueue
 from runners.outcome import Outcome
 from runners.parcel import Parcel
+from runners.served import Served
 
 
 class Runner:
@@ -33,6 +34,23 @@ class Runner:
             raise self.error
         answers = [Outcome(model="m:1", probabilities=[float(item[0])]) for item in items]
         return answers[: len(answers) - self.short_by]
+
+
+class Client:
+    """The way to a runner that serves one entry; what is asked of the model goes through its queue alone."""
+
+    def __init__(self, tag: str) -> None:
+        self.known: Served | None = Served(tag=tag)
+
+    async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+        raise AssertionError("the queue asks")
+
+    async def alive(self) -> bool:
+        return True
+
+    async def served(self) -> Served:
+        assert self.known is not None
+        return self.known
 
 
 def item(value: float) -> NDArray[np.float32]:

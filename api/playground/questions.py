@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from api.playground import views
 from api.playground.cards import card_address
 from api.playground.reports import Answerer, Report
+from models.spec import is_of
 from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
 from operations.answer import Answer, Heard
 from operations.context import Context
@@ -80,6 +81,5 @@ class Questions:
         return Report(verdict=verdict, shares=views.shares(probabilities), models=models, **parts)
 
     def _answerer(self, tag: str) -> Answerer:
-        name = tag.partition(":")[0]
-        spec = next(model.spec for model in self._context.models.values() if model.tag.partition(":")[0] == name)
+        spec = next(model.spec for model in self._context.models.values() if is_of(model.spec, tag))
         return Answerer(title=spec.title, tag=tag, card=card_address(spec, tag))

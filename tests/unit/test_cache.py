@@ -73,6 +73,15 @@ async def test_other_urls_models_and_questions_are_apart(opened: Open) -> None:
     assert work.runs == 3
 
 
+async def test_what_another_entry_answered_is_not_kept(opened: Open) -> None:
+    """The runner was started again between the question and the answer."""
+    cache, work = opened(), Work()
+    assert (await ask(cache, work, version="audio_scene:2")).value.model == "audio_scene:1"
+    assert not (await ask(cache, work, version="audio_scene:2")).hit
+    await ask(cache, work)
+    assert (await ask(cache, work)).hit
+
+
 async def test_time_to_live(opened: Open) -> None:
     cache, work = opened(ttl_s=1.0), Work()
     for number in range(20):  # on a busy machine the second look may come after the end: then once more

@@ -17,11 +17,14 @@ from prometheus_client import REGISTRY
 from core.errors import BadRequest, InternalError
 from core.request import CURRENT, RequestState
 from core.settings import Settings
+from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
 from operations.context import WINDOWS_AT_ONCE, Context, Model
 from operations.queue import ModelQueue
 from runners.outcome import Outcome
 from runners.parcel import Parcel
+from runners.served import Served
+from tests.queued import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +63,7 @@ def context(runner: Runner) -> Context:
     """One audio and one picture model, and nothing else."""
     nothing: Any = None
     models = {
-        spec.name: Model(spec, f"{spec.name}:1", nothing, ModelQueue(spec.name, runner)) for spec in (SOUND, PICTURE)
+        spec.name: Model(spec, Client(f"{spec.name}:1"), ModelQueue(spec.name, runner)) for spec in (SOUND, PICTURE)
     }
     return Context(
         settings=Settings(), models=models, threads=nothing, fetcher=nothing, cache=nothing, latest=nothing, redis=None
@@ -142,3 +145,20 @@ async def test_leaving_cancels_the_windows(context: Context, runner: Runner) -> 
     seen = runner.items
     await asyncio.sleep(0.05)
     assert runner.items == seen < 500
+
+
+async def test_a_recording_is_cut_anew_for_the_checkpoint_that_answers(context: Context, runner: Runner) -> None:
+    """The API learns from the answer that the runner serves another, which takes windows of another length."""
+    client: Any = context.models["sound"].client
+    checkpoint = Checkpoint(
+        origin="there", revision="", licence="", architecture="", library="", labels=(), outputs="logits",
+        fed=Waveform(sample_rate=100, samples=200, fill="zeros", normalise=False),
+    )  # fmt: skip
+
+    async def learn(parcels: Sequence[Parcel]) -> list[Outcome]:
+        client.known = Served(tag="sound:2", checkpoint=checkpoint)
+        return await runner(parcels)
+
+    context.models["sound"].queue.call = learn
+    answer = await context.classify_audio("sound", level(0.25, 4.0))
+    assert (len(answer.windows), runner.items) == (2, 4 + 2)

@@ -24,6 +24,7 @@ from runners.outcome import Outcome
 from runners.parcel import Parcel
 from tests.fetching import fetcher
 from tests.http_site import raw, serve
+from tests.queued import Client
 from tests.unit.test_limits import Connection, run
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +117,7 @@ class Down:
 async def test_a_recording_whose_runner_failed() -> None:
     nothing: Any = None
     spec = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 10.0), "", "", "")
-    model = Model(spec, "sound:1", nothing, ModelQueue("sound", Down()))
+    model = Model(spec, Client("sound:1"), ModelQueue("sound", Down()))
     context = Context(Settings(), {"sound": model}, nothing, nothing, nothing, nothing, None)
     assert await kept(lambda number: context.classify_audio("sound", np.zeros(BIG // 4, np.float32))) < BIG
 

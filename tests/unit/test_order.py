@@ -102,8 +102,7 @@ async def test_a_known_address_waits_for_nobody(answers: Answers, runner: Runner
     async def known() -> SceneEntry:
         return SceneEntry(duration=1.0, sample_rate=8000, channels=1, classification="music", model="audio_scene:1")
 
-    version = context.models["audio_scene"].tag
-    await context.cache.get_or_compute(url, known, version=version)
+    await context.cache.get_or_compute(url, known, version="audio_scene:1")
     tasks = await fill([context.models["audio_scene"].queue], runner)
     threads.submit(later.wait, 60)
     try:

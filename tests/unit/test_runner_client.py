@@ -17,11 +17,13 @@ from operations import runner_client
 from operations.runner_client import RunnerClient
 from runners.outcome import Outcome
 from runners.parcel import Parcel
+from runners.served import Served
 
 pytestmark = pytest.mark.anyio
 
 PARCELS = [Parcel(np.zeros(3, np.float32))]
 OUTCOME = Outcome(model="m:1", probabilities=[1.0])
+SERVED = Served(tag="m:1")
 
 
 class Remote:
@@ -31,7 +33,7 @@ class Remote:
         self.calls = 0
         self.failures: list[Exception] = []
         self.delay_s = 0.0
-        self.ready: bool | Exception = True
+        self.ready: Served | Exception = SERVED
         self.probe_delay_s = 0.0
         self.probes = 0
         self.cancelled = 0
@@ -47,7 +49,7 @@ class Remote:
             raise self.failures.pop(0)
         return [OUTCOME for _ in parcels]
 
-    async def is_ready(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as BentoML has it
+    async def served(self) -> Served:
         self.probes += 1
         await asyncio.sleep(self.probe_delay_s)
         if isinstance(self.ready, Exception):
@@ -116,8 +118,8 @@ async def test_a_runner_that_is_known_to_be_down_is_asked_nothing(client: Runner
         await client.predict(PARCELS)
     with pytest.raises(Unavailable):
         client.ensure_up()
-    assert (remote.calls, remote.probes) == (3, 2)
-    remote.ready = True
+    assert (remote.calls, remote.probes) == (3, 4)  # each probe asks twice
+    remote.ready = SERVED
     assert await client.predict(PARCELS) == [OUTCOME]
     client.ensure_up()
 
@@ -158,8 +160,8 @@ async def test_a_caller_who_leaves_ends_the_call(client: RunnerClient, remote: R
     assert remote.cancelled == 1
 
 
-@pytest.mark.parametrize("ready", [False, aiohttp.ClientConnectionError(), OSError(), BentoMLException("x")])
-async def test_not_alive(client: RunnerClient, remote: Remote, ready: bool | Exception) -> None:
+@pytest.mark.parametrize("ready", [aiohttp.ClientConnectionError(), OSError(), BentoMLException("x")])
+async def test_not_alive(client: RunnerClient, remote: Remote, ready: Exception) -> None:
     remote.ready = ready
     assert not await client.alive()
 
@@ -168,3 +170,36 @@ async def test_a_probe_is_bounded_in_time(client: RunnerClient, remote: Remote) 
     remote.probe_delay_s = 60.0
     async with asyncio.timeout(2):
         assert not await client.alive()
+
+
+async def test_what_is_served_is_asked_for_once_in_a_while(client: RunnerClient, remote: Remote) -> None:
+    assert client.known is None
+    assert [(await client.served()).tag for _ in range(5)] == ["m:1"] * 5
+    assert remote.probes == 1
+
+
+async def test_what_is_served_is_asked_for_again(
+    client: RunnerClient, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_client, "KNOWN_FOR_S", 0.0)
+    assert (await client.served()).tag == "m:1"
+    remote.ready = Served(tag="m:2")
+    assert (await client.served()).tag == "m:2"
+    remote.ready = aiohttp.ClientConnectionError()
+    assert (await client.served()).tag == "m:2"  # it is down: an answer from the cache needs it not
+
+
+async def test_an_answer_of_another_entry_shows_that_the_runner_was_started_again(
+    client: RunnerClient, remote: Remote
+) -> None:
+    remote.ready = Served(tag="m:0")
+    await client.served()
+    remote.ready = SERVED
+    await client.predict(PARCELS)
+    assert client.known == SERVED
+
+
+async def test_a_runner_that_never_said_what_it_serves(client: RunnerClient, remote: Remote) -> None:
+    remote.ready = aiohttp.ClientConnectionError()
+    with pytest.raises(Unavailable):
+        await client.served()

@@ -25,6 +25,7 @@ from operations.queue import ModelQueue
 from runners.outcome import Outcome
 from runners.parcel import Parcel
 from tests.audio_bytes import tone, wav
+from tests.queued import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +55,7 @@ def bundle(runner: Runner, threads: ThreadPoolExecutor, patience_s: float = 0.0)
     """All models behind one runner, and nothing of the rest."""
     nothing: Any = None
     models = {
-        name: Model(spec, f"{name}:1", nothing, ModelQueue(name, runner, most=1, patience_s=patience_s))
+        name: Model(spec, Client(f"{name}:1"), ModelQueue(name, runner, most=1, patience_s=patience_s))
         for name, spec in registry.specs().items()
     }
     return Context(Settings(), models, threads, fetcher=nothing, cache=nothing, latest=nothing, redis=None)
