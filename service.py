@@ -19,7 +19,7 @@ from api.dispatch import Dispatch
 from api.limits import Limits
 from api.native import NativeMethods
 from api.observe import Observe
-from core import logs, metrics, tracing
+from core import logs, metrics, supervisor, tracing
 from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 settings = get_settings()
 check(settings)
+supervisor.look_often()
 logs.configure(settings.log_dir, settings.log_level)
 # The supervisor imports this file, and its processes inherit what is set here before they load NumPy. In each of them
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five

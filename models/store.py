@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from models.spec import ModelSpec
 
 IR_MODEL = Path("openvino") / "model.xml"
 RECORD = "export.json"
+FILES = "files.json"  # SHA-256 of every other file of an entry of the store
+MODEL_FILE = "model.yaml"  # which BentoML writes
 DIFFERENCE = "max_probability_difference"
 BF16_DIFFERENCE = "bf16_probability_difference"
 MAX_DIFFERENCE = 0.01  # largest tolerated difference of a probability, compiled against native
@@ -56,7 +59,12 @@ class Entry:
 
     @classmethod
     def open(cls, model: bentoml.Model) -> Entry:
-        """Opens an entry of the store."""
+        """Opens an entry of the store.
+
+        Raises:
+            WeightsError: Its files are not those that were saved.
+        """
+        verify(str(model.tag), Path(model.path))
         return cls.read(str(model.tag), Path(model.path))
 
     @property
@@ -106,7 +114,7 @@ def check(weights: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads((weights / RECORD).read_text())
         for name, expected in record["sha256"].items():
-            if hashlib.sha256((weights / name).read_bytes()).hexdigest() != expected:
+            if _digest(weights / name) != expected:
                 raise WeightsError(f"{weights.parent.name}: {name} is not the file that was exported")
         if not record[DIFFERENCE] <= MAX_DIFFERENCE:
             raise WeightsError(
@@ -115,6 +123,39 @@ def check(weights: Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{weights.parent.name}: weights are missing or have no readable record") from error
     return record
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of an entry but the two that are written afterwards, by its path in the folder.
+
+    Two files at a time: hashing does not hold the interpreter's lock, and large entries consist of two large files.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    with ThreadPoolExecutor(2) as threads:
+        digests = dict(zip(names, threads.map(_digest, files), strict=True))
+    return {name: digest for name, digest in digests.items() if name not in (FILES, MODEL_FILE)}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(tag: str, folder: Path) -> None:
+    """Compares the files of an entry with what was recorded when it was saved.
+
+    Raises:
+        WeightsError: One was changed, is missing or was added; the message is one line.
+    """
+    try:
+        recorded = json.loads((folder / FILES).read_text())
+        found = file_digests(folder)
+        wrong = sorted(name for name in recorded.keys() | found if recorded.get(name) != found.get(name))
+    except (OSError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{tag} has no readable record of its files; save it again") from error
+    if wrong:
+        raise WeightsError(f"{tag} is damaged: not as it was saved: {', '.join(wrong)}; save it again")
 
 
 def save(spec: ModelSpec, weights: Path, profile: str = "compact", **origin: Any) -> str:
@@ -135,11 +176,7 @@ def save(spec: ModelSpec, weights: Path, profile: str = "compact", **origin: Any
     record = check(weights)
     digest = hashlib.sha256(json.dumps(record["sha256"], sort_keys=True).encode()).hexdigest()
     tag = f"{store_name(spec, profile)}:{digest[:16]}"
-    try:
-        known = bentoml.models.get(tag)
-    except NotFound:
-        pass
-    else:
+    if (known := _whole(tag)) is not None:
         # What was saved last is served, also when it was there before: BentoML moves its mark for new entries only.
         (Path(known.path).parent / "latest").write_text(known.tag.version or "")
         return str(known.tag)
@@ -153,4 +190,19 @@ def save(spec: ModelSpec, weights: Path, profile: str = "compact", **origin: Any
     labels = {"profile": profile, "runner": spec.runner}
     with bentoml.models.create(tag, labels=labels, metadata=metadata) as model:
         shutil.copytree(weights, model.path, dirs_exist_ok=True)
+        (Path(model.path) / FILES).write_text(json.dumps(file_digests(Path(model.path)), indent=1) + "\n")
     return tag
+
+
+def _whole(tag: str) -> bentoml.Model | None:
+    """The entry of a tag; one that is damaged is deleted, so that it can be saved again."""
+    try:
+        model = bentoml.models.get(tag)
+    except NotFound:
+        return None
+    try:
+        verify(tag, Path(model.path))
+    except WeightsError:
+        bentoml.models.delete(tag)
+        return None
+    return model

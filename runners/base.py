@@ -18,7 +18,7 @@ from core import metrics, tracing
 from core.settings import get_settings
 from engine.select import streams
 from models.spec import ModelSpec
-from models.store import Entry, tag_to_serve
+from models.store import Entry, WeightsError, tag_to_serve
 from runners import batcher, lifetime
 from runners.outcome import Outcome
 from runners.parcel import Parcel
@@ -78,7 +78,7 @@ class ModelRunner:
         started = time.perf_counter()
         tracing.start(self.spec.runner)
         # On an instance, BentoML gives the resolved entry.
-        self.predictor = Predictor.open(self.spec, Entry.open(self.stored))
+        self.predictor = Predictor.open(self.spec, self._entry())
         batcher.Places.most = self.predictor.engine.streams
         self._warm_up()
         metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
@@ -116,6 +116,14 @@ class ModelRunner:
     def finish_traces(self) -> None:
         """Exports the spans that are left."""
         tracing.stop()
+
+    def _entry(self) -> Entry:
+        """The stored entry; with one that is not as it was saved this process ends, after one line that says so."""
+        try:
+            return Entry.open(self.stored)
+        except WeightsError as error:
+            log.critical("%s does not start: %s", self.spec.runner, error)
+            lifetime.give_up()
 
     def _warm_up(self) -> None:
         """Answers once with an example, so that the first caller does not pay for what is done only once.

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 API = "MediaClassifier"  # the service that asks the runners
 LOOK_EVERY_S = 0.1
+RETRY_S = 10.0  # between two starts of a runner whose model cannot be served
 
 _endings: set[asyncio.Task[None]] = set()
 
@@ -57,3 +61,15 @@ def api_is_alive(supervisor: int) -> bool:
             if parent == supervisor and arguments[arguments.index("--service-name") + 1] == API:
                 return True
     return False
+
+
+def give_up() -> NoReturn:
+    """Ends a process that cannot serve, without the stack trace that every exception of a start becomes.
+
+    The supervisor starts it again at once, which costs seconds of processor time; so this waits first.
+    """
+    logging.shutdown()
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(RETRY_S)
+    os._exit(1)

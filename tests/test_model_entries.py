@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from models import registry
 from models.calibration import Calibration
+from tests.contract.test_c3_heart_sound import heartbeat, pcm
 from tests.served import ROOT, Bundle, serve, wait_for
+from tests.shapes import assert_error
 from tests.site_thread import LocalSite
 
 pytestmark = pytest.mark.served
@@ -78,3 +81,36 @@ def test_cache_and_header_follow_the_entry_that_a_runner_serves(
         assert asked(client) == (old, 1)  # the API was started again, the runner was not
         kill(bundle, "AudioScene")
         assert [asked(client), asked(client)] == [(new, 2), (new, 2)]
+
+
+def test_a_runner_refuses_an_entry_that_is_damaged(store: Path, voice: bytes) -> None:
+    """One line says why, its own route alone suffers, and saving the entry again is all that is needed."""
+    with serve(store, {}) as bundle, bundle.client() as client:
+        folder = bentoml_path(bundle, "voice_gender")
+        weights = next(folder.rglob("model.bin"))
+        whole = weights.read_bytes()
+        weights.unlink()  # it is a link to the one of all tests
+        weights.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 20) + whole[len(whole) * 11 // 20 :])
+        for pid in bundle.workers("VoiceGender"):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: refusals(bundle), 60)
+        assert_error(client.get("/readyz"), 503, "voice_gender")
+        assert_error(client.post("/api/detect-gender", files={"audio": voice}), 503)
+        assert client.post("/upload_audio", content=pcm(heartbeat())).status_code == 200
+        (line, *_) = refusals(bundle)
+        assert line["level"] == "CRITICAL"
+        assert "openvino/model.bin" in line["message"]
+        assert "Traceback" not in bundle.stderr
+        weights.write_bytes(whole)
+        bundle.wait_until_ready()
+
+
+def bentoml_path(bundle: Bundle, name: str) -> Path:
+    """The folder of the entry that is served."""
+    models = bundle.folder / "bentoml" / "models" / name
+    return models / (models / "latest").read_text()
+
+
+def refusals(bundle: Bundle) -> list[dict[str, Any]]:
+    """The lines of the log that say that a runner does not start."""
+    return [line for line in bundle.log_lines() if "does not start" in line["message"]]

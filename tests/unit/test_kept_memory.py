@@ -22,6 +22,7 @@ from operations.queue import ModelQueue
 from operations.runner_client import RunnerClient
 from runners.outcome import Outcome
 from runners.parcel import Parcel
+from runners.served import Served
 from tests.fetching import fetcher
 from tests.http_site import raw, serve
 from tests.queued import Client
@@ -130,8 +131,8 @@ async def test_a_batch_that_a_runner_failed_on(monkeypatch: pytest.MonkeyPatch) 
             await asyncio.sleep(0)
             raise TimeoutError
 
-        async def is_ready(self, **options: float) -> bool:
-            return True
+        async def served(self) -> Served:
+            return Served(tag="sound:1")
 
     proxy = Proxy()
     proxy.to_async = proxy

@@ -59,6 +59,30 @@ def test_what_was_saved_last_is_served_though_it_was_there_before(weights: Path,
     assert str(bentoml.models.get(store.tag_to_serve(SPEC, "compact")).tag) == older
 
 
+@pytest.mark.parametrize("name", ["openvino/model.xml", "calibration.json", "export.json", "notes.txt", "files.json"])
+@pytest.mark.parametrize("damage", ["changed", "missing", "added"])
+def test_an_entry_that_is_not_as_it_was_saved_is_refused(weights: Path, name: str, damage: str) -> None:
+    """Also in a file that the export knew nothing of."""
+    (weights / "notes.txt").write_text("made when it was saved")
+    model = bentoml.models.get(store.save(SPEC, weights))
+    place = Path(model.path) / name
+    assert store.Entry.open(model).tag == str(model.tag)
+    whole = place.read_bytes()
+    if damage == "added":
+        place = place.with_name("checkpoint.json")
+        place.write_text("{}")
+    elif damage == "missing":
+        place.unlink()
+    else:
+        place.write_bytes(b"\0" + whole[1:])
+    with pytest.raises(store.WeightsError, match="save it again") as caught:
+        store.Entry.open(model)
+    assert "\n" not in str(caught.value)
+    assert str(model.tag) in str(caught.value)
+    again = bentoml.models.get(store.save(SPEC, weights))  # which mends it
+    assert store.Entry.open(again).tag == str(model.tag)
+
+
 @pytest.mark.parametrize("name", ["openvino/model.xml", "calibration.json"])
 def test_a_changed_or_missing_file_is_refused(weights: Path, name: str) -> None:
     (weights / name).write_text("changed")

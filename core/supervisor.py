@@ -1,0 +1,49 @@
+"""The supervisor of ``bentoml serve``: how soon a process that was killed is started again.
+
+BentoML has it look every 10 s (circus' own default is 1 s): a killed process was missed for 5 s on average, longer than
+its whole start takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Any
+
+LOOK_EVERY_S = 0.5
+# A process that ends this soon after its start will most likely do so again, and each start costs seconds of processor
+# time: then BentoML's own pause is kept.
+YOUNG_S = 5.0
+PAUSE_S = 10.0
+
+
+def look_often() -> None:
+    """Makes the supervisor that this process is about to become look often; does nothing in the processes it starts."""
+    if "bentoml_cli" not in sys.modules:
+        return
+    from bentoml._internal.utils import circus
+    from circus.exc import ConflictError  # type: ignore[import-untyped]
+    from circus.process import DEAD_OR_ZOMBIE, UNEXISTING  # type: ignore[import-untyped]
+
+    class Attentive(circus.Arbiter):
+        """BentoML's supervisor, which looks more often and waits after a process that died young."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs | {"check_delay": LOOK_EVERY_S})
+            self._rests_until = 0.0
+
+        def manage_watchers(self) -> Any:
+            """Starts what has ended again."""
+            if time.monotonic() < self._rests_until:
+                return None
+            if any(self._died_young(process) for w in self.iter_watchers() for process in w.processes.values()):
+                self._rests_until = time.monotonic() + PAUSE_S
+                return None
+            with contextlib.suppress(ConflictError):  # it starts or stops at this moment
+                return super().manage_watchers()
+
+        def _died_young(self, process: Any) -> bool:
+            return process.status in (DEAD_OR_ZOMBIE, UNEXISTING) and process.age() < YOUNG_S
+
+    circus.Arbiter = Attentive  # type: ignore[misc]  # a class is replaced

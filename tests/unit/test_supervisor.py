@@ -1,0 +1,41 @@
+"""The supervisor: what was killed is started again soon, what cannot start is not started all the time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from core.supervisor import PAUSE_S
+
+ROOT = Path(__file__).parents[2]
+
+SUPERVISOR = """
+import sys
+import bentoml_cli
+from bentoml._internal.utils.circus import create_standalone_arbiter
+from bentoml.serving import create_watcher
+from core import supervisor
+
+supervisor.YOUNG_S = float(sys.argv[2])
+supervisor.look_often()
+child = ["-c", f"import os, time; print(os.getpid(), flush=True); time.sleep({sys.argv[1]})"]
+arbiter = create_standalone_arbiter([create_watcher("child", child, use_sockets=False)])
+arbiter.start(cb=lambda _: arbiter.loop.call_later(PAUSE_S, arbiter.loop.stop))
+"""
+
+
+def starts(life_s: float, young_s: float) -> int:
+    """How often a supervisor starts a process that lives so long, before BentoML's own would look again."""
+    script = SUPERVISOR.replace("PAUSE_S", str(PAUSE_S - 1))
+    command = [sys.executable, "-c", script, str(life_s), str(young_s)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
+    return len(set(done.stdout.split()))
+
+
+def test_what_has_ended_is_started_again_soon() -> None:
+    assert starts(life_s=1.0, young_s=0.0) > 1
+
+
+def test_what_ends_at_once_is_left_alone_for_a_while() -> None:
+    assert starts(life_s=0.0, young_s=60.0) == 1
