@@ -19,6 +19,7 @@ class RequestState:
         trace_id: The trace that it belongs to, 32 hexadecimal digits; empty when there is none.
         models: Tags of the store entries that have answered for it, in order.
         failure: What a native method failed with, kept where BentoML would hide it.
+        admitted: The models that had room for it.
         on_progress: Who is told how far the models are: model, windows answered, windows in all.
     """
 
@@ -26,6 +27,7 @@ class RequestState:
     trace_id: str = ""
     models: list[str] = field(default_factory=list)
     failure: ServiceError | None = None
+    admitted: set[str] = field(default_factory=set)
     on_progress: Callable[[str, int, int], None] | None = None
 
 

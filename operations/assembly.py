@@ -22,7 +22,7 @@ from operations.cache import open_cache
 from operations.connections import share_among_replicas
 from operations.context import Context, Model
 from operations.latest import LatestResult
-from operations.pace import Pace
+from operations.pace import Reading
 from operations.queue import ModelQueue
 from operations.redis_link import RedisLink
 from operations.results import SceneEntry
@@ -52,7 +52,7 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
         settings=settings,
         models={name: _model(registry.specs()[name], proxy, settings) for name, proxy in runners.items()},
         threads=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode"),
-        decoding=Pace(threads),
+        decoding=Reading(threads),
         fetcher=Fetcher(_fetch_limits(settings)),
         cache=open_cache(redis, settings.data_dir, SceneEntry, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
         latest=LatestResult(settings.data_dir, redis),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import memory, metrics, tracing
-from core.request import note_progress
+from core.request import CURRENT, note_progress
 from core.settings import Settings
 from media.audio import AudioLimits, DecodedAudio, decode
 from media.fetch import Fetcher
@@ -24,7 +24,7 @@ from models.windows import average, cost, split
 from operations.answer import Answer, Join, join_outcomes
 from operations.cache import ResultCache
 from operations.latest import LatestResult
-from operations.pace import Pace
+from operations.pace import Reading
 from operations.queue import ModelQueue
 from operations.redis_link import RedisLink
 from operations.results import SceneEntry
@@ -69,7 +69,7 @@ class Context:
     cache: ResultCache[SceneEntry]
     latest: LatestResult
     redis: RedisLink | None
-    decoding: Pace = field(default_factory=Pace)
+    decoding: Reading = field(default_factory=Reading)
 
     async def close(self) -> None:
         """Closes connections, files and threads."""
@@ -80,13 +80,16 @@ class Context:
             await self.redis.aclose()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
-    async def in_thread(self, model: str, kind: str, function: Callable[[], T], *, then: Sequence[str] = ()) -> T:
+    async def in_thread(
+        self, model: str, kind: str, function: Callable[[], T], size: int, *, then: Sequence[str] = ()
+    ) -> T:
         """Runs work that would hold up the event loop in a thread, and times it as decoding of ``kind`` for a model.
 
         Args:
             model: For whom, as the metrics call it.
             kind: Of the work, as they call it.
             function: The work.
+            size: Bytes that it reads, by which its time is estimated.
             then: The models that will be asked about what comes of it, where they are not ``model`` itself.
         """
 
@@ -100,9 +103,9 @@ class Context:
             finally:
                 seconds = time.perf_counter() - started
                 metrics.DECODE_SECONDS.labels(model, kind).observe(seconds)
-                self.decoding.note(seconds)
+                self.decoding.note(kind, seconds, size)
 
-        with self.coming(*(then or (model,))), self.decoding.here(), tracing.step(f"decode {kind}"):
+        with self.coming(*(then or (model,))), self.decoding.here(kind, size), tracing.step(f"decode {kind}"):
             here = copy_context()  # with the lease of the request
             return await asyncio.get_running_loop().run_in_executor(self.threads, here.run, timed)
 
@@ -136,11 +139,12 @@ class Context:
             model,
             "audio",
             lambda: decode(data, limits=limits, declared_format=declared, target_rate=rate, keep_seconds=keep_seconds),
+            len(data),
             then=then,
         )
 
     def ensure_room(self, *names: str) -> None:
-        """Refuses a request before any work is done for it.
+        """Refuses a request before any work is done for it: before its body is read, and again when it is there.
 
         Args:
             names: The models that it needs.
@@ -150,9 +154,13 @@ class Context:
                 in time.
             Unavailable: The runner of one is down.
         """
-        reading_s = self.decoding.expected_wait_s(0)
+        wait_s, each_s = self.decoding.expected_wait_s(), self.decoding.each_s
+        state = CURRENT.get()
         for name in names:
-            self.models[name].queue.ensure_room(reading_s)
+            is_known = state is not None and name in state.admitted
+            self.models[name].queue.ensure_room(wait_s, each_s, is_known=is_known)
+        if state is not None:
+            state.admitted.update(names)
 
     @contextlib.contextmanager
     def coming(self, *names: str) -> Iterator[None]:

@@ -56,5 +56,5 @@ async def classify(context: Context, image: bytes) -> FaceAnswer:
         return face, (picture.shape[1], picture.shape[0]), crop_face(picture, face, kind.size)
 
     context.ensure_room(MODEL)
-    face, size, crop = await context.in_thread(MODEL, "image", find)
+    face, size, crop = await context.in_thread(MODEL, "image", find, len(image))
     return FaceAnswer(await context.classify(MODEL, crop), face, size, crop)

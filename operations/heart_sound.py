@@ -64,7 +64,7 @@ async def classify_pcm(context: Context, pcm: bytes, layout: PcmFormat, amplific
     limits = AudioLimits(max_seconds=context.settings.max_audio_seconds)
     limits.check_length(frames / layout.sample_rate, frames * layout.num_channels, layout.sample_rate)
     shape = (layout.sample_rate, layout.num_channels, layout.sample_width)
-    wav = await context.in_thread(MODEL, "pcm", lambda: pcm_to_wav(pcm, *shape, amplification))
+    wav = await context.in_thread(MODEL, "pcm", lambda: pcm_to_wav(pcm, *shape, amplification), len(pcm))
     return await classify(context, wav)
 
 

@@ -57,6 +57,10 @@ class Pace:
             yield
         self.note((time.monotonic() - started) * self.places / crowd, cost)
 
+    def expected_work_s(self, cost: float) -> float:
+        """Time that work of so much cost adds where every place is busy (seconds); 0 before the pace is known."""
+        return cost * (self.known_s or 0.0) / self.places
+
     def expected_wait_s(self, waiting: float) -> float:
         """Time until all that is under way, and what waits, will have been done (seconds).
 
@@ -72,3 +76,70 @@ class Pace:
             pace = under_way[0][0] / under_way[0][1] if under_way else 0.0
         late = min(age - cost * pace for age, cost in under_way) if len(under_way) >= self.places else 0.0
         return (waiting + sum(cost for _, cost in under_way)) * pace / self.places + max(0.0, late)
+
+
+# Pieces of each kind of reading whose time and size are remembered, and how many of them are left out, the longest
+# first: a process that was stopped for a while says nothing about its work.
+REMEMBERED_OF_A_KIND = 32
+OUTLIERS = 1
+OVERHEAD_BYTES = 4096  # what a piece costs besides its bytes, in bytes
+
+
+@dataclass(slots=True)
+class Rate:
+    """How long work of one kind takes for its size."""
+
+    _done: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OF_A_KIND))
+
+    def note(self, seconds: float, size: int) -> None:
+        """Remembers a piece that has been done; to be called in any thread."""
+        self._done.append((seconds, size + OVERHEAD_BYTES))
+
+    def seconds(self, size: int) -> float:
+        """Expected time of a piece of so many bytes; 0 until one has been done.
+
+        All of the time by all of the size, and no median of pieces: those that take long are what others wait for.
+        """
+        done = sorted(self._done)
+        done = done[:-OUTLIERS] if len(done) > OUTLIERS else done
+        bytes_ = sum(size for _, size in done)
+        return sum(seconds for seconds, _ in done) / bytes_ * (size + OVERHEAD_BYTES) if bytes_ else 0.0
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is parsed and decoded in the threads, each piece measured by its kind and size.
+
+    Attributes:
+        places: Threads.
+    """
+
+    places: int = 1
+    _rates: dict[str, Rate] = field(default_factory=dict)
+    _under_way: list[tuple[float, float]] = field(default_factory=list)
+
+    def note(self, kind: str, seconds: float, size: int) -> None:
+        """Remembers a piece that has been done; to be called in any thread."""
+        self._rates.setdefault(kind, Rate()).note(seconds, size)
+
+    @contextlib.contextmanager
+    def here(self, kind: str, size: int) -> Iterator[None]:
+        """Counts a piece as waiting or under way."""
+        piece = time.monotonic(), self._rates[kind].seconds(size) if kind in self._rates else 0.0
+        self._under_way.append(piece)
+        try:
+            yield
+        finally:
+            self._under_way.remove(piece)
+
+    def expected_wait_s(self) -> float:
+        """Time until all that is here will have been done (seconds); late where every thread takes too long."""
+        now = time.monotonic()
+        late = min(now - begun - cost for begun, cost in self._under_way) if len(self._under_way) >= self.places else 0
+        return sum(cost for _, cost in self._under_way) / self.places + max(0.0, late)
+
+    @property
+    def each_s(self) -> float:
+        """Time that one piece more of the usual kind adds (seconds)."""
+        count = len(self._under_way)
+        return sum(cost for _, cost in self._under_way) / count / self.places if count else 0.0

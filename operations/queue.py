@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from core import metrics, tracing
 from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
+from operations.admission import Admission
 from operations.pace import REMEMBERED, Pace
 from runners.batches import choose
 from runners.outcome import Outcome
@@ -40,6 +41,8 @@ BATCH_S = 0.25
 # not idle for the time that an answer and the next call take. A slower model would gain nothing by it, and what waits
 # there cannot be dropped any more.
 AHEAD_S = 0.1
+# Part of the patience above which a request is refused that was let in already: the estimate at the door was wrong.
+SLACK = 1.5
 
 
 @dataclass(slots=True, eq=False)
@@ -77,10 +80,12 @@ class ModelQueue:
     _coming: int = 0
     _costs: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _pace: Pace = field(init=False)
+    _admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         """Starts to measure."""
         self._pace = Pace(self.lanes)
+        self._admission = Admission(self.patience_s)
 
     def expected_wait_s(self, coming: int = 0) -> float:
         """Time until what is here now will have been answered (seconds), by the measured pace.
@@ -89,8 +94,7 @@ class ModelQueue:
             coming: Items of usual length that are to be here soon.
         """
         waiting = sum(entry.cost for entry in self._waiting if not entry.answer.done())
-        usual = median_low(self._costs) if self._costs else 0.0
-        return self._pace.expected_wait_s(waiting + coming * usual)
+        return self._pace.expected_wait_s(waiting + coming * self._usual())
 
     @contextlib.contextmanager
     def coming(self) -> Iterator[None]:
@@ -101,28 +105,48 @@ class ModelQueue:
         finally:
             self._coming -= 1
 
-    def ensure_room(self, reading_s: float = 0.0) -> None:
+    def ensure_room(self, reading_s: float = 0.0, reading_each_s: float = 0.0, *, is_known: bool = False) -> None:
         """Lets a request in, or refuses it at once: before anything is downloaded or decoded for it.
 
         Args:
             reading_s: Time until its decoding can begin (seconds).
+            reading_each_s: Time that the decoding of one request more takes (seconds).
+            is_known: It was let in before its body was read, and is refused only when much has changed since.
 
         Raises:
             TooManyRequests: More is waiting, or coming, than can be answered within ``patience_s``.
             Unavailable: The runner is down.
         """
-        self._ensure(max(reading_s, self.expected_wait_s(self._coming)))
-
-    def _ensure(self, wait: float, size: int = 0) -> None:
         if self._tasks:  # else the next batch finds out whether the runner is back
             self.ensure_up()
+        wait, each = max(reading_s, self.expected_wait_s(self._coming)), max(reading_each_s, self._each_s())
+        if not is_known:
+            later = self._admission.ask(wait, each)
+        else:
+            later = self._admission.tell(wait, each) if wait > SLACK * self.patience_s else None
+        if later is not None:
+            raise self._refusal(later)
+
+    def _ensure(self, size: int) -> None:
+        """Refuses an item behind the door only when the estimate there was far from true, or memory is short."""
+        if self._tasks:
+            self.ensure_up()
         held = sum(entry.parcel.item.nbytes for entry in self._waiting)
-        if wait > self.patience_s or (self._waiting and held + size > MAX_WAITING_BYTES):
-            metrics.REFUSED.labels(self.name).inc()
-            raise TooManyRequests(
-                f"the {self.name} model has more waiting than it can answer in time, try again later",
-                retry_after=max(1.0, wait - self.patience_s),
-            )
+        wait = self.expected_wait_s()
+        if wait > SLACK * self.patience_s or (self._waiting and held + size > MAX_WAITING_BYTES):
+            raise self._refusal(self._admission.tell(wait, self._each_s()))
+
+    def _each_s(self) -> float:
+        """Time that one usual item more adds to the wait (seconds)."""
+        return self._pace.expected_work_s(self._usual())
+
+    def _usual(self) -> float:
+        return median_low(self._costs) if self._costs else 0.0
+
+    def _refusal(self, after_s: float) -> TooManyRequests:
+        metrics.REFUSED.labels(self.name).inc()
+        words = f"the {self.name} model has more waiting than it can answer in time, try again later"
+        return TooManyRequests(words, retry_after=after_s)
 
     async def submit(self, item: NDArray[Any], cost: float = 1.0, *, admitted: bool = False) -> Outcome:
         """Waits for the answer to one item.
@@ -137,7 +161,7 @@ class ModelQueue:
             ServiceError: What ``call`` raised.
         """
         if not admitted:
-            self._ensure(self.expected_wait_s(), item.nbytes)
+            self._ensure(item.nbytes)
             self._costs.append(cost)
         loop = asyncio.get_running_loop()
         state = CURRENT.get()
@@ -158,9 +182,8 @@ class ModelQueue:
             self._tasks.add(lane)
 
     def _lanes_now(self) -> int:
-        usual = median_low(self._costs) if self._costs else 0.0
         pace = self._pace.known_s
-        return self.lanes + (pace is not None and pace * usual <= AHEAD_S)
+        return self.lanes + (pace is not None and pace * self._usual() <= AHEAD_S)
 
     async def _run_lane(self) -> None:
         """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""

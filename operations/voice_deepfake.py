@@ -61,7 +61,9 @@ async def classify_base64(context: Context, text: str, declared: str | None, max
         ServiceError: As ``decode_base64_audio`` and ``classify``.
     """
     context.ensure_room(*MEMBERS)
-    audio = await context.in_thread(MODEL, "base64", lambda: decode_base64_audio(text, max_bytes), then=MEMBERS)
+    audio = await context.in_thread(
+        MODEL, "base64", lambda: decode_base64_audio(text, max_bytes), len(text), then=MEMBERS
+    )
     return await _judge(context, audio, declared)
 
 

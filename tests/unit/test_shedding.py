@@ -125,7 +125,7 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
     for queue in queues:
         queue._pace._times.extend([20.0] * REMEMBERED)  # seconds for one item
     first = asyncio.create_task(
-        context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), then=voice_deepfake.MEMBERS)
+        context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), 1, then=voice_deepfake.MEMBERS)
     )
     await asyncio.sleep(0)
     try:
@@ -143,8 +143,8 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
 async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads: ThreadPoolExecutor) -> None:
     """Though its model has nothing to do: the threads are shared by all."""
     context, later = bundle(Runner(), threads, patience_s=10.0), threading.Event()
-    context.decoding._times.append(6.0)  # seconds for one
-    work = [context.in_thread("face_gender", "image", lambda: later.wait(10)) for _ in range(2)]
+    context.decoding.note("image", 6.0, 1000)  # seconds for one
+    work = [context.in_thread("face_gender", "image", lambda: later.wait(10), 1000) for _ in range(2)]
     tasks = [asyncio.create_task(piece) for piece in work]
     await asyncio.sleep(0)
     try:
@@ -183,7 +183,8 @@ async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
         stated.append(refused.value.retry_after)
         tasks.append(asyncio.create_task(queue.submit(np.zeros(1, np.float32), admitted=True)))
         await asyncio.sleep(0)
-    assert stated == [10.0, 20.0, 30.0]
+    # Behind what waits, and behind those who were told before: each of these adds 10 s.
+    assert stated == [10, 30, 50]
     runner.open.set()
     await asyncio.gather(*tasks)
 
@@ -237,6 +238,6 @@ async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) 
 async def test_one_slow_decoding_does_not_hold_up_others(threads: ThreadPoolExecutor) -> None:
     """It ends only when another one, asked for later, has been answered."""
     context, later = bundle(Runner(), threads), threading.Event()
-    slow = asyncio.create_task(context.in_thread("m", "audio", lambda: later.wait(60)))
-    await context.in_thread("m", "audio", later.set)
+    slow = asyncio.create_task(context.in_thread("m", "audio", lambda: later.wait(60), 1))
+    await context.in_thread("m", "audio", later.set, 1)
     assert await slow
