@@ -141,3 +141,32 @@ async def test_an_idle_queue_expects_no_wait() -> None:
     queue = ModelQueue("m", runner)
     await queue.submit(item(1), 5.0)
     assert queue.expected_wait_s() == 0
+
+
+async def test_those_who_come_back_when_told_find_room() -> None:
+    """Of a crowd all were told the same second, and of those who came back then most were refused again."""
+    runner = Runner()
+    runner.delay_s = 0.1
+    queue = ModelQueue("m", runner, most=1, patience_s=0.8)
+    for value in range(REMEMBERED):
+        await queue.submit(item(value))
+    returned: list[bool] = []
+
+    async def call(value: float) -> None:
+        for attempt in range(20):
+            try:
+                queue.ensure_room()
+            except TooManyRequests as refused:
+                returned.extend([False] * (attempt > 0))
+                await asyncio.sleep(refused.retry_after or 0)
+                continue
+            returned.extend([True] * (attempt > 0))
+            with queue.coming():
+                await asyncio.sleep(0)  # its body is decoded
+            await queue.submit(item(value))
+            return
+
+    await asyncio.gather(*(call(value) for value in range(40)))
+    assert len(runner.batches) == REMEMBERED + 40
+    assert len(returned) >= 20
+    assert returned.count(True) >= 0.8 * len(returned)
