@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -12,11 +13,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import bentoml
 import httpx
 import pytest
 
+from core.errors import InsufficientStorage
 from media.examples import read
 from models import registry, save
+from models.store import WeightsError, verify
+from operations.latest import LatestResult
+from operations.results import HeartResult
 from tests.audio_bytes import tone, wav
 from tests.crowd import too_many
 from tests.served import BENTOML, DATA, ROOT, Bundle, environment
@@ -76,6 +82,24 @@ def test_a_damaged_weight_file(
     monkeypatch.setattr(registry, "weights", lambda _: damaged)
     assert save.main(["voice_gender"]) == 1
     assert "error: voice_gender: model.safetensors is not the file that was exported" in capsys.readouterr().err
+
+
+def test_a_saved_model_that_is_damaged(store: Path, tmp_path: Path) -> None:
+    """``tests/test_model_entries.py`` has a runner open one; here only the words are compared."""
+    entry = tmp_path / "entry"
+    shutil.copytree(bentoml.models.get("voice_gender:latest").path, entry)
+    (entry / "openvino" / "model.bin").write_bytes(b"")
+    with pytest.raises(WeightsError, match=re.escape("is damaged: not as it was saved: openvino/model.bin")):
+        verify("voice_gender:1", entry)
+
+
+def test_a_result_that_cannot_be_kept(tmp_path: Path) -> None:
+    """``tests/contract/test_c3_heart_sound.py`` asks a server; here only the words are compared."""
+    (tmp_path / "data").write_text("a file in place of the folder")
+    result = HeartResult.model_validate({"class": "Normal", "confidence": 98.5})
+    with pytest.raises(InsufficientStorage, match="the result cannot be kept") as caught:
+        asyncio.run(LatestResult(tmp_path / "data").store(result))
+    assert f"| `the result cannot be kept` ({caught.value.status})" in SECTION
 
 
 Ask = Callable[[httpx.Client], httpx.Response]
