@@ -94,6 +94,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/test_order.py", "unit/test_shedding.py"),
         ),
         Case(
+            "300 callers in a loop for 600 s (simulated), who come back when `Retry-After` says so",
+            "Of those who come back then, 80 % and more are let in; the others are told a later time",
+            ("unit/test_admission.py", "unit/test_queue_room.py::test_those_who_come_back_when_told_find_room"),
+        ),
+        Case(
             "All routes at once, and after a pause",
             "No failure, and no call to a runner that has to be sent again",
             (
