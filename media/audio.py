@@ -14,11 +14,11 @@ from core.errors import BadRequest
 from media import ffmpeg
 from media.containers import is_declared, sniff
 from media.headers import without_tags
-from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, resample, to_mono
+from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, resample
 from media.signatures import not_sound
 from media.sink import Sink
 
-__all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode", "resample", "to_mono"]
+__all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode", "resample"]
 
 UNKNOWN_FRAMES = 1 << 60  # libsndfile says "about 2^63" for a stream of unknown length
 
@@ -77,6 +77,7 @@ def _read_sndfile(data: bytes, sink: Sink) -> bool:
         size = max(1, BLOCK_VALUES // file.channels)
         try:
             while not sink.full and len(block := file.read(size, dtype="float32", always_2d=True)):
+                sink.check(len(block))
                 sink.add(block)
         except soundfile.SoundFileError:
             return sink.frames > 0  # cut or damaged later on: what came before counts

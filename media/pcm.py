@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadRequest
-from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, Samples, to_mono
+from media.downmix import Downmix
+from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, Samples
 
 Integers = NDArray[np.int32]
 
@@ -119,7 +120,8 @@ def pcm_to_samples(pcm_data: bytes, layout: PcmFormat, amplification_factor: flo
     """
     scale = np.float32(1 / layout.full_scale)
     blocks = _amplified(pcm_data, amplification_factor, layout)
-    return np.concatenate([to_mono(louder.reshape(-1, layout.num_channels) * scale) for louder in blocks])
+    mixer = Downmix(layout.sample_rate, layout.num_channels)
+    return np.concatenate([mixer.mix(louder.reshape(-1, layout.num_channels) * scale) for louder in blocks])
 
 
 def _amplified(data: bytes, factor: float, layout: PcmFormat) -> Iterator[Integers]:

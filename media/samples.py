@@ -1,10 +1,9 @@
-"""Decoded sound: its bounds, mixing and resampling."""
+"""Decoded sound: its bounds and resampling."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import soxr
@@ -63,7 +62,7 @@ class DecodedAudio:
     """A decoded recording.
 
     Attributes:
-        samples: float32 [n], mono (mean of the channels), finite, in [-1, 1], at ``samples_rate``.
+        samples: float32 [n], mono (``media.downmix``), finite, in [-1, 1], at ``samples_rate``.
         samples_rate: Rate of ``samples`` (Hz): the rate asked for, otherwise the source's.
         sample_rate: Rate of the source (Hz).
         channels: Channel count of the source.
@@ -85,23 +84,6 @@ class DecodedAudio:
     def mime_type(self) -> str:
         """MIME type of the container that was found."""
         return mime_type(self.container)
-
-
-def to_mono(samples: NDArray[Any]) -> Samples:
-    """Mixes channels by their mean.
-
-    Args:
-        samples: Float [n] or [n, channels].
-
-    Returns:
-        float32 [n].
-    """
-    if samples.ndim == 1:
-        return np.ascontiguousarray(samples, dtype=np.float32)
-    if samples.shape[1] == 1:
-        return np.ascontiguousarray(samples[:, 0], dtype=np.float32)
-    mixed: Samples = samples.mean(axis=1, dtype=np.float32)
-    return mixed
 
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from core import memory
 from core.errors import BadRequest
-from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, QUALITY, AudioLimits, DecodedAudio, Samples, to_mono
+from media.downmix import Downmix
+from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, QUALITY, AudioLimits, DecodedAudio, Samples
 
 PADDING_FRAMES = 4096  # codecs fill their last packet: two AAC frames at most are not part of the recording
 MAX_PARTS = 256  # of different rate or channel count in one recording; each costs a new resampler
@@ -21,7 +22,8 @@ class Sink:
     """Takes decoded blocks and keeps only the mono result.
 
     A recording has parts, each with a rate and a channel count of its own: most have one, a chain of streams several.
-    A decoder calls ``begin`` for each part and, for each block, ``check`` before it makes the block and ``add`` after.
+    A decoder calls ``begin`` for each part, ``check`` before it makes anything of a number of frames, and ``add`` for
+    the blocks that it makes of them.
 
     Memory: what is kept is 4 bytes x seconds x rate of the answer, and at the end twice that; beside it there are at
     any time some blocks of ``BLOCK_VALUES`` values. With the limits of the service (600 s at 16 kHz) that is 77 MB.
@@ -30,7 +32,7 @@ class Sink:
     def __init__(self, limits: AudioLimits, target_rate: int | None, keep_seconds: float | None) -> None:
         self.limits = limits
         self.frames = 0  # of all parts
-        self._target_rate = target_rate
+        self._answer_rate = target_rate or 0  # 0: that of the first part
         self._keep_seconds = keep_seconds
         self._format: tuple[int, int] | None = None  # rate (Hz) and channels of the first part
         self._parts = 0
@@ -40,6 +42,7 @@ class Sink:
         self._rate = self._channels = self._part_frames = 0
         self._claimed = 0.0
         self._stream: Any = None
+        self._mixer = Downmix(MIN_RATE, 1)
         self._waiting: list[NDArray[Any]] = []
         self._waiting_values = 0
         self._done: list[Samples] = []
@@ -66,12 +69,13 @@ class Sink:
             raise BadRequest(f"the audio changes its sample rate or channels more than {MAX_PARTS} times")
         self._rate, self._channels, self._claimed, self._part_frames = rate, channels, claimed_frames, 0
         self._format = self._format or (rate, channels)
+        self._answer_rate = self._answer_rate or rate
+        self._mixer = Downmix(rate, channels)
         if self._keep_seconds is None:
             self.check(claimed_frames)
-        answer_rate = self._target_rate or self._format[0]
         self._stream = None
-        if answer_rate != rate:
-            self._stream = soxr.ResampleStream(rate, answer_rate, 1, dtype="float32", quality=QUALITY)
+        if self._answer_rate != rate:
+            self._stream = soxr.ResampleStream(rate, self._answer_rate, 1, dtype="float32", quality=QUALITY)
 
     def check(self, frames: float) -> None:
         """Checks what the present part would be with so many further frames, before they are made.
@@ -84,15 +88,13 @@ class Sink:
         if self._keep_seconds is not None:
             frames = min(frames, self._frames_left())
         part = self._part_frames + frames
-        self.limits.check_length(
-            self._ended_s + part / self._rate, self._ended_values + part * self._channels, self._answer_rate
-        )
+        seconds, values = self._ended_s + part / self._rate, self._ended_values + part * self._channels
+        self.limits.check_length(seconds, values, self._answer_rate)
 
     def add(self, block: NDArray[Any]) -> None:
-        """Takes one block of the present part, float [frames, channels]."""
+        """Takes one block of the present part, float [frames, channels], that was checked."""
         if self._keep_seconds is not None:
             block = block[: self._frames_left()]
-        self.check(len(block))
         self.frames += len(block)
         self._part_frames += len(block)
         self._waiting.append(block)
@@ -119,10 +121,6 @@ class Sink:
             samples /= np.float32(peak)
         return DecodedAudio(samples, self._answer_rate, *self._format, self._stated_s, container, as_declared)
 
-    @property
-    def _answer_rate(self) -> int:
-        return self._target_rate or (self._format[0] if self._format else 0)
-
     def _frames_left(self) -> int:
         wanted = ((self._keep_seconds or 0.0) - self._ended_s) * self._rate
         return max(0, round(wanted) - self._part_frames)
@@ -140,7 +138,7 @@ class Sink:
 
     def _flush(self, *, last: bool = False) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused as a whole at the end
-            mono = to_mono(np.concatenate(self._waiting)) if self._waiting else np.zeros(0, np.float32)
+            mono = self._mixer.mix(np.concatenate(self._waiting)) if self._waiting else np.zeros(0, np.float32)
         self._waiting, self._waiting_values = [], 0
         if self._stream is None:
             self._keep([mono])

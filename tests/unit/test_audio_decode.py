@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut
 from media import containers
-from media.audio import AudioLimits, DecodedAudio, decode, resample, to_mono
+from media.audio import AudioLimits, DecodedAudio, decode, resample
 from tests.audio_bytes import ENCODERS, encode, film, mux, tone, wav
 
 LIMITS = AudioLimits()
@@ -351,10 +351,6 @@ def test_damaged_recordings(
 def test_pieces_of_recordings(clip: bytes, start: float, stop: float, rate: int | None) -> None:
     piece = clip[int(start * len(clip) / 2) : int(stop * len(clip))]
     assert status_of(piece, None, rate) in {200, 400, 413}
-
-
-def test_to_mono_of_one_axis_is_itself() -> None:
-    np.testing.assert_array_equal(to_mono(np.arange(4.0)), np.arange(4, dtype=np.float32))
 
 
 @pytest.mark.parametrize(

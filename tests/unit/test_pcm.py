@@ -93,7 +93,7 @@ def test_wrong_arguments(wrong: dict[str, float]) -> None:
         pcm_to_wav(bytes(120), **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("channels", "width"), [(1, 1), (1, 2), (3, 2), (1, 3), (2, 4), (200, 1)])
+@pytest.mark.parametrize(("channels", "width"), [(1, 1), (1, 2), (3, 2), (1, 3), (2, 4), (8, 1)])
 def test_the_gain_is_that_of_the_whole(channels: int, width: int) -> None:
     """Several blocks, of which the last one alone is loud."""
     layout = PcmFormat(8_000, channels, width)
