@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.errors import ServiceError
+from core.log_queue import LogQueue
 from core.request import CURRENT
 
 # portalocker, by which the handler locks its file, imports all of redis for a lock that nobody asks for here, wherever
@@ -91,7 +92,8 @@ def _file_handler(folder: Path) -> logging.Handler:
 def configure(folder: Path, level: str) -> None:
     """Sends every log line of this process to standard error and to the rotating file.
 
-    The file is shared by all processes of the server, so the handler takes a lock around writing and rotating.
+    The file is shared by all processes of the server, so its handler takes a lock around writing and rotating: in a
+    thread of its own, for another process may hold the lock for any time.
 
     Args:
         folder: Where the file lies; made when it is missing. A folder that cannot be written leaves standard error.
@@ -103,11 +105,11 @@ def configure(folder: Path, level: str) -> None:
         handlers.append(_file_handler(folder))
     except OSError as error:
         problem = error.strerror
-    for handler in handlers:
-        handler.setFormatter(JsonFormatter())
-        handler.addFilter(_is_worth_a_line)
+    waiting = LogQueue(handlers)
+    waiting.setFormatter(JsonFormatter())
+    waiting.addFilter(_is_worth_a_line)
     root = logging.getLogger()
-    root.handlers[:] = handlers
+    root.handlers[:] = [waiting]
     root.setLevel(logging.WARNING)
     for name in list(root.manager.loggerDict):
         logger = logging.getLogger(name)

@@ -64,6 +64,7 @@ BYTES_HELD = Gauge(
     "bundle_bytes_held", "Uploads, downloads, decoded sound and pixels in hand (bytes)", multiprocess_mode="livesum"
 )
 BYTES_REFUSED = Counter("bundle_bytes_refused", "Times that something was refused since too many bytes were in hand")
+LOG_DROPPED = Counter("bundle_log_dropped", "Log lines that were dropped since too many waited to be written")
 RUNNER_UP = Gauge(
     "bundle_runner_up",
     "Whether the runner answered when it was last called or probed: 1 or 0",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from core import logs
+from core.log_queue import LogQueue
 from core.request import CURRENT, RequestState
 from tests.spawned import exit_codes, spawned
 
@@ -26,7 +30,14 @@ def _root_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
+def written() -> None:
+    """Ends the log, and with it the thread that writes it."""
+    for handler in logging.getLogger().handlers:
+        handler.close()
+
+
 def lines(folder: Path) -> list[dict[str, object]]:
+    written()
     return [json.loads(line) for line in (folder / logs.FILE_NAME).read_text().splitlines()]
 
 
@@ -72,6 +83,7 @@ def test_a_folder_that_cannot_be_written_leaves_standard_error(
     (tmp_path / "file").write_text("")
     logs.configure(tmp_path / "file" / "logs", "INFO")
     logging.getLogger("bundle.test").info("still here")
+    written()
     assert "still here" in capsys.readouterr().err
 
 
@@ -83,8 +95,45 @@ def test_a_file_that_cannot_be_written_leaves_standard_error(
     (tmp_path / taken).mkdir()
     logs.configure(tmp_path, "INFO")
     logging.getLogger("bundle.test").info("still here")
+    written()
     shown = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
     assert shown == ["no log file: Is a directory", "still here"]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Another holder of the file's lock, who lets go when he is told."""
+    with (tmp_path / ".__audio_api.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def test_whoever_holds_the_lock_of_the_file_holds_up_nobody(tmp_path: Path, held: Callable[[], None]) -> None:
+    logs.configure(tmp_path, "INFO")
+    for number in range(100):  # it would hang here
+        logging.getLogger("bundle.test").info("line %d", number)
+    held()
+    assert [line["message"] for line in lines(tmp_path)] == [f"line {number}" for number in range(100)]
+
+
+def test_what_is_too_much_is_dropped_and_counted(
+    tmp_path: Path, held: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LogQueue", partial(LogQueue, max_lines=10))
+    before = REGISTRY.get_sample_value("bundle_log_dropped_total") or 0
+    logs.configure(tmp_path, "INFO")
+    for number in range(100):
+        logging.getLogger("bundle.test").info("line %d", number)
+    held()
+    kept = len(lines(tmp_path))
+    assert 10 <= kept <= 12  # one or two were taken out of the queue already
+    assert (REGISTRY.get_sample_value("bundle_log_dropped_total") or 0) - before == 100 - kept
+
+
+def test_the_end_of_the_process_does_not_wait_for_the_lock(tmp_path: Path, held: Callable[[], None]) -> None:
+    with spawned(write_many, (tmp_path, "stuck")) as processes:
+        assert exit_codes(processes) == [0]
+    assert (tmp_path / logs.FILE_NAME).read_text() == ""
 
 
 def write_many(folder: Path, name: str) -> None:
