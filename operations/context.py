@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -211,6 +212,7 @@ class Context:
         """The windows of a recording, and what a model says of each."""
         model = self.models[name]
         windows = split(samples, round(kind.window_s * kind.sample_rate))
+        costs = [cost(model.spec, window) for window in windows]
         gate = asyncio.Semaphore(WINDOWS_AT_ONCE)
         done = 0
         note_progress(name, done, len(windows))
@@ -219,14 +221,17 @@ class Context:
             nonlocal done
             window = windows[index]
             async with gate:  # whether there is room is decided once, for the whole recording
-                outcome = await model.queue.submit(window, cost(model.spec, window), admitted=index > 0)
+                submitted(costs[index])
+                outcome = await model.queue.submit(window, costs[index], admitted=index > 0)
             done += 1
             note_progress(name, done, len(windows))
             return outcome
 
-        tasks = [asyncio.ensure_future(ask(index)) for index in range(len(windows))]
-        try:
-            return windows, await asyncio.gather(*tasks)
-        finally:
-            while tasks:  # none is kept, or a failure would hold itself, and with it the recording
-                tasks.pop().cancel()
+        long = len(windows) > WINDOWS_AT_ONCE
+        with model.queue.long_recording(sum(costs)) if long else nullcontext(lambda _: None) as submitted:
+            tasks = [asyncio.ensure_future(ask(index)) for index in range(len(windows))]
+            try:
+                return windows, await asyncio.gather(*tasks)
+            finally:
+                while tasks:  # none is kept, or a failure would hold itself, and with it the recording
+                    tasks.pop().cancel()

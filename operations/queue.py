@@ -78,6 +78,7 @@ class ModelQueue:
     _waiting: list[_Entry] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _coming: int = 0
+    _promised: float = 0.0
     _costs: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _pace: Pace = field(init=False)
     _admission: Admission = field(init=False)
@@ -104,6 +105,37 @@ class ModelQueue:
             yield
         finally:
             self._coming -= 1
+
+    @contextlib.contextmanager
+    def long_recording(self, cost: float) -> Iterator[Callable[[float], None]]:
+        """Lets in a recording of which a part is submitted at a time, where those like it that are here leave room.
+
+        Shorter ones pass it by, so none of them is refused for what it has still to submit.
+
+        Args:
+            cost: Of all its items.
+
+        Yields:
+            What is to be told the cost of each item when it is submitted.
+
+        Raises:
+            TooManyRequests: More is waiting or to be submitted than can be answered within ``patience_s``.
+        """
+        wait = self.expected_wait_s() + self._pace.expected_work_s(self._promised)
+        if wait > self.patience_s:
+            raise self._refusal(self._admission.tell(wait, self._pace.expected_work_s(cost)))
+        left = cost
+        self._promised += cost
+
+        def submitted(part: float) -> None:
+            nonlocal left
+            left -= part
+            self._promised -= part
+
+        try:
+            yield submitted
+        finally:
+            self._promised -= left
 
     def ensure_room(self, reading_s: float = 0.0, reading_each_s: float = 0.0, *, is_known: bool = False) -> None:
         """Lets a request in, or refuses it at once: before anything is downloaded or decoded for it.

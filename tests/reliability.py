@@ -99,6 +99,16 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/test_admission.py", "unit/test_queue_room.py::test_those_who_come_back_when_told_find_room"),
         ),
         Case(
+            "Recordings of 600 seconds in 57 bytes, many at once",
+            "Those that cannot be answered in time get 429 as soon as their length is known; short ones pass them by",
+            ("unit/test_long_recordings.py",),
+        ),
+        Case(
+            "A log file whose lock another process holds, or a disk that stands still",
+            "No request waits; lines beyond 10,000 are dropped and counted by `bundle_log_dropped_total`",
+            ("unit/test_logs.py",),
+        ),
+        Case(
             "All routes at once, and after a pause",
             "No failure, and no call to a runner that has to be sent again",
             (
