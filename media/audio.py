@@ -14,6 +14,7 @@ from core.errors import BadRequest
 from media import ffmpeg
 from media.containers import is_declared, sniff
 from media.headers import without_tags
+from media.ogg import links
 from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, resample
 from media.signatures import not_sound
 from media.sink import Sink
@@ -60,9 +61,25 @@ def decode(
     found = sniff(data)
     sink = Sink(limits, target_rate, keep_seconds)
     if found not in {"wav", "flac"} or not _read_sndfile(data, sink):
-        found = ffmpeg.read(data, sink, declared_format)
+        found = _read_links(data, sink, declared_format) if found == "ogg" else ffmpeg.read(data, sink, declared_format)
     as_declared = declared_format is None or is_declared(found, declared_format)
     return sink.finish(found, as_declared)
+
+
+def _read_links(data: bytes, sink: Sink, declared: str | None) -> str:
+    """Feeds the sink by FFmpeg, link by link; a last one that was cut off before its first sound does not count."""
+    first, *others = links(data)
+    found = ffmpeg.read(first, sink, declared)
+    for link in others:
+        if sink.full:
+            break
+        before = sink.frames
+        try:
+            ffmpeg.read(link, sink, declared)
+        except BadRequest:
+            if link is not others[-1] or sink.frames > before:
+                raise
+    return found
 
 
 def _read_sndfile(data: bytes, sink: Sink) -> bool:

@@ -73,6 +73,53 @@ def test_eight_planes_do_not_crash_the_process(name: str) -> None:
     assert strength(audio.samples) > 0.25
 
 
+def ogg_of(encoder: str, rate: int, channels: int) -> bytes:
+    signal = tone(rate, 4.41, channels)
+    if encoder != "vorbis":
+        return mux("ogg", encoder, signal, rate)
+    out = io.BytesIO()
+    soundfile.write(out, signal, rate, format="OGG", subtype="VORBIS")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "first", "second"),
+    [
+        ("flac", (16_000, 1), (44_100, 2)),
+        ("vorbis", (16_000, 1), (44_100, 2)),
+        ("vorbis", (44_100, 2), (44_100, 2)),
+        ("libopus", (16_000, 1), (48_000, 2)),
+    ],
+)
+def test_a_chain_of_ogg_streams_is_decoded_to_its_end(
+    encoder: str, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    """A recorder of internet radio writes a link for each programme, with the rate of its own."""
+    chain = ogg_of(encoder, *first) + ogg_of(encoder, *second)
+    audio = decoded(chain, target_rate=16_000)
+    assert audio.duration_s == pytest.approx(8.82, abs=0.02)
+    assert audio.samples.size == pytest.approx(8.82 * 16_000, abs=800)
+    assert audio.channels == first[1]
+    assert strength(audio.samples[5 * 16_000 : 8 * 16_000]) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+    assert decoded(chain, keep_seconds=6.0, target_rate=16_000).samples.size == pytest.approx(6 * 16_000, abs=2)
+    cut = decoded(chain[: len(ogg_of(encoder, *first)) + 40], target_rate=16_000)
+    assert cut.duration_s == pytest.approx(4.41, abs=0.01)
+
+
+def test_a_chain_of_endless_links_is_refused() -> None:
+    link = mux("ogg", "flac", tone(8_000, 0.05), 8_000)
+    with pytest.raises(BadRequest, match="changes"):
+        decoded(link * 300)
+
+
+def test_a_flac_file_behind_a_tag_is_read() -> None:
+    tag = b"ID3\4\0\0" + bytes([0, 1, 0x7F, 0x7F]) + bytes(1 << 14 | 0x7F << 7 | 0x7F)
+    for name in ("flac", "aac", "mp3"):
+        audio = decoded(tag + encode(name, tone(44_100, 1.0), 44_100))
+        assert audio.duration_s == pytest.approx(1.0, abs=0.1)
+        assert audio.container == name
+
+
 def test_recorder_of_a_browser_states_no_duration() -> None:
     data = mux("webm", "libopus", tone(48_000, 2.0), 48_000, {"live": "1"})
     assert decoded(data, declared_format="webm").duration_s == pytest.approx(2.0, abs=0.01)

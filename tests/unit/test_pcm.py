@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadRequest, PayloadTooLarge
@@ -133,6 +133,7 @@ CHANNELS = st.integers(1, 5)
 FACTORS = st.floats(0.01, 1e6)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=400), WIDTHS, CHANNELS, FACTORS)
 def test_wav_decodes_to_the_amplified_samples(raw: bytes, width: int, channels: int, factor: float) -> None:
     data = raw * (width * channels)  # whole frames, whatever came
