@@ -155,11 +155,14 @@ class Context:
                 in time.
             Unavailable: The runner of one is down.
         """
-        wait_s, each_s = self.decoding.expected_wait_s(), self.decoding.each_s
         state = CURRENT.get()
-        for name in names:
-            is_known = state is not None and name in state.admitted
-            self.models[name].queue.ensure_room(wait_s, each_s, is_known=is_known)
+        queues = [self.models[name].queue for name in names]
+        outlooks = [(self.decoding.expected_wait_s(), self.decoding.each_s), *(queue.outlook_s for queue in queues)]
+        wait_s, each_s = (max(values) for values in zip(*outlooks, strict=True))
+        for place, (name, queue) in enumerate(zip(names, queues, strict=True)):
+            # Where several models answer together, the first one makes the appointments of all.
+            is_known = place > 0 or (state is not None and name in state.admitted)
+            queue.ensure_room(wait_s, each_s, is_known=is_known)
         if state is not None:
             state.admitted.update(names)
 

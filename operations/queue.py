@@ -137,12 +137,17 @@ class ModelQueue:
         finally:
             self._promised -= left
 
-    def ensure_room(self, reading_s: float = 0.0, reading_each_s: float = 0.0, *, is_known: bool = False) -> None:
+    @property
+    def outlook_s(self) -> tuple[float, float]:
+        """Time until what is here, and what was let in, will have been answered, and what one more adds (seconds)."""
+        return self.expected_wait_s(self._coming), self._each_s()
+
+    def ensure_room(self, before_s: float = 0.0, before_each_s: float = 0.0, *, is_known: bool = False) -> None:
         """Lets a request in, or refuses it at once: before anything is downloaded or decoded for it.
 
         Args:
-            reading_s: Time until its decoding can begin (seconds).
-            reading_each_s: Time that the decoding of one request more takes (seconds).
+            before_s: Time until the answer of whatever else it needs, such as decoding, if that is longer (seconds).
+            before_each_s: Time that one request more adds there (seconds).
             is_known: It was let in before its body was read, and is refused only when much has changed since.
 
         Raises:
@@ -151,7 +156,8 @@ class ModelQueue:
         """
         if self._tasks:  # else the next batch finds out whether the runner is back
             self.ensure_up()
-        wait, each = max(reading_s, self.expected_wait_s(self._coming)), max(reading_each_s, self._each_s())
+        wait, each = self.outlook_s
+        wait, each = max(before_s, wait), max(before_each_s, each)
         if not is_known:
             later = self._admission.ask(wait, each)
         else:

@@ -156,3 +156,19 @@ async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers
     finally:
         later.set()
         await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_models_that_answer_together_make_one_appointment(answers: Answers, runner: Runner) -> None:
+    """Whichever of them is busy: else a caller who was told by one would be a newcomer to the next."""
+    context, (first, *_, last) = answers.context, voice_deepfake.MEMBERS
+    tasks = await fill([context.models[last].queue], runner)
+    told: list[float] = []
+    for _ in range(3):
+        with pytest.raises(TooManyRequests) as refused:
+            context.ensure_room(*voice_deepfake.MEMBERS)
+        told.append(refused.value.retry_after or 0.0)
+    assert told == sorted(told)
+    assert len(context.models[first].queue._admission._appointments) == 3
+    assert not context.models[last].queue._admission._appointments
+    runner.open.set()
+    await asyncio.gather(*tasks)
