@@ -15,6 +15,19 @@ MAX_LINES = 10_000  # some 5 MB; a disk that stands still for a second delays 1,
 END_S = 2.0  # for what is left when the process ends
 
 
+class _NoLock:
+    """In the place of a lock that one thread alone would take."""
+
+    def acquire(self) -> None:
+        """Returns at once."""
+
+    def release(self) -> None:
+        """Returns at once."""
+
+    def _at_fork_reinit(self) -> None:
+        """What ``logging`` asks of each handler's lock in a forked process."""
+
+
 class LogQueue(QueueHandler):
     """Formats a record where it is logged, and leaves the writing to a thread; what is too much is dropped.
 
@@ -28,7 +41,7 @@ class LogQueue(QueueHandler):
         super().__init__(self._lines)
         self._targets = targets
         for target in targets:  # else ``logging`` waits at the end of the process for a thread that cannot write
-            target.lock = None
+            target.lock = _NoLock()  # type: ignore[assignment]
         self._listener = QueueListener(self._lines, *targets)
         self._listener.start()
         atexit.register(self.close)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from prometheus_client import REGISTRY
 from core import logs
 from core.log_queue import LogQueue
 from core.request import CURRENT, RequestState
+from tests.served import ROOT
 from tests.spawned import exit_codes, spawned
 
 
@@ -134,6 +137,17 @@ def test_the_end_of_the_process_does_not_wait_for_the_lock(tmp_path: Path, held:
     with spawned(write_many, (tmp_path, "stuck")) as processes:
         assert exit_codes(processes) == [0]
     assert (tmp_path / logs.FILE_NAME).read_text() == ""
+
+
+def test_a_fork_prints_nothing(tmp_path: Path) -> None:
+    """As the supervisor forks when it starts a process."""
+    program = (
+        "import os, sys; from pathlib import Path; from core import logs; "
+        f"logs.configure(Path({str(tmp_path)!r}), 'INFO'); pid = os.fork(); pid or os._exit(0); os.waitpid(pid, 0)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""
 
 
 def write_many(folder: Path, name: str) -> None:
