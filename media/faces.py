@@ -22,6 +22,10 @@ Points = NDArray[np.floating[Any]]
 
 MODEL_FILE = Path(__file__).parent / "assets" / "face_detection_yunet_2023mar.onnx"
 MIN_SCORE = 0.6  # the detector's own default is 0.9; every training picture scores above 0.7
+# Of 100 validation pictures of adults 99 score above this upright; turned by 90 degrees none above 0.85, by 180 0.89.
+CONVINCING = 0.9
+CLEARER = 0.02  # by so much a turned face must score above the level one
+MAX_TILT = 45.0  # degrees by which the line of the eyes may be off level
 MAX_OVERLAP = 0.3  # intersection over union above which two boxes are one face
 MAX_CANDIDATES = 200
 
@@ -94,6 +98,9 @@ def find_faces(picture: Picture) -> list[Face]:
 def largest_face(picture: Picture) -> Face:
     """Finds the largest face of a picture and its landmarks in fine resolution.
 
+    Where no upright face is convincing, the picture is looked at turned by a quarter, by a half and by three quarters:
+    cameras that fell over, and pictures whose EXIF data was lost.
+
     Args:
         picture: uint8 RGB [height, width, 3].
 
@@ -101,9 +108,16 @@ def largest_face(picture: Picture) -> Face:
         Unprocessable: There is no face.
     """
     faces = find_faces(picture)
-    if not faces:
+    level = _look_closer(picture, faces[0]) if faces else None
+    if level is not None and level.score >= CONVINCING and _is_level(level):
+        return level
+    turned = [face for quarters in (1, 2, 3) if (face := _face_of_turned(picture, quarters)) is not None]
+    best = max(turned, key=lambda face: face.score, default=None)
+    if best is not None and (level is None or best.score > level.score + CLEARER):
+        return best
+    if level is None:
         raise Unprocessable("no face was found in the picture")
-    return _look_closer(picture, faces[0])
+    return level
 
 
 def cut_out_face(picture: Picture, size: int) -> Picture:
@@ -156,6 +170,32 @@ def similarity(source: Points, target: Points) -> NDArray[np.float64]:
     factor = np.vdot(a - a0, b - b0) / max(np.vdot(a - a0, a - a0).real, 1e-12)
     shift = b0 - factor * a0
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
+def _is_level(face: Face) -> bool:
+    """Whether the line of the eyes is about level, with the right eye on the left."""
+    across, down = face.landmarks[1] - face.landmarks[0]
+    return bool(abs(np.degrees(np.arctan2(down, across))) <= MAX_TILT)
+
+
+def _face_of_turned(picture: Picture, quarters: int) -> Face | None:
+    """The largest face of a picture turned to the left by quarters, in pixels of the picture as it is."""
+    turned = np.ascontiguousarray(np.rot90(picture, quarters))
+    faces = find_faces(turned)
+    if not faces:
+        return None
+    face = _look_closer(turned, faces[0])
+    if not _is_level(face):
+        return None
+    height, width = turned.shape[:2]
+    x, y, across, down = face.box
+    points = np.vstack([face.landmarks, [[x, y], [x + across, y + down]]])
+    for _ in range(quarters):  # each undoes a quarter: what was at the top is at the right again
+        points = np.column_stack([height - points[:, 1], points[:, 0]])
+        height, width = width, height
+    (left, top), (right, bottom) = points[5:].min(axis=0), points[5:].max(axis=0)
+    box = (float(left), float(top), float(right - left), float(bottom - top))
+    return Face(box, points[:5].astype(np.float32), face.score)
 
 
 def _search(picture: Picture, side: int, border: int) -> list[Face]:

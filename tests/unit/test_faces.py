@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import Unprocessable
+from media import faces
 from media.faces import TEMPLATE, Face, crop_face, cut_out_face, find_faces, largest_face, similarity
 from media.image import decode_image
 
@@ -115,6 +116,29 @@ def test_a_turned_face_is_set_upright(angle: int) -> None:
     turned = np.asarray(cv2.warpAffine(whole, matrix, (480, 480), borderMode=cv2.BORDER_REPLICATE), np.uint8)
     upright = largest_face(cut_out_face(turned, SIZE))
     assert np.abs(upright.landmarks / SIZE - TEMPLATE).mean() < 0.03
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_a_face_turned_by_quarters_is_found_upright(name: str, quarters: int) -> None:
+    whole = picture(name)
+    upright = cut_out_face(whole, SIZE).astype(float)
+    turned = np.ascontiguousarray(np.rot90(whole, quarters))
+    crop = cut_out_face(turned, SIZE)
+    assert np.abs(largest_face(crop).landmarks / SIZE - TEMPLATE).mean() < 0.03
+    assert np.abs(crop - upright).mean() < 12
+    face = largest_face(turned)
+    x, y, width, height = face.box
+    inside = (face.landmarks > (x, y)) & (face.landmarks < (x + width, y + height))
+    assert inside.all()
+
+
+def test_an_upright_face_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(faces, "_face_of_turned", lambda picture, quarters: asked.append(quarters))
+    for name in PORTRAITS:
+        largest_face(picture(name))
+    assert asked == []
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
