@@ -123,7 +123,8 @@ def _made_before(out: Path) -> dict[str, Row]:
     if not manifest.exists():
         return {}
     with manifest.open(newline="") as file:
-        return {row["file"]: row for row in csv.DictReader(file) if (out / row["file"]).exists()}
+        whole = [row for row in csv.DictReader(file) if row["split"] == "train"]  # a killed run leaves half a line
+    return {row["file"]: row for row in whole if (out / row["file"]).exists()}
 
 
 def _make(row: Row, listed: Sequence[Row], repositories: Repositories, out: Path) -> Row:

@@ -90,9 +90,11 @@ def test_a_second_run_goes_on_with_what_lacks(public: tuple[Path, str], tmp_path
     address, commit = public
     build(listed(commit)[:2], Repositories(tmp_path / "clones", str(address / "{}")), tmp_path / "set")
     before = (tmp_path / "set" / "human" / "1.opus").stat().st_mtime_ns
+    written = (tmp_path / "set" / "manifest.csv").read_bytes()
+    (tmp_path / "set" / "manifest.csv").write_bytes(written[:-4])  # killed while it wrote
     build(listed(commit), Repositories(tmp_path / "clones", str(address / "{}")), tmp_path / "set")
     assert (tmp_path / "set" / "human" / "1.opus").stat().st_mtime_ns == before
-    assert len(manifest(tmp_path / "set")) == 3
+    assert [line["split"] for line in manifest(tmp_path / "set")] == ["train"] * 3
 
 
 def test_a_missing_commit_is_an_error(public: tuple[Path, str], tmp_path: Path) -> None:
