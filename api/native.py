@@ -39,7 +39,7 @@ MODELS = {
     "/v1/face-gender": ("face_gender",),
     "/v1/heart-sound": ("heart_sound",),
     "/v1/audio-scene": ("audio_scene",),
-    KEYED: ("deepfake_wav2vec2", "deepfake_cnn", "deepfake_mlp"),
+    KEYED: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
 }
 CACHED = "/v1/audio-scene"  # may be answered though its model has no room
 PICKLE = "application/vnd.bentoml+pickle"

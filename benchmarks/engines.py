@@ -143,7 +143,7 @@ def measure(rounds: int, name: str) -> dict[str, Any]:
     """One network: of full size (``full:`` and its model's name), or compact."""
     model = name.removeprefix("full:")
     if model == name:
-        spec, entry = registry.specs()[name], Entry.read(f"{name}:bundled", registry.weights(name))
+        spec, entry = registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name))
         results = compare(spec, entry, registry.processor(name), 10 * rounds)
         return {"title": f"compact {spec.title}", "rounds": 10 * rounds, "engines": results}
     with tempfile.TemporaryDirectory(prefix="full-size-") as folder:

@@ -19,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import clips
-from benchmarks.peers.native import read
+from benchmarks.peers.native import opened, read
 from benchmarks.workloads import WORKLOADS, Workload
 from core.settings import RunnerOptions, Settings
 from engine.compiled import PADDING, CompiledEngine
 from engine.select import build_engine
-from models import registry
-from models.store import Entry
 from models.windows import cost
 from runners.batches import plan
 
@@ -38,7 +36,7 @@ def main(arguments: list[str]) -> None:
     files = [
         body.file for body in (clips.voices(workload.bare_requests) if workload.bodies == "voices" else clips.faces())
     ]
-    items = [read(workload.model, file) for file in files]
+    items = [read(opened(workload)[0].input, file) for file in files]
     batches = prepared(workload, [item for upload in items for item in upload])
     engine = open_engine(workload)
     with ThreadPoolExecutor(engine.streams) as streams:
@@ -51,17 +49,16 @@ def main(arguments: list[str]) -> None:
 
 def open_engine(workload: Workload) -> CompiledEngine:
     """The workload's network, with as many streams and threads as its runner has."""
-    entry = Entry.read(workload.model, workload.weights)
+    spec, entry, _ = opened(workload)
     settings = Settings.model_validate({"engine": "compiled", **{name.lower(): v for name, v in workload.settings}})
-    engine = build_engine(registry.specs()[workload.model], entry, settings)
+    engine = build_engine(spec, entry, settings)
     assert isinstance(engine, CompiledEngine)
     return engine
 
 
 def prepared(workload: Workload, items: list[NDArray[Any]]) -> list[Arrays]:
     """The engine's inputs, cut into batches as a runner does."""
-    spec, options = registry.specs()[workload.model], RunnerOptions()
-    processor = registry.processor(workload.model)
+    (spec, _, processor), options = opened(workload), RunnerOptions()
     features = [processor.prepare(item).features for item in items]
     cuts = plan([cost(spec, item) for item in items], options.batch_cost, options.batch_items, PADDING)
     return [processor.collate([features[place] for place in cut]) for cut in cuts]
@@ -81,8 +78,8 @@ def loop(once: Callable[[], object], seconds: float) -> float:
 
 
 def _work(workload: Workload, engine: CompiledEngine, file: bytes) -> None:
-    processor = registry.processor(workload.model)
-    features = [processor.prepare(item).features for item in read(workload.model, file)]
+    spec, _, processor = opened(workload)
+    features = [processor.prepare(item).features for item in read(spec.input, file)]
     engine.infer(processor.collate(features))
 
 

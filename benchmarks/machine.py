@@ -80,11 +80,11 @@ def whole_flops(seconds: float = CLIP_S) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from models.wav2vec2.network import Classifier, load_native
+    from models import native, registry
 
-    model, samples = Classifier(load_native(FULL)), torch.zeros(1, round(seconds * clips.RATE))
+    model, samples = native.load(registry.specs()[WHOLE.model], FULL), torch.zeros(1, round(seconds * clips.RATE))
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(samples, torch.ones_like(samples, dtype=torch.int64))
+        model(samples)
     return float(counter.get_total_flops())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.threads import cores
+from models import registry
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(__file__).parent / ".cache"  # full-size weights, and a model store of the benchmark's own
@@ -45,7 +46,7 @@ class Workload:
         name: In tables and on the command line.
         title: For people.
         model: Of the registry.
-        weights: Folder of the native and the compiled form.
+        weights: Folder of the native and the compiled form, where they are not the bundled ones.
         bodies: What is sent, as ``benchmarks.load`` calls it.
         route: Where the bundle answers.
         contenders: Who takes part.
@@ -57,7 +58,7 @@ class Workload:
     name: str
     title: str
     model: str
-    weights: Path
+    weights: Path | None
     bodies: str
     route: str
     contenders: tuple[str, ...]
@@ -65,15 +66,19 @@ class Workload:
     settings: tuple[tuple[str, str], ...] = ()
     bare_requests: int = 32
 
+    def folder(self) -> Path:
+        """Where the weights are, complete."""
+        return self.weights or registry.complete(self.model)
+
 
 PEERS = ("fastapi", "litserve", "mosec", "ray")
 VOICES = Workload(
-    "voices", "compact voice gender, clips of 1 to 15 s", "voice_gender", ROOT / "models/voice_gender/weights",
+    "voices", "compact voice gender, clips of 1 to 15 s", "voice_gender", None,
     "voices", "/api/detect-gender", ("bundle", *PEERS, "mosec-openvino", "process"),
     (Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 3, bare=True)),
 )  # fmt: skip
 FACES = Workload(
-    "faces", "compact face gender, portraits", "face_gender", ROOT / "models/face_gender/weights", "faces",
+    "faces", "compact face gender, portraits", "face_gender", None, "faces",
     "/api/gender", ("bundle", *PEERS), (Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 2, bare=True)),
 )  # fmt: skip
 WHOLE = Workload(

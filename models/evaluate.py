@@ -59,7 +59,7 @@ def _model(name: str, answers: Answers, data: Path) -> dict[str, Any]:
     calibration = Calibration.load(weights)
     shift = np.multiply(calibration.temperature, calibration.bias) if name in ADJUSTED else None
     result["calibration"] = figures.calibration(answers, cross_fitted(answers, shift), calibration)
-    result["network"] = size(weights)
+    result["network"] = size(registry.complete(name))
     if folds := unseen.load(weights):
         result["unseen_folds"] = folds
     if "ethnicity" in groups:
@@ -74,8 +74,8 @@ def _ensemble(members: Sequence[Answers], data: Path) -> dict[str, Any]:
     refitted = ensemble([dataclasses.replace(member, served=cross_fitted(member)) for member in members])
     result["calibration"] = figures.calibration(answers, refitted.served)
     result["unseen_systems"] = figures.unseen_systems(answers, groups["system"])
-    result["threshold"] = settings.ensemble_threshold
-    result["weightings"] = figures.weightings(members, settings.ensemble_threshold)
+    result["threshold"] = settings.voting.threshold
+    result["weightings"] = figures.weightings(members, settings.voting)
     return result
 
 

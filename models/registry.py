@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import importlib
 import pkgutil
+import shutil
+import tempfile
 from pathlib import Path
 
+from models import encoder
+from models.encoder import HEAD, assemble
 from models.processing import Processor
 from models.spec import ModelSpec
 
 _ROOT = Path(__file__).parent
+COMPLETED = _ROOT.parent / "build" / "complete"
 
 
 @functools.cache
@@ -38,3 +45,27 @@ def processor(name: str) -> Processor:
 def weights(name: str) -> Path:
     """The folder of the bundled weights of a model, as it lies in the source tree."""
     return _ROOT / name / "weights"
+
+
+def complete(name: str) -> Path:
+    """The bundled weights with all files of a store entry, the parts that models share among them.
+
+    Where a model shares parts, the folder is made below ``build/`` when it is first asked for, and again when a file of
+    the source tree has changed.
+    """
+    folder = weights(name)
+    if not (folder / HEAD).exists():
+        return folder
+    content = hashlib.sha256()
+    for path in (*sorted(folder.iterdir()), *sorted(encoder.WEIGHTS.rglob("*"))):
+        content.update(path.read_bytes() if path.is_file() else b"")
+    made = COMPLETED / f"{name}-{content.hexdigest()[:16]}"
+    if not made.exists():
+        COMPLETED.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=COMPLETED) as place:
+            part = Path(place) / "entry"
+            shutil.copytree(folder, part)
+            assemble.complete(part)
+            with contextlib.suppress(OSError):  # another process was first
+                part.rename(made)
+    return made

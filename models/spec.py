@@ -49,6 +49,7 @@ class ModelSpec:
         description: One sentence on what is decided, from what.
         reference: The published checkpoint that takes the same place (hub id), if there is one.
         dataset: Folder of its data set below ``DATASETS_DIR``; the model's own name where none is given.
+        measures: What the network measures beside the classes, in the order of the columns behind the logits.
         licence: What the data that the bundled weights learned from allows, in a few words; the card has the rest.
     """
 
@@ -62,6 +63,7 @@ class ModelSpec:
     description: str
     reference: str | None = None
     dataset: str | None = None
+    measures: tuple[str, ...] = ()
     licence: str = ""
 
 

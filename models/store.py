@@ -13,7 +13,10 @@ from typing import Any
 import bentoml
 from bentoml.exceptions import NotFound
 
+from models import encoder
 from models.calibration import Calibration
+from models.encoder import HEAD
+from models.encoder.assemble import complete
 from models.spec import ModelSpec
 
 IR_MODEL = Path("openvino") / "model.xml"
@@ -116,6 +119,12 @@ def check(weights: Path) -> dict[str, Any]:
         for name, expected in record["sha256"].items():
             if _digest(weights / name) != expected:
                 raise WeightsError(f"{weights.parent.name}: {name} is not the file that was exported")
+        if (weights / HEAD).exists():  # the other parts are the shared encoder's
+            shared = json.loads((encoder.WEIGHTS / RECORD).read_text())["sha256"]
+            for name, expected in shared.items():
+                if _digest(encoder.WEIGHTS / name) != expected:
+                    raise WeightsError(f"encoder: {name} is not the file that was exported")
+            record["sha256"] |= {f"encoder/{name}": expected for name, expected in shared.items()}
         if not record[DIFFERENCE] <= MAX_DIFFERENCE:
             raise WeightsError(
                 f"{weights.parent.name}: compiled and native probabilities differ by {record[DIFFERENCE]}"
@@ -190,6 +199,7 @@ def save(spec: ModelSpec, weights: Path, profile: str = "compact", **origin: Any
     labels = {"profile": profile, "runner": spec.runner}
     with bentoml.models.create(tag, labels=labels, metadata=metadata) as model:
         shutil.copytree(weights, model.path, dirs_exist_ok=True)
+        complete(Path(model.path))
         (Path(model.path) / FILES).write_text(json.dumps(file_digests(Path(model.path)), indent=1) + "\n")
     return tag
 

@@ -78,7 +78,7 @@ def join_outcomes(
     made = Answer(
         outcomes[0].model,
         dict(zip(spec.classes, mean.tolist(), strict=True)),
-        _joined([outcome.extras for outcome in outcomes], weights),
+        _joined([outcome.extras for outcome in outcomes], weights, spec.measures),
         [dict(zip(spec.classes, row, strict=True)) for row in rows.tolist()],
     )
     metrics.ANSWERS.labels(spec.name, made.tag, made.best).inc()
@@ -86,11 +86,18 @@ def join_outcomes(
     return made
 
 
-def _joined(extras: Sequence[Mapping[str, float]], weights: Sequence[float]) -> Mapping[str, float]:
-    """What was measured in the windows of a recording: means, weighted by length.
+def _joined(
+    extras: Sequence[Mapping[str, float]], weights: Sequence[float], amounts: Sequence[str]
+) -> Mapping[str, float]:
+    """What was measured in the windows of a recording: sums of amounts, and means, weighted like the answers.
 
     A flag, which is 0 or 1 in a window, becomes the part of the recording that it holds for.
     """
     if len(extras) == 1:
         return extras[0]
-    return {name: float(np.average([one[name] for one in extras], weights=weights)) for name in extras[0]}
+    return {
+        name: float(sum(one[name] for one in extras))
+        if name in amounts
+        else float(np.average([one[name] for one in extras], weights=weights))
+        for name in extras[0]
+    }

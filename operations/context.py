@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
@@ -33,6 +33,8 @@ from operations.runner_client import Runner
 from runners.outcome import Outcome
 
 T = TypeVar("T")
+
+Weigh = Callable[[Sequence[Outcome], Sequence[float]], Sequence[float]]
 
 # Windows of one recording that are under way at once, so that a long one does not keep everybody else waiting.
 WINDOWS_AT_ONCE = 16
@@ -195,24 +197,34 @@ class Context:
         model = self.models[name]
         return join_outcomes(model.spec, [await model.queue.submit(item, cost(model.spec, item))], [1.0])
 
-    async def classify_audio(self, name: str, samples: NDArray[np.float32], join: Join = average) -> Answer:
+    async def classify_audio(
+        self, name: str, samples: NDArray[np.float32], join: Join = average, weigh: Weigh | None = None
+    ) -> Answer:
         """Asks a model about a recording of any length, window by window.
 
         Args:
             name: An audio model.
             samples: float32 [n] at the model's rate.
-            join: Makes one answer of those of the windows and their lengths.
+            join: Makes one answer of those of the windows and their weights.
+            weigh: Gives the windows' weights, from what was measured of each and their lengths (seconds); the lengths
+                themselves where it is not given.
         """
+        windows, outcomes = await self.ask(name, samples)
+        lengths = [window.size / self.audio_input(name).sample_rate for window in windows]
+        weights = weigh(outcomes, lengths) if weigh and all(one.kind == "ok" for one in outcomes) else lengths
+        return join_outcomes(self.models[name].spec, outcomes, weights, join)
+
+    async def ask(self, name: str, samples: NDArray[np.float32]) -> tuple[list[NDArray[np.float32]], list[Outcome]]:
+        """The windows of a recording, as an audio model sees them at once, and what it says of each, in order."""
         kind = self.audio_input(name)
         windows, outcomes = await self._ask_windows(name, samples, kind)
         if kind != (kind := self.audio_input(name)):  # the runner was started again with another model meanwhile
             windows, outcomes = await self._ask_windows(name, samples, kind)
-        return join_outcomes(self.models[name].spec, outcomes, [window.size for window in windows], join)
+        return windows, outcomes
 
     async def _ask_windows(
         self, name: str, samples: NDArray[np.float32], kind: AudioInput
     ) -> tuple[list[NDArray[np.float32]], list[Outcome]]:
-        """The windows of a recording, and what a model says of each."""
         model = self.models[name]
         windows = split(samples, round(kind.window_s * kind.sample_rate))
         costs = [cost(model.spec, window) for window in windows]
@@ -232,9 +244,14 @@ class Context:
 
         long = len(windows) > WINDOWS_AT_ONCE
         with model.queue.long_recording(sum(costs)) if long else nullcontext(lambda _: None) as submitted:
-            tasks = [asyncio.ensure_future(ask(index)) for index in range(len(windows))]
-            try:
-                return windows, await asyncio.gather(*tasks)
-            finally:
-                while tasks:  # none is kept, or a failure would hold itself, and with it the recording
-                    tasks.pop().cancel()
+            return windows, await together(*(ask(index) for index in range(len(windows))))
+
+
+async def together(*questions: Coroutine[Any, Any, T]) -> list[T]:
+    """Asks at once; where one fails, the others are called off."""
+    tasks = [asyncio.ensure_future(question) for question in questions]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        while tasks:  # none is kept, or a failure would hold itself, and with it the recording
+            tasks.pop().cancel()

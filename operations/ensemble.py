@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Classification = Literal["AI_GENERATED", "HUMAN"]
+from core.settings import Voting
 
-DEFAULT_WEIGHTS = (0.50, 0.25, 0.25)  # wav2vec2, spectrogram CNN, feature MLP
-DEFAULT_THRESHOLD = 0.55  # above .5: in doubt, a person is not called a machine
+Classification = Literal["AI_GENERATED", "HUMAN"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +19,23 @@ class Verdict:
     Attributes:
         score: Weighted mean of the members' probabilities that the voice is AI-generated, 0 to 1.
         classification: ``AI_GENERATED`` where the score is above the threshold.
-        confidence: Probability of the answer given: the score for ``AI_GENERATED``, its complement for ``HUMAN``.
-            Within an answer it only rises as the score moves away from the threshold. With a threshold above one
-            half, a ``HUMAN`` just below it has a confidence below one half: the answer given in doubt.
+        confidence: Confidence in the answer given, 0.5 to 1: the score, mapped such that the threshold becomes 0.5 and
+            both ends become 1, linearly on each side.
+        uncertain: Whether the score is so near the threshold that such answers are wrong more than one time in four.
     """
 
     score: float
     classification: Classification
     confidence: float
+    uncertain: bool
 
 
-def decide(
-    scores: Sequence[float],
-    weights: Sequence[float] = DEFAULT_WEIGHTS,
-    threshold: float = DEFAULT_THRESHOLD,
-) -> Verdict:
+def decide(scores: Sequence[float], voting: Voting) -> Verdict:
     """Weighs the members' probabilities.
 
     Args:
         scores: Each member's probability of ``AI_GENERATED``, 0 to 1.
-        weights: One for each member, not negative; only their proportions count.
-        threshold: Score above which the answer is ``AI_GENERATED``, 0 to 1.
+        voting: Weights of the members, of which only the proportions count, threshold and uncertain band.
 
     Returns:
         The verdict.
@@ -48,12 +43,14 @@ def decide(
     Raises:
         ValueError: The numbers of scores and weights differ, or a number is out of its range.
     """
-    _check(scores, weights, threshold)
-    mean = math.fsum(score * weight for score, weight in zip(scores, weights, strict=True)) / math.fsum(weights)
-    score = min(max(mean, 0.0), 1.0)  # rounding only
+    _check(scores, voting.weights, voting.threshold)
+    weighted = math.fsum(score * weight for score, weight in zip(scores, voting.weights, strict=True))
+    score = min(max(weighted / math.fsum(voting.weights), 0.0), 1.0)  # rounding only
+    low, high = voting.uncertain
+    uncertain, threshold = low < score < high, voting.threshold
     if score > threshold:
-        return Verdict(score, "AI_GENERATED", score)
-    return Verdict(score, "HUMAN", 1.0 - score)
+        return Verdict(score, "AI_GENERATED", 0.5 + 0.5 * (score - threshold) / (1.0 - threshold), uncertain)
+    return Verdict(score, "HUMAN", 0.5 + 0.5 * (threshold - score) / threshold, uncertain)
 
 
 def _check(scores: Sequence[float], weights: Sequence[float], threshold: float) -> None:
@@ -64,5 +61,5 @@ def _check(scores: Sequence[float], weights: Sequence[float], threshold: float) 
         raise ValueError("a member's score is not a probability")
     if not all(weight >= 0.0 and math.isfinite(weight) for weight in weights) or not any(weights):
         raise ValueError("weights must be finite, not negative, and not all zero")
-    if not 0.0 <= threshold <= 1.0:
+    if not 0.0 < threshold < 1.0:
         raise ValueError("the threshold must be between 0 and 1")

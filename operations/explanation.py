@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from operations.ensemble import Verdict
 from operations.human_speech import Distribution, Reference, bundled_reference
 
 LOWEST_EVIDENCE = 0.2  # nats: a value at least 1.2 times as frequent in one class as in the other points to it
@@ -46,9 +47,10 @@ PRESENTED: tuple[Presentation, ...] = (
     Presentation("spectral_flatness", "spectral flatness"),
     Presentation("rms_variance", "RMS variance"),
 )
+UNCERTAIN = ", but uncertain: answers with such a score are often wrong"
 NEED_VOICE = ("jitter", "shimmer")  # not measurable where no frame is voiced
 MEMBER_TITLES = {
-    "deepfake_wav2vec2": "wav2vec2",
+    "deepfake_encoder": "speech encoder",
     "deepfake_cnn": "spectrogram CNN",
     "deepfake_mlp": "feature network",
 }
@@ -65,8 +67,7 @@ class _Finding:
 
 def explain(
     features: Mapping[str, float],
-    classification: str,
-    score: float,
+    verdict: Verdict,
     *,
     members: Mapping[str, float] | None = None,
     reference: Reference | None = None,
@@ -75,8 +76,7 @@ def explain(
 
     Args:
         features: Measured values by name, at least those of ``PRESENTED`` and ``pitch_mean``.
-        classification: ``AI_GENERATED`` or ``HUMAN``, the answer given.
-        score: The ensemble's probability that the voice is AI-generated, 0 to 1.
+        verdict: The answer given.
         members: Each member's probability of the same, by model name.
         reference: Distributions of human speech; the bundled ones where none are given.
 
@@ -84,14 +84,14 @@ def explain(
         A few sentences with every one of the six values.
     """
     findings, missing = _findings(features, bundled_reference() if reference is None else reference)
-    sign = 1.0 if classification == "AI_GENERATED" else -1.0
+    sign = 1.0 if verdict.classification == "AI_GENERATED" else -1.0
     ordered = sorted(findings, key=lambda finding: -sign * finding.evidence)
     driving = [f for f in ordered if sign * f.evidence >= LOWEST_EVIDENCE]
     opposing = [f for f in reversed(ordered) if sign * f.evidence <= -LOWEST_EVIDENCE]
     neutral = [f for f in ordered if abs(f.evidence) < LOWEST_EVIDENCE]
     answer, other = ("AI-generated", "human") if sign > 0 else ("human", "AI-generated")
     sentences = [
-        f"AI score {score:.2f}: classified as {answer} speech.",
+        f"AI score {verdict.score:.2f}: classified as {answer} speech{UNCERTAIN if verdict.uncertain else ''}.",
         _lead(driving, answer),
         _sentence(f"Pointing to {other} speech instead: ", opposing),
         _sentence("Telling little either way: ", neutral),

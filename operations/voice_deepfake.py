@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,23 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.activity import without_pauses
 from media.audio import DecodedAudio
 from media.base64_audio import decode_base64_audio
-from operations.answer import Answer
-from operations.context import Context
+from operations import speech
+from operations.answer import Answer, join_outcomes
+from operations.context import Context, together
 from operations.ensemble import Verdict, decide
 from operations.explanation import explain
+from runners.outcome import Outcome
 
 log = logging.getLogger("bundle.voice_deepfake")
 
 SAMPLE_RATE = 16_000  # Hz
-LONGEST_S = 30.0  # longer audio is cut
+LONGEST_S = 30.0  # of speech; more is not looked at
 SHORTEST_S = 1.0  # shorter audio is padded
 
 MODEL = "voice_deepfake"  # the members together, in the metrics of what is done once for all of them
 
 # In the order of the configured weights.
-MEMBERS = ("deepfake_wav2vec2", "deepfake_cnn", "deepfake_mlp")
+MEMBERS = ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +85,61 @@ async def classify(context: Context, audio: bytes, declared: str | None = None) 
 
 
 async def _judge(context: Context, audio: bytes, declared: str | None) -> VoiceAnswer:
-    decoded = await context.decode(MODEL, audio, SAMPLE_RATE, declared=declared, keep_seconds=LONGEST_S, then=MEMBERS)
+    longest_s = context.settings.max_audio_seconds  # of the file; what is beyond is not looked at
+    decoded = await context.decode(MODEL, audio, SAMPLE_RATE, declared=declared, keep_seconds=longest_s, then=MEMBERS)
     if not decoded.as_declared:
         log.info("another container than declared", extra={"declared": declared, "found": decoded.container})
-    samples = fit(decoded.samples)
-    tasks = [asyncio.ensure_future(context.classify_audio(name, samples)) for name in MEMBERS]
-    try:
-        answers: list[Answer] = await asyncio.gather(*tasks)
-    finally:
-        while tasks:  # none is kept, or a failure would hold itself, and with it the recording
-            tasks.pop().cancel()
-    members = dict(zip(MEMBERS, answers, strict=True))
+    spoken = without_pauses(decoded.samples, SAMPLE_RATE)
+    members = dict(zip(MEMBERS, await _ask_members(context, spoken), strict=True))
     scores = {name: answer.probabilities["AI_GENERATED"] for name, answer in members.items()}
-    settings = context.settings
-    verdict = decide(list(scores.values()), settings.ensemble_weights, settings.ensemble_threshold)
+    verdict = decide(list(scores.values()), context.settings.voting)
     features = members["deepfake_mlp"].extras
-    text = explain(features, verdict.classification, verdict.score, members=scores)
+    text = explain(features, verdict, members=scores)
     return VoiceAnswer(verdict, text, members, features, decoded)
+
+
+async def _ask_members(context: Context, samples: NDArray[np.float32]) -> list[Answer]:
+    """What each member says of the first ``LONGEST_S`` of speech, in the order of ``MEMBERS``.
+
+    Of a recording that is no longer, all are asked at once. Of a longer one the first member, which finds speech, looks
+    at piece after piece until there is enough, and the others are asked about what it found.
+
+    Raises:
+        ServiceError: As ``Context.ask``; Unprocessable where there is no speech.
+    """
+    first, *others = MEMBERS
+    if samples.size <= round(LONGEST_S * SAMPLE_RATE):
+        whole = fit(samples)
+        return await together(
+            _first(context, first, samples), *(context.classify_audio(name, whole) for name in others)
+        )
+    answer, spoken = await _find_speech(context, first, samples)
+    whole = fit(spoken)
+    return [answer, *await together(*(context.classify_audio(name, whole) for name in others))]
+
+
+async def _first(context: Context, name: str, samples: NDArray[np.float32]) -> Answer:
+    answer, _ = await _find_speech(context, name, samples)
+    return answer
+
+
+async def _find_speech(context: Context, name: str, samples: NDArray[np.float32]) -> tuple[Answer, NDArray[np.float32]]:
+    """A member's answer on the first ``LONGEST_S`` of speech, and the windows that have speech in them, joined."""
+    longest = round(LONGEST_S * SAMPLE_RATE)
+    windows: list[NDArray[np.float32]] = []
+    outcomes: list[Outcome] = []
+    found: list[float] = []
+    for start in range(0, samples.size, longest):
+        pieces, answers = await context.ask(name, samples[start : start + longest])
+        windows += pieces
+        outcomes += answers
+        found = speech.seconds(outcomes, [window.size / SAMPLE_RATE for window in windows])
+        if sum(found) >= LONGEST_S:
+            break
+    weights = speech.weights(outcomes, [window.size / SAMPLE_RATE for window in windows])
+    answer = join_outcomes(context.models[name].spec, outcomes, weights)
+    spoken = [window for window, seconds in zip(windows, found, strict=True) if seconds >= speech.LEAST_S]
+    return answer, np.concatenate(spoken or windows)
 
 
 def fit(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from dsp.activity import without_pauses
 from operations.answer import Heard
 from operations.context import Context
+from operations.speech import weights
 
 log = logging.getLogger("bundle.voice_gender")
 
@@ -20,9 +22,11 @@ async def classify(context: Context, audio: bytes) -> Heard:
         audio: The file's bytes.
 
     Raises:
-        ServiceError: As ``Context.decode`` and ``Context.classify_audio``.
+        ServiceError: As ``Context.decode`` and ``Context.classify_audio``; Unprocessable where there is no speech.
     """
     context.ensure_room(MODEL)
     decoded = await context.decode(MODEL, audio, context.audio_input(MODEL).sample_rate)
     log.info("voice gender", extra={"mime_type": decoded.mime_type, "duration_s": round(decoded.duration_s, 3)})
-    return Heard(await context.classify_audio(MODEL, decoded.samples), decoded)
+    # Where speech begins matters to the encoder a little: long pauses are cut, and windows without speech do not count.
+    spoken = without_pauses(decoded.samples, context.audio_input(MODEL).sample_rate)
+    return Heard(await context.classify_audio(MODEL, spoken, weigh=weights), decoded)

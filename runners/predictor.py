@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -77,7 +77,7 @@ class Predictor:
         Args:
             name: A model of the registry.
         """
-        return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.weights(name)))
+        return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name)))
 
     def answer(self, items: Sequence[NDArray[Any]]) -> list[Outcome]:
         """Answers for decoded inputs, one outcome for each, in order; an item never fails its company.
@@ -137,15 +137,20 @@ class Predictor:
         with tracing.shared(f"engine {self.spec.name}", parents, attributes=about):
             logits = self.engine.infer(self._processor.collate([item.features for item in batch]))
         metrics.ENGINE_SECONDS.labels(self.spec.name).observe(time.perf_counter() - started)
-        if logits.shape != (len(batch), len(self.spec.classes)):
+        classes, measures = len(self.spec.classes), self.spec.measures
+        if logits.shape != (len(batch), classes + len(measures)):
             raise RuntimeError(f"the engine answered {logits.shape} for {len(batch)} items")
         if not np.isfinite(logits).all():
             raise RuntimeError("the engine answered with numbers that are not finite")
-        rows = self.entry.calibration.probabilities(logits).tolist()
-        return [self._outcome(row, item) for row, item in zip(rows, batch, strict=True)]
+        rows = self.entry.calibration.probabilities(logits[:, :classes]).tolist()
+        measured = [dict(zip(measures, row, strict=True)) for row in logits[:, classes:].tolist()]
+        return [self._outcome(row, item, values) for row, item, values in zip(rows, batch, measured, strict=True)]
 
-    def _outcome(self, probabilities: Sequence[float], item: Prepared) -> Outcome:
-        return Outcome(model=self.entry.tag, probabilities=list(probabilities), extras=dict(item.extras))
+    def _outcome(
+        self, probabilities: Sequence[float], item: Prepared, measured: Mapping[str, float] | None = None
+    ) -> Outcome:
+        extras = {**item.extras, **(measured or {})}
+        return Outcome(model=self.entry.tag, probabilities=list(probabilities), extras=extras)
 
     def _log_failure(self, what: str, parcels: Sequence[Parcel]) -> None:
         """Logs the exception under way, under the request's ids where it is one item's."""

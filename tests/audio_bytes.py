@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 Signal = NDArray[np.float32]
 
+VOICE = Path(__file__).parent / "data" / "voices" / "male_1.flac"
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 # name of C5 -> (FFmpeg muxer, encoder)
@@ -31,6 +33,13 @@ def tone(rate: int, seconds: float = 1.0, channels: int = 1, amplitude: float = 
     """A sine at a fortieth of the rate, float32 [frames, channels]."""
     wave = amplitude * np.sin(2 * np.pi / 40 * np.arange(round(rate * seconds)))
     return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+
+
+def speech(seconds: float) -> Signal:
+    """A man reading, again and again for so long, float32 [frames, 1] at 16 kHz."""
+    samples, rate = soundfile.read(VOICE, dtype="float32")
+    assert rate == 16_000
+    return np.resize(np.asarray(samples, np.float32), (round(seconds * rate), 1))
 
 
 def encode(name: str, signal: Signal, rate: int, options: Mapping[str, str] | None = None) -> bytes:

@@ -22,7 +22,7 @@ atexit.register(shutil.rmtree, STORE, ignore_errors=True)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 
 from core.settings import Settings  # noqa: E402
-from tests.audio_bytes import Signal, tone, wav  # noqa: E402
+from tests.audio_bytes import Signal, speech, tone, wav  # noqa: E402
 from tests.programs import missing, program  # noqa: E402
 from tests.redis_server import redis_server, redis_url  # noqa: E402, F401 - fixtures
 from tests.served import DATA, ROOT, Bundle, serve  # noqa: E402
@@ -134,6 +134,6 @@ def signal() -> Signal:
 
 
 @pytest.fixture(scope="session")
-def wav_file(signal: Signal) -> bytes:
-    """The tone as a WAV file."""
-    return wav(signal, 16_000)
+def wav_file() -> bytes:
+    """Two seconds of a voice as a WAV file."""
+    return wav(speech(2.0), 16_000)

@@ -19,7 +19,7 @@ MODELS = {
     "/api/gender": ("face_gender",),
     "/upload_audio": ("heart_sound",),
     "/analyze-audio": ("audio_scene",),
-    "/api/voice-detection": ("deepfake_wav2vec2", "deepfake_cnn", "deepfake_mlp"),
+    "/api/voice-detection": ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
 }
 
 

@@ -37,7 +37,7 @@ from tests.site_thread import LocalSite
 KERAS_WARNING = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 pytestmark = pytest.mark.filterwarnings(KERAS_WARNING)
 
-NAMES = ("voice_gender", "deepfake_wav2vec2", "audio_scene", "face_gender")
+NAMES = ("voice_gender", "deepfake_encoder", "audio_scene", "face_gender")
 REPO = "publisher/voice-gender"
 FACES = ["--classes", "female,male", "--pixels", "imagenet-bgr"]
 
@@ -265,8 +265,8 @@ def test_classes_are_told_apart_by_name_not_by_place(folder: Path, tags: dict[st
 def test_an_answer_does_not_depend_on_the_company(norm: str, tmp_path: Path) -> None:
     """Group norm is taken over time, so padding would be heard; clips of one length need none."""
     changes: dict[str, Any] = {"feat_extract_norm": norm, "do_stable_layer_norm": norm == "layer"}
-    folder = layout.write("deepfake_wav2vec2", tmp_path, small=True, **changes)
-    spec = registry.specs()["deepfake_wav2vec2"]
+    folder = layout.write("deepfake_encoder", tmp_path, small=True, **changes)
+    spec = registry.specs()["deepfake_encoder"]
     predictor = predictor_of(spec.name, import_checkpoint(spec, Source(folder, "test")))
     clips = [clip[: 16_000 * seconds] for seconds, clip in enumerate(examples.items(predictor.spec), start=1)]
     together = [outcome.probabilities for outcome in predictor.answer(clips)]
@@ -306,7 +306,7 @@ def test_the_published_profile_serves_them(
     with serve(store, {"PROFILE": "published"}) as bundle:
         answered = answered_by(bundle, voice, face, site.add_file("/published.flac", voice))
     assert all("-published:" in answered[name] for name in ("voice_gender", "face_gender", "audio_scene")), answered
-    assert "deepfake_wav2vec2-published:" in answered["voice_deepfake"]
+    assert "deepfake_encoder-published:" in answered["voice_deepfake"]
     assert "deepfake_mlp:" in answered["voice_deepfake"]
     assert answered["heart_sound"].startswith("heart_sound:")
 

@@ -155,7 +155,7 @@ def test_targets_and_modules_in_the_text_exist() -> None:
         command = ["make", "-n", target, f"VENV={sys.prefix}"]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     modules = set(re.findall(r"`?python -m ([\w.]+)", README))
-    assert {"classify", "models.save", "models.voice_gender.train"} <= modules
+    assert {"classify", "models.save", "training.voice_gender", "training.protocol"} <= modules
     assert all(importlib.util.find_spec(module) for module in modules)
 
 

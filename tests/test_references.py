@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from api.documents import ADDRESS
-from tests.audio_bytes import tone, wav
+from tests.audio_bytes import speech, tone, wav
 from tests.markdown import blocks, shown_by
 from tests.served import DATA, KEY, ROOT, Bundle
 from tests.site_thread import LocalSite
@@ -29,7 +29,7 @@ def work(tmp_path: Path) -> Path:
     """A folder with the files that the documents name."""
     for name in ("path/to/your/sample.wav", "absolute/path/to/audio.wav"):
         (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_bytes(wav(tone(16_000, 2.0), 16_000))
+        (tmp_path / name).write_bytes(wav(speech(2.0), 16_000))
     (tmp_path / "female.jpg").write_bytes((DATA / "faces" / "female_1.jpg").read_bytes())
     (tmp_path / "your_audio_file.pcm").write_bytes((DATA / "hearts" / "normal_1.pcm").read_bytes())
     return tmp_path

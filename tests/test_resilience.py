@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from models import registry
-from tests.audio_bytes import tone, wav
+from tests.audio_bytes import speech, wav
 from tests.contract.test_c3_heart_sound import heartbeat, pcm
 from tests.served import KEY, Bundle, wait_for
 from tests.shapes import assert_error
@@ -218,7 +218,7 @@ def test_a_bad_item_fails_alone(bundle: Bundle, voice: bytes) -> None:
 
 def test_an_answer_does_not_depend_on_its_company(bundle: Bundle, voice: bytes) -> None:
     """The same clip alone, and in a crowd of longer and shorter ones."""
-    others = [wav(tone(16_000, seconds), 16_000) for seconds in (0.3, 1.1, 2.0, 4.7, 7.9, 15.0)]
+    others = [wav(speech(seconds), 16_000) for seconds in (1.0, 1.5, 2.0, 4.7, 7.9, 15.0)]
 
     def score(file: bytes) -> float:
         with bundle.client() as client:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.audio_bytes import tone, wav
+from tests.audio_bytes import speech, wav
 from tests.http_site import ok, redirect, reply
 from tests.otlp_collector import Collector, collect
 from tests.redis_server import free_port
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.served
 CANARY = "canary7f3a"  # what callers send
 OPERATORS = "canary9c1b"  # what is configured
 HIDDEN = (CANARY, OPERATORS, KEY)
-WAV = wav(tone(16_000, 1.0), 16_000)
+WAV = wav(speech(1.0), 16_000)
 HEADERS = {
     "authorization": f"Bearer {CANARY}",
     "proxy-authorization": f"Basic {CANARY}",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import AnyUrl
 
-from core.settings import Settings, get_settings, table
+from core.settings import VOTING, Settings, get_settings, table
 from operations.configuration import check
 from tests.served import BENTOML, ROOT, SETTINGS, environment
 
@@ -49,8 +49,15 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.profile == "compact"
     assert settings.log_dir == Path("logs")
     assert settings.data_dir == Path("data")
-    assert settings.ensemble_weights == (0.50, 0.25, 0.25)
-    assert settings.ensemble_threshold == 0.55
+    assert settings.voting == VOTING["compact"]
+    assert Settings(profile="published").voting.weights == (0.50, 0.25, 0.25)
+    assert Settings(profile="published").voting.threshold == 0.55
+
+
+def test_a_weighting_of_ones_own_has_no_known_uncertain_band() -> None:
+    voting = Settings(ensemble_weights=(1.0, 0.0, 0.0)).voting
+    assert voting.weights == (1.0, 0.0, 0.0)
+    assert voting.uncertain == (voting.threshold, voting.threshold)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from models import registry, save
 from models.store import WeightsError, verify
 from operations.latest import LatestResult
 from operations.results import HeartResult
-from tests.audio_bytes import tone, wav
+from tests.audio_bytes import speech, wav
 from tests.crowd import too_many
 from tests.served import BENTOML, DATA, ROOT, Bundle, environment
 
@@ -78,10 +78,10 @@ def test_a_damaged_weight_file(
 ) -> None:
     damaged = tmp_path / "voice_gender" / "weights"
     shutil.copytree(registry.weights("voice_gender"), damaged)
-    (damaged / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    (damaged / "head.npz").write_bytes(b"version https://git-lfs.github.com/spec/v1")
     monkeypatch.setattr(registry, "weights", lambda _: damaged)
     assert save.main(["voice_gender"]) == 1
-    assert "error: voice_gender: model.safetensors is not the file that was exported" in capsys.readouterr().err
+    assert "error: voice_gender: head.npz is not the file that was exported" in capsys.readouterr().err
 
 
 def test_a_saved_model_that_is_damaged(store: Path, tmp_path: Path) -> None:
@@ -132,6 +132,11 @@ ASKED: list[tuple[str, int, Ask]] = [
         422,
         lambda client: client.post("/api/gender", files={"image": (DATA / "faces/no_face.jpg").read_bytes()}),
     ),
+    (
+        "no speech was found in the recording",
+        422,
+        lambda client: client.post("/api/detect-gender", files={"audio": wav(speech(5.0), 16_000)}),
+    ),
     ("the body is larger than 32 MiB", 413, lambda client: client.post("/upload_audio", content=bytes(33 << 20))),
 ]
 
@@ -145,7 +150,7 @@ def test_an_answer(client: httpx.Client, words: str, status: int, ask: Ask) -> N
 
 
 def test_too_much_at_once(small_bundle: Bundle) -> None:
-    file = wav(tone(16_000, 5.0), 16_000)
+    file = wav(speech(5.0), 16_000)
     answers = too_many(small_bundle, lambda client: client.post("/api/detect-gender", files={"audio": file}))
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused

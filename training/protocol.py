@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation import tables
 from models.training import metrics
 from models.training.datasets import Clip, class_indices, datasets_dir
 from training.folds import Split
@@ -90,7 +91,7 @@ def figures(
     """
     tested = np.flatnonzero(~np.isnan(rows).any(axis=1))
     labels, rows = class_indices(clips, classes)[tested], rows[tested]
-    people = [clips[place].group for place in tested]
+    people = [clips[place].group for place in tested.tolist()]
     found: dict[str, Any] = {"clips": int(tested.size), "people": len(set(people))}
     for name, figure in _measures(len(classes)).items():
         low, high = metrics.interval(figure, labels, rows, people, rounds=500)
@@ -126,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for title, found in results[name].items():
             print(f"{name}, {title}: {found['accuracy']:.3f} of {found['clips']} clips", flush=True)
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+    tables.write_left_out(results)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,9 @@ class Questions:
             {"AI_GENERATED": found.verdict.score, "HUMAN": 1 - found.verdict.score},
             list(found.members.values()),
             sound=await self._drawn(lambda: views.sound(found.audio)),
-            votes=views.votes(found.members, self._context.settings.ensemble_weights),
-            threshold=self._context.settings.ensemble_threshold,
+            votes=views.votes(found.members, self._context.settings.voting.weights),
+            threshold=self._context.settings.voting.threshold,
+            uncertain=found.verdict.uncertain,
             features=views.measured(found.features),
             explanation=found.explanation,
         )

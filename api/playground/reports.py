@@ -96,5 +96,6 @@ class Report(BaseModel):
     face: FoundFace | None = None
     votes: list[Vote] = []
     threshold: float | None = Field(None, description="Weighted score above which a voice is `AI_GENERATED`.")
+    uncertain: bool = Field(False, description="Whether answers with such a score are often wrong.")
     features: list[Measured] = []
     explanation: str = ""

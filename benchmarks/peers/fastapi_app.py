@@ -1,4 +1,4 @@
-"""FastAPI with the ``transformers`` pipeline (Keras for faces): ``python -m benchmarks.peers.fastapi_app PORT``.
+"""FastAPI with the ``transformers`` pipeline, or a bundled model's native network: ``... fastapi_app PORT``.
 
 Decoding runs in the thread pool; the model answers one request at a time, on all cores.
 """
@@ -25,19 +25,20 @@ torch.set_num_threads(CORES)
 
 def build() -> Any:
     """Makes what answers for a file's bytes."""
-    if native.key() == "image":
+    if native.bundled():  # no network of transformers' own
         model = native.Model()
 
-        def answer_face(file: bytes) -> native.Answer:
+        def answer_bundled(file: bytes) -> native.Answer:
             prepared = model.prepare(file)
             with one_at_a_time:
                 return model.answer([prepared])[0]
 
-        return answer_face
+        return answer_bundled
+    kind = native.opened(native.workload())[0].input
     classify = pipeline("audio-classification", model=str(native.folder()), device="cpu")
 
     def answer_voice(file: bytes) -> native.Answer:
-        windows = native.read("voice_gender", file)
+        windows = native.read(kind, file)
         with one_at_a_time:
             rows = classify([{"raw": window, "sampling_rate": 16_000} for window in windows])
         scores: dict[str, float] = {}

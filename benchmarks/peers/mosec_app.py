@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from mosec import Server, Worker
 
 from benchmarks.peers import native
-from benchmarks.workloads import WORKLOADS
-from models import registry
 
 
 class Decode(Worker):  # type: ignore[misc]
@@ -20,8 +17,7 @@ class Decode(Worker):  # type: ignore[misc]
 
     def __init__(self) -> None:
         """Loads the pre-processing alone."""
-        self.name = WORKLOADS[os.environ["BENCH_WORKLOAD"]].model
-        self.processor = registry.processor(self.name)
+        self.spec, _, self.processor = native.opened(native.workload())
 
     def deserialize(self, data: bytes) -> bytes:
         """The body as it is."""
@@ -29,7 +25,7 @@ class Decode(Worker):  # type: ignore[misc]
 
     def forward(self, data: bytes) -> Any:
         """One upload."""
-        return [self.processor.prepare(item).features for item in native.read(self.name, data)]
+        return [self.processor.prepare(item).features for item in native.read(self.spec.input, data)]
 
 
 class Infer(Worker):  # type: ignore[misc]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.workloads import CORES, WORKLOADS
+from benchmarks.workloads import CORES, WORKLOADS, Workload
 from engine.base import Engine
 from media.audio import AudioLimits, decode
 from models import registry
-from models.processing import Features
-from models.spec import AudioInput, ImageInput
+from models.processing import Features, Processor
+from models.published.checkpoint import Checkpoint
+from models.spec import AudioInput, ImageInput, ModelSpec
 from models.store import Entry
 from models.windows import split
 
@@ -26,21 +27,27 @@ BATCH = 8
 BATCH_WAIT_S = 0.005  # of a server that waits for company
 
 
-def read(model: str, file: bytes) -> list[NDArray[Any]]:
+def opened(workload: Workload) -> tuple[ModelSpec, Entry, Processor]:
+    """What a workload is answered with: the bundled model, or the checkpoint that stands in its place."""
+    spec, entry = registry.specs()[workload.model], Entry.read(workload.model, workload.folder())
+    if checkpoint := Checkpoint.load(entry.path):
+        return checkpoint.describe(spec), entry, checkpoint.processor()
+    return spec, entry, registry.processor(workload.model)
+
+
+def read(kind: AudioInput | ImageInput, file: bytes) -> list[NDArray[Any]]:
     """Decodes a file to what the model takes: a recording's windows, or the aligned face of a picture.
 
     Args:
-        model: Of the registry.
+        kind: What the model takes.
         file: The upload.
     """
-    kind = registry.specs()[model].input
     if isinstance(kind, AudioInput):
         decoded = decode(file, limits=AudioLimits(), target_rate=kind.sample_rate)
         return split(decoded.samples, round(kind.window_s * kind.sample_rate))
     from media.faces import crop_face, largest_face
     from media.image import decode_image
 
-    assert isinstance(kind, ImageInput)
     picture = decode_image(file, max_pixels=50_000_000)
     return [crop_face(picture, largest_face(picture), kind.size)]
 
@@ -52,11 +59,8 @@ class Model:
     """
 
     def __init__(self) -> None:
-        workload = WORKLOADS[os.environ["BENCH_WORKLOAD"]]
-        self.name = workload.model
-        self.spec = registry.specs()[self.name]
-        self.entry = Entry.read(self.name, workload.weights)
-        self.processor = registry.processor(self.name)
+        self.name = workload().model
+        self.spec, self.entry, self.processor = opened(workload())
         self.engine = self._open()
 
     def _open(self) -> Engine:
@@ -72,12 +76,13 @@ class Model:
 
     def prepare(self, file: bytes) -> list[Features]:
         """Decodes and pre-processes one upload."""
-        return [self.processor.prepare(item).features for item in read(self.name, file)]
+        return [self.processor.prepare(item).features for item in read(self.spec.input, file)]
 
     def answer(self, uploads: Sequence[list[Features]]) -> list[Answer]:
         """Answers for a batch of prepared uploads, padded to the longest of all."""
         flat = [features for upload in uploads for features in upload]
-        rows = self.entry.calibration.probabilities(self.engine.infer(self.processor.collate(flat)))
+        logits = self.engine.infer(self.processor.collate(flat))
+        rows = self.entry.calibration.probabilities(logits[:, : len(self.spec.classes)])
         ends = np.cumsum([len(upload) for upload in uploads])
         parts = np.split(rows, ends[:-1])
         return [self._labelled(part.mean(axis=0)) for part in parts]
@@ -87,9 +92,19 @@ class Model:
         return [{"label": name, "score": score} for name, score in sorted(pairs, key=lambda pair: -pair[1])]
 
 
+def workload() -> Workload:
+    """The workload that the environment names."""
+    return WORKLOADS[os.environ["BENCH_WORKLOAD"]]
+
+
 def folder() -> Path:
-    """The weights of the workload that the environment names."""
-    return WORKLOADS[os.environ["BENCH_WORKLOAD"]].weights
+    """Its weights."""
+    return workload().folder()
+
+
+def bundled() -> bool:
+    """Whether it is answered with a bundled model."""
+    return workload().weights is None
 
 
 def key() -> str:

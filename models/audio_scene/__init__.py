@@ -1,4 +1,4 @@
-"""Speech, music, noise or silence: a small Audio Spectrogram Transformer."""
+"""Speech, music, noise or silence, read off a speech encoder and a level meter."""
 
 from models.spec import AudioInput, ModelSpec
 
@@ -7,11 +7,12 @@ SPEC = ModelSpec(
     title="Audio scene",
     runner="AudioScene",
     classes=("speech", "music", "noise", "silence"),
-    input=AudioInput(sample_rate=16_000, window_s=2.56, min_s=2.56),
-    architecture="Audio Spectrogram Transformer (4 layers, width 128), 64-band Kaldi log-mel, 2.56 s windows",
-    library="transformers (torch)",
-    description="Tells speech, music, noise and silence apart from a log-mel spectrogram.",
+    input=AudioInput(sample_rate=16_000, window_s=5.0, min_s=0.5),
+    architecture="first three layers of Whisper tiny's encoder, statistics over time and levels, kernel head",
+    library="torch",
+    description="Tells speech, music, noise and silence apart from a log-mel spectrogram and its level.",
     reference="MIT/ast-finetuned-audioset-10-10-0.4593",
     dataset="audio_scenes",
-    licence="with credit, some clips share-alike (CC BY, CC BY-SA, CC0; EMO-DB, 28 songs, some speech unsettled)",
+    measures=("speech_s",),
+    licence="with credit, some clips share-alike or non-commercial, some unsettled (see the card)",
 )

@@ -11,7 +11,7 @@ from models.windows import average
 SILENCE = SPEC.classes.index("silence")
 # Where at least this share of a recording is something else, its silent windows do not count: a few words are speech
 # however long the pauses, but one doubtful window does not make a scene of an hour of silence.
-HEARD_SHARE = 0.2
+HEARD_SHARE = 0.05
 
 
 def join(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

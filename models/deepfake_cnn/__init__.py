@@ -8,9 +8,9 @@ SPEC = ModelSpec(
     runner="DeepfakeCnn",
     classes=("HUMAN", "AI_GENERATED"),
     input=AudioInput(sample_rate=16_000, window_s=30.0, min_s=1.0),
-    architecture="four CNNs with spread-over-time pooling on a 128-band log-mel spectrogram of any length, averaged",
+    architecture="three CNNs with statistics over time on a 128-band log-mel spectrogram of any length, averaged",
     library="torch",
     description="Tells human from synthetic speech by the fine structure of its mel spectrogram.",
     dataset="voice_deepfake",
-    licence="research (nearly half of the clips without a clear licence)",
+    licence="research (more than half of the clips without a clear licence)",
 )

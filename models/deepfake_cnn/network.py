@@ -1,4 +1,4 @@
-"""The spectrogram member: convolution networks that judge the texture of speech, averaged in one graph."""
+"""The spectrogram member: small convolution networks that judge the texture of speech, averaged in one graph."""
 
 from __future__ import annotations
 
@@ -6,64 +6,42 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dsp import mel
 from models import ensembles, masked
 from models import export as compiled
 from models.deepfake_cnn import SPEC
-from models.deepfake_cnn.processing import BANDS, MEL
+from models.deepfake_cnn.processing import BANDS
 
 WEIGHTS = Path(__file__).parent / "weights"
 CLASSES = len(SPEC.classes)
 SHAPES = {"spectrogram": [-1, -1, BANDS], "mask": [-1, -1]}
-LAGS = (1, 3)  # frames: differences over 10 and 30 ms
+WIDTH = 64  # channels
 
 
 class TextureCnn(nn.Module):
-    """Convolutions over all bands of frames and of frame differences, and how much their answers spread over time.
+    """Convolutions over time and all bands, then mean and spread of their channels over time."""
 
-    The first layer starts as the cosine transform of the picture on a linear frequency axis (above 1 kHz the mel bands
-    are wide where vocoders leave most of their traces), and learns on from there. Only spreads over time reach the
-    perceptron: they do not change with the microphone's response or the level, which told the training clips'
-    collections apart and nothing about new ones. (A deeper network with max-feature-map units did just that: a
-    ROC-AUC of 0.88 on its training clips and 0.57 on the validation part.)
-    """
-
-    def __init__(self, cepstra: int = 40, width: int = 256) -> None:
-        """Builds the layers.
-
-        Args:
-            cepstra: Channels of the first layer.
-            width: Of the hidden layer.
-        """
+    def __init__(self) -> None:
+        """Builds the layers."""
         super().__init__()
-        self.cepstra = nn.Conv1d(BANDS, cepstra, 1, bias=False)
-        self.cepstra.weight.data.copy_(_cosines(cepstra)[:, :, None])
-        self.cepstra.weight.rate_scale = 0.02  # type: ignore[attr-defined]  # it starts from something that works
-        spreads = (1 + len(LAGS)) * cepstra
-        self.norm = nn.BatchNorm1d(spreads)
-        self.head = nn.Sequential(
-            nn.Dropout(0.1), nn.Linear(spreads, width), nn.GELU(), nn.Dropout(0.5), nn.Linear(width, CLASSES)
-        )
+        self.first, self.second = _layer(BANDS, 5, stride=2), _layer(WIDTH, 3)
+        self.head = nn.Sequential(nn.BatchNorm1d(2 * WIDTH), nn.Dropout(0.5), nn.Linear(2 * WIDTH, CLASSES))
 
     def forward(self, spectrogram: Tensor, mask: Tensor) -> Tensor:
         """Logits [batch, classes] of [batch, frames, bands] and mask [batch, frames]."""
-        static = self.cepstra(spectrogram.transpose(1, 2))
-        moving = [masked.spread(static[:, :, lag:] - static[:, :, :-lag], mask[:, lag:]) for lag in LAGS]
-        spreads = torch.cat((masked.spread(static, mask), *moving), dim=1)
-        return cast(Tensor, self.head(self.norm(spreads)))
+        half = masked.shorten(mask)
+        inside = half[:, None]
+        maps = self.second(self.first(spectrogram.transpose(1, 2)) * inside)
+        mean = (maps * inside).sum(dim=2) / inside.sum(dim=2)
+        return cast(Tensor, self.head(torch.cat((mean, masked.spread(maps, half)), dim=1)))
 
 
-def _cosines(count: int, points: int = 70) -> Tensor:
-    """Picks ``points`` evenly spaced frequencies out of the mel bands, then their cosine transform, [count, BANDS]."""
-    edges = mel.mel_to_hertz(np.linspace(mel.hertz_to_mel(MEL.low_hz), mel.hertz_to_mel(MEL.high_hz), BANDS + 2))
-    hertz = MEL.low_hz + (np.arange(points) + 0.5) * (MEL.high_hz - MEL.low_hz) / points
-    picked = np.stack([np.interp(hertz, edges[1:-1], row) for row in np.eye(BANDS)], axis=1)  # [points, BANDS]
-    waves = np.cos(np.pi * np.arange(count)[:, None] * (np.arange(points) + 0.5) / points) * np.sqrt(2 / points)
-    return torch.from_numpy(waves @ picked).float()
+def _layer(before: int, frames: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(before, WIDTH, frames, stride, padding=frames // 2, bias=False), nn.BatchNorm1d(WIDTH), nn.ReLU()
+    )
 
 
 class Ensemble(ensembles.Ensemble):

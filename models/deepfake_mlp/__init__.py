@@ -12,5 +12,5 @@ SPEC = ModelSpec(
     library="torch",
     description="Whether speech was spoken by a person or made by a machine, from 47 acoustic measures.",
     dataset="voice_deepfake",
-    licence="research (nearly half of the clips without a clear licence)",
+    licence="research (more than half of the clips without a clear licence)",
 )

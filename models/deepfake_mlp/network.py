@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsp.features import FEATURE_NAMES
+from dsp.mfcc import BANDS
 from models import export as compiled
 from models.deepfake_mlp import SPEC
 
@@ -38,6 +39,12 @@ SKEWED = (  # spread over decades: read on a logarithmic scale
     "rms_variance",
     "spectral_flux",
 )
+LEVEL = "rms_energy"
+# How the features follow the recording's level, which tells nothing: what a gain g (ratio) multiplies by a power of g,
+# and what it adds, for each dB of it.
+POWERS = {"rms_energy": 1.0, "rms_variance": 2.0}
+PER_DB = {"mfcc_1_mean": BANDS**0.5}  # the first coefficient of an orthonormal cosine transform of decibels
+SILENCE = 1e-6  # lowest level that is reckoned with, -120 dBFS
 LOWEST = 1e-6  # added before the logarithm: a ratio or variance that could not be measured is 0
 FARTHEST = 4.0  # standard deviations: values further out are drawn towards this, never past it
 
@@ -55,9 +62,9 @@ class Config:
         noise: Standard deviation of noise added to standardised features while training.
     """
 
-    copies: int = 8
+    copies: int = 4
     unit_width: int = 8
-    widths: tuple[int, ...] = (384, 128)
+    widths: tuple[int, ...] = (128, 64)
     dropout: float = 0.3
     input_dropout: float = 0.1
     noise: float = 0.1
@@ -83,6 +90,8 @@ class FeatureNetwork(nn.Module):
     center: Tensor
     scale: Tensor
     skewed: Tensor
+    powers: Tensor
+    per_db: Tensor
 
     def __init__(self, config: Config) -> None:
         """Builds an untrained network with a neutral scaling.
@@ -96,6 +105,8 @@ class FeatureNetwork(nn.Module):
         self.register_buffer("center", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
         self.register_buffer("skewed", torch.tensor([name in SKEWED for name in FEATURE_NAMES]).float())
+        for title, table in (("powers", POWERS), ("per_db", PER_DB)):
+            self.register_buffer(title, torch.tensor([table.get(name, 0.0) for name in FEATURE_NAMES]))
         self.places = {unit: [FEATURE_NAMES.index(name) for name in names] for unit, names in UNITS.items()}
         self.units = nn.ModuleDict(
             {unit: _unit(copies, len(names), config.unit_width) for unit, names in UNITS.items()}
@@ -107,18 +118,21 @@ class FeatureNetwork(nn.Module):
 
     def standardise(self, features: Tensor) -> Tensor:
         """Features in standard deviations from the training mean, softly limited, same shape."""
-        logarithms = torch.log(torch.clamp(features, min=0.0) + LOWEST)
-        values = features * (1 - self.skewed) + logarithms * self.skewed
-        return FARTHEST * torch.tanh((values - self.center) / (self.scale * FARTHEST))
+        return FARTHEST * torch.tanh((self._levelled(features) - self.center) / (self.scale * FARTHEST))
+
+    def _levelled(self, features: Tensor) -> Tensor:
+        """Features as they would be at full level, skewed ones as logarithms."""
+        place = FEATURE_NAMES.index(LEVEL)
+        level = features[..., place : place + 1].clamp(min=SILENCE)
+        values = features / level**self.powers - 20 * torch.log10(level) * self.per_db
+        logarithms = torch.log(values.clamp(min=0.0) + LOWEST)
+        return values * (1 - self.skewed) + logarithms * self.skewed
 
     def fit_scaling(self, features: Tensor) -> None:
         """Sets the scaling from training features [clips, 47]."""
-        self.center.zero_()
-        self.scale.fill_(1.0)
-        logarithms = torch.log(torch.clamp(features, min=0.0) + LOWEST)
-        values = features * (1 - self.skewed) + logarithms * self.skewed
+        values = self._levelled(features)
         self.center.copy_(values.mean(dim=0))
-        self.scale.copy_(values.std(dim=0).clamp(min=1e-6))
+        self.scale.copy_(values.std(dim=0).clamp(min=1e-3))
 
     def forward(self, input_values: Tensor) -> Tensor:
         """Mean logits of all copies.

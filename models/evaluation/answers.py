@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core.errors import ServiceError
-from core.settings import Settings, get_settings
+from core.settings import Settings, Voting, get_settings
+from dsp.activity import without_pauses
 from media.audio import AudioLimits, decode
 from media.faces import crop_face, largest_face
 from media.image import decode_image
@@ -24,6 +25,7 @@ from models.calibration import Calibration
 from models.spec import AudioInput, ImageInput, ModelSpec
 from models.training.datasets import Clip, class_indices
 from models.windows import average, split
+from operations import speech
 from operations.ensemble import decide
 from operations.voice_deepfake import MEMBERS, fit
 from runners.predictor import Predictor
@@ -31,6 +33,7 @@ from runners.predictor import Predictor
 Rows = NDArray[np.float64]
 
 JOINS = {"audio_scene": join}
+SPOKEN = ("voice_gender", MEMBERS[0])  # of which speech alone has a vote
 HEART_RATE = 16_000  # Hz: the form in which /upload_audio takes recordings
 
 
@@ -83,10 +86,10 @@ def ensemble(members: Sequence[Answers], settings: Settings | None = None) -> An
     first, classes = members[0], ("HUMAN", "AI_GENERATED")
     artificial = [member.classes.index("AI_GENERATED") for member in members]
     served, raw = (
-        _weighed([part[:, place] for part, place in zip(rows, artificial, strict=True)], settings.ensemble_weights)
+        _weighed([part[:, place] for part, place in zip(rows, artificial, strict=True)], settings.voting)
         for rows in ([member.served for member in members], [member.raw for member in members])
     )
-    decided = np.where(served[:, 1] > settings.ensemble_threshold, 1, 0)
+    decided = np.where(served[:, 1] > settings.voting.threshold, 1, 0)
     refused = np.any([member.refused for member in members], axis=0)
     return Answers(classes, first.clips, class_indices(first.clips, classes), served, raw, decided, refused)
 
@@ -106,7 +109,9 @@ def load(clip: Clip, spec: ModelSpec) -> NDArray[Any]:
         samples = decode(data, limits=limits, target_rate=HEART_RATE).samples
         data = pcm_to_wav(np.round(samples * 32767).astype("<i2").tobytes(), HEART_RATE)
     samples = decode(data, limits=limits, target_rate=spec.input.sample_rate).samples
-    return fit(samples) if spec.name in MEMBERS else samples
+    if spec.name in (*SPOKEN, *MEMBERS):
+        samples = without_pauses(samples, spec.input.sample_rate)
+    return fit(samples) if spec.name in MEMBERS[1:] else samples
 
 
 def _one(predictor: Predictor, clip: Clip, calibration: Calibration) -> tuple[Rows, Rows] | None:
@@ -118,13 +123,20 @@ def _one(predictor: Predictor, clip: Clip, calibration: Calibration) -> tuple[Ro
         return None
     size = round(spec.input.window_s * spec.input.sample_rate) if isinstance(spec.input, AudioInput) else 0
     pieces = split(item, size) if size else [item]
-    served = np.array([outcome.probabilities for outcome in predictor.answer(pieces)])
-    lengths = np.array([float(piece.shape[0]) for piece in pieces])
+    outcomes = predictor.answer(pieces)
+    served = np.array([outcome.probabilities for outcome in outcomes])
+    lengths = [
+        piece.shape[0] / spec.input.sample_rate if isinstance(spec.input, AudioInput) else 1.0 for piece in pieces
+    ]
+    try:
+        weights = np.array(speech.weights(outcomes, lengths) if spec.name in SPOKEN else lengths)
+    except ServiceError:
+        return None
     joined = JOINS.get(spec.name, average)
-    return joined(served, lengths), joined(calibration.undone(served), lengths)
+    return joined(served, weights), joined(calibration.undone(served), weights)
 
 
-def _weighed(scores: Sequence[Rows], weights: Sequence[float]) -> Rows:
+def _weighed(scores: Sequence[Rows], voting: Voting) -> Rows:
     """The ensemble's probabilities, float64 [clips, 2], from each member's of ``AI_GENERATED``, float64 [clips]."""
-    verdicts = [decide([float(score) for score in row], weights) for row in zip(*scores, strict=True)]
+    verdicts = [decide([float(score) for score in row], voting) for row in zip(*scores, strict=True)]
     return np.array([[1.0 - verdict.score, verdict.score] for verdict in verdicts])

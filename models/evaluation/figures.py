@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.settings import Voting
 from models.calibration import Calibration
 from models.evaluation.answers import Answers, Rows
 from models.evaluation.groups import Key
@@ -16,7 +17,7 @@ from models.training import metrics
 from models.training.metrics import Figure, Labels, Scores
 
 AI = 1  # column of AI_GENERATED in the ensemble's answers
-WEIGHTINGS = {  # of wav2vec2, spectrogram CNN and feature network, tried beside the contract's
+WEIGHTINGS = {  # of speech encoder, spectrogram CNN and feature network, tried beside the contract's
     "0.50, 0.25, 0.25": (0.50, 0.25, 0.25),
     "0.33, 0.33, 0.33": (1.0, 1.0, 1.0),
     "0.25, 0.50, 0.25": (0.25, 0.50, 0.25),
@@ -97,16 +98,17 @@ def unseen_systems(answers: Answers, kind: Key) -> dict[str, Any]:
     }
 
 
-def weightings(members: Sequence[Answers], threshold: float) -> dict[str, dict[str, float]]:
+def weightings(members: Sequence[Answers], voting: Voting) -> dict[str, dict[str, float]]:
     """The ensemble under other weights: whether the contract's cost something."""
     labels = members[0].labels
     found = {}
-    for name, weights in WEIGHTINGS.items():
+    served = ", ".join(f"{weight:.2f}" for weight in voting.weights)
+    for name, weights in {f"{served} (served)": voting.weights, **WEIGHTINGS}.items():
         score = np.average([member.served[:, AI] for member in members], axis=0, weights=weights)
         found[name] = {
             "roc_auc": metrics.roc_auc(labels == AI, score),
             "eer": metrics.equal_error_rate(labels == AI, score),
-            "accuracy_at_threshold": float(np.mean((score > threshold) == labels)),
+            "accuracy_at_threshold": float(np.mean((score > voting.threshold) == labels)),
             "accuracy_at_half": float(np.mean((score > 0.5) == labels)),
         }
     return found

@@ -20,9 +20,9 @@ def size(weights: Path) -> dict[str, Any]:
     """Parameters, and megabytes of the native and of the compiled form.
 
     Args:
-        weights: A weights folder, with ``model.safetensors`` or ``model.keras``.
+        weights: A complete folder (``registry.complete``), with a file of safetensors or of Keras.
     """
-    native = next(path for path in sorted(weights.iterdir()) if path.name in ("model.safetensors", "model.keras"))
+    native = next(path for path in sorted(weights.iterdir()) if path.suffix in (".safetensors", ".keras"))
     compiled = weights / IR_MODEL
     stored = sum(path.stat().st_size for path in (compiled, compiled.with_suffix(".bin")))
     count = _safetensors if native.suffix == ".safetensors" else _keras

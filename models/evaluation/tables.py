@@ -1,7 +1,8 @@
 """Writes measured figures into the README and the cards, between markers, so that nobody has to copy a number.
 
 A block begins with ``<!-- figures: NAME -->`` and ends with ``<!-- end -->``. NAME is ``overview``, a model, or a model
-with ``-network`` or ``-calibration`` behind it.
+with ``-network`` or ``-calibration`` behind it; ``left-out`` and ``NAME-left-out`` are filled from what
+``training.protocol`` measured, ``NAME-robustness`` from what ``training.robustness`` did.
 """
 
 from __future__ import annotations
@@ -17,14 +18,37 @@ from models.evaluation.targets import TARGETS
 from operations.voice_deepfake import MEMBERS
 
 ROOT = Path(__file__).parent.parent.parent
+LEFT_OUT = "left-out"  # ends the names of blocks that are filled from ``training/left_out.json``
+ROBUSTNESS = "robustness"  # those that are filled from ``training/robustness.json``
+ON_VALIDATION = ("face_gender", "heart_sound")  # models whose calibration is fitted on the validation part
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Figures = Mapping[str, Any]
 
 
 def write_all(results: Figures) -> None:
-    """Fills every block of the README and of the cards."""
+    """Fills every block of the README and of the cards but those of left-out figures."""
     for path in documents():
         path.write_text(fill(path.read_text(), results))
+
+
+def write_left_out(left_out: Figures) -> None:
+    """Fills the cards' blocks of left-out figures.
+
+    Args:
+        left_out: By recipe, what ``training.protocol.measure`` gives.
+    """
+    for path in documents():
+        path.write_text(fill(path.read_text(), {}, left_out))
+
+
+def write_robustness(robustness: Figures) -> None:
+    """Fills the cards' blocks of robustness.
+
+    Args:
+        robustness: By model, what ``training.robustness.measure`` gives.
+    """
+    for path in documents():
+        path.write_text(fill(path.read_text(), {}, robustness=robustness))
 
 
 def documents() -> list[Path]:
@@ -32,17 +56,42 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", *sorted(ROOT.glob("models/*/CARD.md"))]
 
 
-def fill(text: str, results: Figures) -> str:
-    """Replaces the contents of the blocks whose figures are known."""
-    return BLOCK.sub(lambda match: match[1] + _content(match["name"], results, match[0]) + match[3], text)
+def fill(text: str, results: Figures, left_out: Figures | None = None, robustness: Figures | None = None) -> str:
+    """Replaces the contents of the blocks whose figures are known.
+
+    Args:
+        text: A document.
+        results: By model, what ``models.evaluate`` measured.
+        left_out: By recipe, what ``training.protocol`` measured.
+        robustness: By model, what ``training.robustness`` measured.
+    """
+    if robustness:
+        text = BLOCK.sub(lambda match: match[1] + _turned_of(match["name"], robustness, match[0]) + match[3], text)
+    return BLOCK.sub(
+        lambda match: match[1] + _content(match["name"], results, left_out or {}, match[0]) + match[3], text
+    )
 
 
-def _content(block: str, results: Figures, present: str) -> str:
-    if block == "overview":
-        return overview(results)
+def _turned_of(block: str, robustness: Figures, present: str) -> str:
     name, _, kind = block.partition("-")
-    if name not in results:
-        return present.partition("\n")[2].removesuffix("<!-- end -->")
+    return _turned(robustness[name]) if kind == ROBUSTNESS and name in robustness else _present(present)
+
+
+def _present(match: str) -> str:
+    """What a block holds already."""
+    return match.partition("\n")[2].removesuffix("<!-- end -->")
+
+
+def _content(block: str, results: Figures, left_out: Figures, present: str) -> str:
+    name, _, kind = block.partition("-")
+    if block == "overview" and results:
+        return overview(results)
+    if block == LEFT_OUT and left_out:
+        return _left_out_overview(left_out)
+    if kind == LEFT_OUT and name in left_out:
+        return _left_out(left_out[name])
+    if kind in (LEFT_OUT, ROBUSTNESS) or name not in results:
+        return _present(present)
     writers: Mapping[str, Callable[[str, Figures], str]] = {"": _card, "network": _network, "calibration": _calibration}
     return writers[kind](name, results[name])
 
@@ -142,7 +191,7 @@ def _targets(name: str, found: Figures) -> str:
 
 def _weightings(found: Figures) -> str:
     head = (
-        "weights of wav2vec2, CNN, features",
+        "weights of encoder, CNN, features",
         "ROC-AUC",
         "EER",
         f"accuracy above {found['threshold']:.2f}",
@@ -167,14 +216,70 @@ def _calibration(name: str, found: Figures) -> str:
         (when.replace("_", "-"), f"{measured[when]['ece']:.3f}", f"{measured[when]['brier']:.3f}")
         for when in ("before", "after", "cross_fitted")
     ]
-    lines = table(("calibration", "ECE", "Brier score"), "-rr", rows) + (
-        "\nThe served values were fitted on the clips that the second line is measured on; for the third, each fifth\n"
-        f"of the {_people(name)} was calibrated by values fitted on the others.\n"
-    )
+    lines = table(("calibration", "ECE", "Brier score"), "-rr", rows) + _fitted_on(name)
     if "temperature" not in measured:
         return lines
     bias = ", ".join(f"{label} {value:+.2f}" for label, value in zip(found["classes"], measured["bias"], strict=True))
     return f"Temperature {measured['temperature']:.2f}; bias {bias}.\n\n{lines}"
+
+
+def _fitted_on(name: str) -> str:
+    """Which clips the values of the calibration table were fitted on."""
+    fifth = f"each fifth\nof the {_people(name)} was calibrated by values fitted on the others.\n"
+    if name in ON_VALIDATION:
+        return (
+            f"\nThe served values were fitted on the clips that the second line is measured on; for the third, {fifth}"
+        )
+    return (
+        "\nThe served values were fitted on training clips, each answered by a network that had not met its group; "
+        f"for the third line, {fifth}"
+    )
+
+
+def _left_out_overview(left_out: Figures) -> str:
+    """The README's table: a line for each recipe and scheme."""
+    keys = ("accuracy", "macro_recall", "roc_auc", "eer")
+    rows = [
+        (_title(MEMBERS[0] if name == ENSEMBLE else name), scheme, found["clips"],
+         *(_figure(found, key) if key in found else "" for key in keys))
+        for name, schemes in left_out.items() for scheme, found in schemes.items()
+    ]  # fmt: skip
+    head = ("model", "", "clips", "accuracy (95 % interval)", "macro recall", "ROC-AUC", "EER")
+    return table(head, "--r----", rows)
+
+
+def _left_out(found: Figures) -> str:
+    """The whole under each scheme, recalls of the classes, and accuracies of the groups."""
+    parts, schemes, first = [], list(found), next(iter(found.values()))
+    shown = {"accuracy": "accuracy (95 % interval)", "macro_recall": "macro recall", "roc_auc": "ROC-AUC", "eer": "EER"}
+    keys = [key for key in shown if key in first]
+    rows: list[tuple[object, ...]] = [
+        (title, one["clips"], one["people"], *(_figure(one, key) for key in keys)) for title, one in found.items()
+    ]
+    parts.append(table(("", "clips", "groups", *(shown[key] for key in keys)), "-rr" + "-" * len(keys), rows))
+    classes = list(first["recall"])
+    rows = [(title, *(f"{one['recall'][name]:.3f}" for name in classes)) for title, one in found.items()]
+    parts.append(table(("recall", *classes), "-" + "r" * len(classes), rows))
+    for grouping in (key for key, value in first.items() if isinstance(value, Mapping) and key != "recall"):
+        names = sorted({name for one in found.values() for name in one[grouping]})
+        clips = [max(one[grouping].get(name, {"clips": 0})["clips"] for one in found.values()) for name in names]
+        columns = [[_accuracy(one[grouping].get(name)) for name in names] for one in found.values()]
+        rows = list(zip(names, clips, *columns, strict=True))
+        parts.append(
+            table((grouping, "clips", *(f"accuracy, {title}" for title in schemes)), "-r" + "r" * len(schemes), rows)
+        )
+    return "\n".join(parts)
+
+
+def _turned(found: Figures) -> str:
+    """Shares of the right answers that changes to the recording turn."""
+    rows = [(title, f"{share:.3f}") for title, share in found["turned"].items()]
+    about = f"Of {found['right']} validation clips that are answered rightly as they are:\n\n"
+    return about + table(("change", "answered otherwise or refused"), "-r", rows)
+
+
+def _accuracy(found: Figures | None) -> str:
+    return f"{found['accuracy']:.3f}" if found else ""
 
 
 def _figure(found: Figures, key: str) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.audio_scene.processing import AstProcessor
 from models.processing import Processor
 from models.published.processing import GatedSceneProcessor, WaveformProcessor
+from models.published.spectrogram import AstProcessor
 from models.spec import AudioInput, ImageInput, ModelSpec
 
 FILE_NAME = "checkpoint.json"
@@ -129,7 +129,12 @@ class Checkpoint(_Input):
     def describe(self, spec: ModelSpec) -> ModelSpec:
         """The model as it is with this checkpoint in the place of the compact one."""
         return dataclasses.replace(
-            spec, input=self.fed.input, architecture=self.architecture, library=self.library, reference=self.origin
+            spec,
+            input=self.fed.input,
+            architecture=self.architecture,
+            library=self.library,
+            reference=self.origin,
+            measures=(),
         )
 
     def groups(self, classes: tuple[str, ...]) -> list[list[int]]:

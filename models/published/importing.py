@@ -21,7 +21,7 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 AST = "audio-spectrogram-transformer"
 # How the publishers cut clips (samples at 16 kHz) and fill shorter ones: the voice gender model was trained on exactly
 # 5 s with zeros behind them; for AI voices 64,600 samples, with the clip repeated, are the practice of the field.
-CLIPS: dict[str, tuple[int, Any]] = {"voice_gender": (80_000, "zeros"), "deepfake_wav2vec2": (64_600, "repeat")}
+CLIPS: dict[str, tuple[int, Any]] = {"voice_gender": (80_000, "zeros"), "deepfake_encoder": (64_600, "repeat")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _GENDER = {
 SYNONYMS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "voice_gender": _GENDER,
     "face_gender": _GENDER,
-    "deepfake_wav2vec2": {
+    "deepfake_encoder": {
         "HUMAN": ("human", "humanvoice", "real", "bonafide", "genuine", "authentic", "original", "natural"),
         "AI_GENERATED": (
             "aigenerated", "ai", "aivoice", "fake", "spoof", "spoofed", "deepfake", "synthetic", "synthesized",

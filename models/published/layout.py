@@ -23,10 +23,10 @@ from models.published import audioset
 
 LABELS = {
     "voice_gender": ("female", "male"),
-    "deepfake_wav2vec2": ("real", "fake"),
+    "deepfake_encoder": ("real", "fake"),
     "audio_scene": tuple(name for name, _ in audioset.TABLE),
 }
-LICENCES = {"voice_gender": "apache-2.0", "deepfake_wav2vec2": "apache-2.0", "audio_scene": "bsd-3-clause"}
+LICENCES = {"voice_gender": "apache-2.0", "deepfake_encoder": "apache-2.0", "audio_scene": "bsd-3-clause"}
 _EXTRACTOR = {
     "do_normalize": True, "feature_size": 1, "padding_side": "right", "padding_value": 0.0, "sampling_rate": 16_000,
 }  # fmt: skip
@@ -51,7 +51,7 @@ def write(name: str, folder: Path, *, small: bool = False, seed: int = 0, **chan
     """Writes the checkpoint that takes the place of one model.
 
     Args:
-        name: ``voice_gender``, ``deepfake_wav2vec2``, ``audio_scene`` or ``face_gender``.
+        name: ``voice_gender``, ``deepfake_encoder``, ``audio_scene`` or ``face_gender``.
         folder: For its files.
         small: A network of a few thousand weights instead of the full size.
         seed: Of the random weights.

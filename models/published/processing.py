@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.audio_scene import SPEC as SCENES
-from models.audio_scene.processing import AstProcessor
-from models.audio_scene.silence import GATE_DBFS
 from models.processing import Features, Prepared, check_audio, stack
-from models.wav2vec2.processing import normalise
+from models.published.spectrogram import GATE_DBFS, AstProcessor
 
+VARIANCE_FLOOR = 1e-7  # as in transformers: keeps silence silent
 SILENCE = tuple(float(name == "silence") for name in SCENES.classes)
 
 
@@ -83,3 +82,9 @@ class GatedSceneProcessor:
     def collate(self, batch: Sequence[Features]) -> dict[str, NDArray[Any]]:
         """``input_values``, float32 [batch, frames, mel bins]."""
         return self.ast.collate(batch)
+
+
+def normalise(samples: Features) -> Features:
+    """A clip with zero mean and unit variance, float32 [samples]."""
+    centred = samples - samples.mean()  # in single precision throughout: NumPy adds in pairs, which keeps the digits
+    return np.asarray(centred / np.sqrt(np.mean(np.square(centred)) + np.float32(VARIANCE_FLOOR)), np.float32)

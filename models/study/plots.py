@@ -142,6 +142,49 @@ def spectrograms(sounds: Mapping[str, NDArray[np.float32]], rate: int) -> None:
     _photograph()
 
 
+def mel(pictures: Mapping[str, NDArray[np.float32]]) -> None:
+    """Mel spectrograms side by side, float32 [frames, bands] by title, in one scale of colours."""
+    _, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 2.6), squeeze=False, sharey=True)
+    largest = max(np.abs(picture).max() for picture in pictures.values())
+    for axis, (title, picture) in zip(axes[0], pictures.items(), strict=True):
+        axis.imshow(picture.T, origin="lower", aspect="auto", vmin=-largest, vmax=largest, cmap="RdBu_r")
+        axis.set(title=title, xlabel="frame")
+        axis.grid(visible=False)
+    axes[0][0].set(ylabel="band")
+    _photograph()
+
+
+def presence(sounds: Mapping[str, NDArray[np.float32]], found: Mapping[str, NDArray[np.float32]], rate: int) -> None:
+    """Waveforms, and over them the probability that each frame is speech.
+
+    Args:
+        sounds: float32 [samples] by title.
+        found: float32 [frames] by title.
+        rate: Samples per second (Hz).
+    """
+    _, axes = plt.subplots(1, len(sounds), figsize=(3.2 * len(sounds), 2.2), squeeze=False, sharey=True)
+    for axis, (title, samples) in zip(axes[0], sounds.items(), strict=True):
+        seconds = samples.size / rate
+        axis.plot(np.linspace(0, seconds, samples.size), samples / np.abs(samples).max().clip(1e-4), color="lightgrey")
+        axis.plot(np.linspace(0, seconds, found[title].size), found[title])
+        axis.set(title=title, xlabel="seconds", ylim=(-1.05, 1.05))
+    axes[0][0].set(ylabel="probability of speech")
+    plt.tight_layout()
+    plt.show()
+
+
+def plane(points: NDArray[np.float64], labels: Sequence[str], axes: tuple[str, str]) -> None:
+    """Clips as points, float64 [clips, 2], in a colour for each label."""
+    _, axis = plt.subplots(figsize=(4.5, 3.6))
+    names = np.array(labels)
+    for name in dict.fromkeys(labels):
+        axis.plot(*points[names == name].T, "o", label=name, alpha=0.7)
+    axis.set(xlabel=axes[0], ylabel=axes[1])
+    axis.legend()
+    plt.tight_layout()
+    plt.show()
+
+
 def pictures(shown: Sequence[NDArray[np.uint8]], title: str, columns: int = 8) -> None:
     """Pictures, uint8 RGB [height, width, 3], in rows."""
     rows = -(-len(shown) // columns)

@@ -22,12 +22,10 @@ class Batch:
     Attributes:
         inputs: The network's keyword arguments.
         targets: float32 [batch, classes], each row a distribution (one-hot, smoothed or mixed).
-        embeddings: float32 [batch, dimensions], what a teacher makes of each, where there is one.
     """
 
     inputs: Mapping[str, Tensor]
     targets: Tensor
-    embeddings: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

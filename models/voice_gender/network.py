@@ -1,5 +1,5 @@
-"""The native network: a wav2vec2 classifier of transformers."""
+"""The native network: the shared encoder and a linear head."""
 
-from models.wav2vec2.network import load_native
+from models.encoder.network import load_native
 
 __all__ = ["load_native"]

@@ -1,5 +1,5 @@
-"""Pre-processing of the voice gender model."""
+"""Pre-processing of the shared encoder."""
 
-from models.wav2vec2.processing import Wav2Vec2Processor
+from models.encoder.processing import PROCESSOR
 
-PROCESSOR = Wav2Vec2Processor()
+__all__ = ["PROCESSOR"]

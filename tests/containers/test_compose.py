@@ -30,6 +30,13 @@ def variables(service: dict[str, Any]) -> set[str]:
     return {variable.split("=")[0] for variable in service["environment"]}
 
 
+def test_each_runner_is_scaled_by_its_own_name() -> None:
+    """``deploy/compose`` makes ``REPLICAS_VOICE_GENDER`` of ``SCALE="voice-gender=2"``."""
+    replicas = {name: service["deploy"]["replicas"] for name, service in STACK.items() if "deploy" in service}
+    named = {spec.name.replace("_", "-"): f"${{REPLICAS_{spec.name.upper()}:-1}}" for spec in registry.specs().values()}
+    assert replicas == named
+
+
 def test_every_setting_reaches_the_part_that_reads_it() -> None:
     settings = {name.upper() for name in Settings.model_fields} - OF_THE_IMAGE - NOT_HELD
     assert variables(STACK["api"]) == settings - ONLY_OF_RUNNERS | {NO_SETTING}

@@ -26,7 +26,7 @@ RUNNERS = (
     "audio-scene",
     "deepfake-cnn",
     "deepfake-mlp",
-    "deepfake-wav2vec2",
+    "deepfake-encoder",
     "face-gender",
     "heart-sound",
     "voice-gender",

@@ -14,7 +14,7 @@ import pytest
 import soxr
 
 from media.audio import AudioLimits, decode
-from tests.audio_bytes import encode, film, tone, wav
+from tests.audio_bytes import Signal, encode, film, tone, wav
 from tests.served import DATA, Bundle
 from tests.shapes import assert_error
 
@@ -67,11 +67,40 @@ def test_any_rate_any_channels_any_container(
     assert answer[0]["label"] == "male"
 
 
-@pytest.mark.parametrize("seconds", [0.01, 0.5, 30.0])
-def test_very_short_and_long_recordings_are_answered(client: httpx.Client, seconds: float) -> None:
-    response = ask(client, wav(tone(16_000, seconds), 16_000))
+def reading(voice: bytes, seconds: float) -> bytes:
+    """A voice for so long, as a WAV file at 16 kHz."""
+    samples = decode(voice, limits=AudioLimits()).samples
+    return wav(np.resize(samples, (round(seconds * 16_000), 1)), 16_000)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0, 200.0])
+def test_very_short_and_long_recordings_are_answered(client: httpx.Client, voice: bytes, seconds: float) -> None:
+    response = ask(client, reading(voice, seconds))
     assert response.status_code == 200
     assert sum(item["score"] for item in response.json()) == pytest.approx(1, abs=1e-4)
+
+
+NO_SPEECH = {
+    "silence": np.zeros((48_000, 1), np.float32),
+    "a tone": tone(16_000, 3.0),
+    "noise": np.random.default_rng(0).normal(0, 0.1, (48_000, 1)).astype(np.float32),
+    "an instant": tone(16_000, 0.01),
+}
+
+
+@pytest.mark.parametrize("sound", NO_SPEECH.values(), ids=NO_SPEECH)
+def test_a_recording_without_speech_is_said_to_be_one(client: httpx.Client, sound: Signal) -> None:
+    assert_error(ask(client, wav(sound, 16_000)), 422, "no speech was found in the recording")
+
+
+@pytest.mark.parametrize("before", [0, 15])
+@pytest.mark.parametrize("after", [0, 30])
+def test_silence_has_no_vote(client: httpx.Client, voice: bytes, before: int, after: int) -> None:
+    samples = decode(voice, limits=AudioLimits()).samples
+    around = np.pad(samples, (before * 16_000, after * 16_000))[:, None]
+    plain, padded = (ask(client, wav(clip, 16_000)).json() for clip in (samples[:, None], around))
+    assert plain[0]["label"] == padded[0]["label"]
+    assert plain[0]["score"] == pytest.approx(padded[0]["score"], abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -105,12 +134,12 @@ def test_samples_that_are_not_numbers_are_a_bad_request(client: httpx.Client) ->
     assert_error(ask(client, wav(np.full((16_000, 1), np.nan, np.float32), 16_000, "FLOAT")), 400, "finite")
 
 
-def test_longer_than_the_limit(small_client: httpx.Client) -> None:
+def test_longer_than_the_limit(small_client: httpx.Client, voice: bytes) -> None:
     """``MAX_AUDIO_SECONDS`` is 6 here; neither the claim of a header nor its absence gets around it."""
     long = tone(8_000, 7.0)
     assert_error(ask(small_client, wav(long, 8_000)), 413, "longer than 6 seconds")
     assert_error(ask(small_client, encode("mp3", long, 8_000)), 413, "longer than 6 seconds")
-    assert ask(small_client, wav(tone(8_000, 5.9), 8_000)).status_code == 200
+    assert ask(small_client, reading(voice, 5.9)).status_code == 200
 
 
 @pytest.fixture
@@ -135,9 +164,9 @@ def files_below(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_nothing_uploaded_stays_on_disk(bundle: Bundle, client: httpx.Client, wav_file: bytes) -> None:
+def test_nothing_uploaded_stays_on_disk(bundle: Bundle, client: httpx.Client, wav_file: bytes, voice: bytes) -> None:
     before = files_below(bundle.temporary_dir) | files_below(bundle.data_dir)
-    large = wav(tone(48_000, 25.0), 48_000)
+    large = reading(voice, 75.0)
     assert len(large) > 2 << 20
     assert ask(client, large).status_code == 200
     assert ask(client, b"\0" * (3 << 20)).status_code == 400
@@ -149,7 +178,7 @@ def test_nothing_uploaded_stays_on_disk(bundle: Bundle, client: httpx.Client, wa
     assert {path.name for path in left} <= {"data.json"}  # the latest heart result, which C3 wants there
 
 
-def test_no_upload_is_on_disk_meanwhile_either(bundle: Bundle, client: httpx.Client) -> None:
+def test_no_upload_is_on_disk_meanwhile_either(bundle: Bundle, client: httpx.Client, voice: bytes) -> None:
     """A file that was deleted while open does not show in its folder, but in the process that has it open."""
     seen: set[str] = set()
     done = threading.Event()
@@ -163,7 +192,7 @@ def test_no_upload_is_on_disk_meanwhile_either(bundle: Bundle, client: httpx.Cli
                     except OSError:
                         continue
 
-    large = wav(tone(48_000, 60.0), 48_000)
+    large = reading(voice, 180.0)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:

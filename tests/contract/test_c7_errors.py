@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.audio_bytes import tone, wav
+from tests.audio_bytes import speech, tone, wav
 from tests.crowd import too_many
 from tests.served import KEY, Bundle
 from tests.shapes import assert_error
@@ -156,7 +156,7 @@ def test_a_form_with_very_many_parts(client: httpx.Client, wav_file: bytes) -> N
 
 def test_429_when_full(small_bundle: Bundle, small_client: httpx.Client) -> None:
     """``QUEUE_LATENCY_S`` is next to nothing here, so whoever finds somebody before him is refused."""
-    file = wav(tone(16_000, 5.0), 16_000)
+    file = wav(speech(5.0), 16_000)
     answers = too_many(small_bundle, lambda client: client.post("/api/detect-gender", files={"audio": file}))
     assert {answer.status_code for answer in answers} == {200, 429}
     for answer in answers:

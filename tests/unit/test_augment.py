@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.training import augment, codecs, resynthesis
+from models.training import augment, codecs
 
 RATE = augment.SAMPLE_RATE
 BANK = [np.sin(np.arange(4_000) / 7.0).astype(np.float32), np.zeros(100, np.float32)]
@@ -27,7 +26,6 @@ SAME_LENGTH: list[augment.Transform] = [
     augment.Sometimes(0.5, augment.Gain(-6.0, -6.0)),
     augment.Chain([augment.Noise(BANK), augment.Reverberation(), augment.Gain()]),
 ]
-RESYNTHESES = [resynthesis.griffin_lim, resynthesis.linear_prediction]
 
 
 def voice(samples: int, seed: int = 0, level: float = 0.1) -> NDArray[np.float32]:
@@ -147,21 +145,3 @@ def test_variants_start_with_the_clip_itself_and_are_repeatable() -> None:
         np.testing.assert_array_equal(forms[0], clip)
         for one, other in zip(forms, same, strict=True):
             np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("vocoder", RESYNTHESES)
-@pytest.mark.parametrize("level", [0.0, 0.1])
-def test_resynthesis_keeps_length_and_is_finite(vocoder: resynthesis.Resynthesis, level: float) -> None:
-    audio = voice(9_001, level=level)
-    made = vocoder(audio, np.random.default_rng(0))
-    assert made.shape == audio.shape
-    assert made.dtype == np.float32
-    assert np.isfinite(made).all()
-
-
-@pytest.mark.parametrize("vocoder", RESYNTHESES)
-def test_resynthesis_keeps_the_spectrum_over_time(vocoder: Callable[..., NDArray[np.float32]]) -> None:
-    audio = voice(16_000)
-    made = vocoder(audio, np.random.default_rng(0))
-    before, after = (np.log(np.abs(np.fft.rfft(a))[: 8 * 1000].reshape(-1, 250).mean(1)) for a in (audio, made))
-    assert np.corrcoef(before, after)[0, 1] > 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from typing import Any
@@ -15,6 +16,7 @@ from models.evaluation.groups import ENSEMBLE
 from models.evaluation.size import size
 from models.evaluation.targets import TARGETS
 from operations.voice_deepfake import MEMBERS
+from training import protocol, robustness
 
 SECTIONS = [
     "Intended use",
@@ -44,7 +46,10 @@ def test_every_card_has_all_sections(name: str) -> None:
     assert re.findall(r"^## (.*)$", card(name), re.MULTILINE) == SECTIONS
     for section in SECTIONS:
         assert len(card(name).split(f"## {section}\n")[1].split("\n## ")[0].strip()) > 40, f"{section} says nothing"
-    assert f"python -m models.{name}.train" in card(name)
+    training = card(name).split("## Training\n")[1].split("\n## ")[0]
+    trainers = re.findall(r"`python -m ((?:models|training)[\w.]+)", training)
+    assert trainers, "the section on training names no command"
+    assert all(importlib.util.find_spec(trainer) for trainer in trainers)
     assert f"python -m models.save {name}" in card(name)
     for block in (name, f"{name}-network", f"{name}-calibration"):
         assert f"<!-- figures: {block} -->" in card(name)
@@ -52,13 +57,18 @@ def test_every_card_has_all_sections(name: str) -> None:
 
 @pytest.mark.parametrize("path", tables.documents(), ids=lambda path: path.parent.name)
 def test_the_figures_of_every_document_are_those_measured(path: Any) -> None:
-    assert tables.fill(path.read_text(), RESULTS) == path.read_text(), "make evaluate writes them"
+    left_out = json.loads(protocol.RESULTS.read_text()) if protocol.RESULTS.exists() else {}
+    turned = json.loads(robustness.RESULTS.read_text()) if robustness.RESULTS.exists() else {}
+    said = "make evaluate, python -m training.protocol and python -m training.robustness write them"
+    assert tables.fill(path.read_text(), RESULTS, left_out, turned) == path.read_text(), said
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_measured_weights_are_those_committed(name: str) -> None:
     weights, measured = registry.weights(name), RESULTS[name]
-    assert measured["network"] == pytest.approx(size(weights), abs=1e-3), "make evaluate measures the new weights"
+    assert measured["network"] == pytest.approx(size(registry.complete(name)), abs=1e-3), (
+        "make evaluate measures the new weights"
+    )
     calibration = Calibration.load(weights)
     assert measured["calibration"]["temperature"] == pytest.approx(calibration.temperature, abs=1e-3)
     assert measured["calibration"]["bias"] == pytest.approx(calibration.bias, abs=1e-3)
@@ -80,6 +90,56 @@ def test_an_unmeasured_block_stays_and_a_measured_one_is_replaced() -> None:
     assert filled.startswith("a\n<!-- figures: nobody -->\nold\n<!-- end -->\n")
     assert filled.count("old") == 1
     assert "parameters" in filled
+
+
+def left_out(accuracy: float, **source: float) -> dict[str, Any]:
+    """Figures as ``training.protocol.figures`` gives them, of a question with two classes."""
+    return {
+        "clips": 30,
+        "people": 12,
+        **dict.fromkeys(("accuracy", "macro_recall", "roc_auc", "eer"), accuracy),
+        **{f"{name}_95": [0.25, 1.0] for name in ("accuracy", "macro_recall", "roc_auc", "eer")},
+        "recall": {"female": 0.5, "male": 0.75},
+        "source": {name: {"clips": 10, "accuracy": value} for name, value in source.items()},
+    }
+
+
+def test_left_out_figures_fill_their_own_block_and_no_other() -> None:
+    text = "".join(
+        f"<!-- figures: {block} -->\nold\n<!-- end -->\n"
+        for block in ("overview", "left-out", "voice_gender-left-out", "audio_scene-left-out", "voice_gender")
+    )
+    measured = {
+        "voice_gender": {
+            "sources left out": left_out(0.875, VCTK=0.5, Others=1.0),
+            "speakers left out": left_out(0.9375, VCTK=0.75),
+        }
+    }
+    filled = tables.fill(text, {}, measured)
+    assert filled.count("old") == 3
+    lines = filled.splitlines()
+    interval = "(0.250 to 1.000)"
+    title, figures = "[Voice gender](models/voice_gender/CARD.md)", " | ".join([f"0.875 {interval}"] * 4)
+    assert f"| {title} | sources left out | 30 | {figures} |" in lines
+    assert f"| sources left out | 30 | 12 | {figures} |" in lines
+    assert "| recall | female | male |" in lines
+    assert "| speakers left out | 0.500 | 0.750 |" in lines
+    assert "| source | clips | accuracy, sources left out | accuracy, speakers left out |" in lines
+    assert "| VCTK | 10 | 0.500 | 0.750 |" in lines
+    assert "| Others | 10 | 1.000 |  |" in lines
+    assert tables.fill(filled, {}) == filled
+
+
+def test_robustness_fills_its_own_block_and_no_other() -> None:
+    text = "".join(
+        f"<!-- figures: {block} -->\nold\n<!-- end -->\n"
+        for block in ("audio_scene-robustness", "audio_scene", "overview")
+    )
+    filled = tables.fill(text, {}, robustness={"audio_scene": {"right": 20, "turned": {"FLAC": 0.0, "WebM": 0.05}}})
+    assert filled.count("old") == 2
+    assert "Of 20 validation clips" in filled
+    assert "| WebM | 0.050 |" in filled.splitlines()
+    assert tables.fill(filled, {}) == filled
 
 
 def test_targets_are_told_as_they_are_met() -> None:

@@ -1,4 +1,4 @@
-"""The spectrogram member: level does not matter, company does not matter."""
+"""The spectrogram member: level, silence and company do not matter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models import export, masked, padding
 from models.calibration import Calibration
 from models.deepfake_cnn import network
-from models.deepfake_cnn.processing import BANDS, FLOOR_DB, MEL, PROCESSOR, SAMPLE_RATE, decibels
+from models.deepfake_cnn.processing import BANDS, FLOOR_DB, MEL, PROCESSOR, QUIET_DB, SAMPLE_RATE, decibels
 from models.processing import InvalidItem
 
 WEIGHTS = network.WEIGHTS
@@ -47,7 +47,9 @@ def test_spectrogram_equals_librosa() -> None:
     power = librosa.feature.melspectrogram(
         y=clip, sr=SAMPLE_RATE, n_fft=MEL.fft, win_length=400, hop_length=MEL.hop, n_mels=BANDS, pad_mode="constant"
     )
-    theirs = librosa.power_to_db(power, ref=power.mean(), amin=1e-12, top_db=None)
+    frames = power.mean(axis=0, dtype=np.float64)
+    loud = np.square(frames).sum() / frames.sum()
+    theirs = librosa.power_to_db(power[:, frames >= loud * 10 ** (QUIET_DB / 10)], ref=loud, amin=1e-12, top_db=None)
     np.testing.assert_allclose(decibels(clip), np.maximum(theirs.T, FLOOR_DB), atol=0.02)
 
 
@@ -55,9 +57,21 @@ def test_spectrogram_equals_librosa() -> None:
 @given(samples=st.integers(1, 80_000), seed=st.integers(0, 9))
 def test_features_have_their_shape(samples: int, seed: int) -> None:
     features = PROCESSOR.prepare(voice(samples / SAMPLE_RATE + 1e-5, seed)).features
-    assert features.shape == (MEL.frames(max(int(samples + 0.16), SAMPLE_RATE)), BANDS)
+    assert 0 < len(features) <= MEL.frames(max(int(samples + 0.16), SAMPLE_RATE))
+    assert features.shape[1] == BANDS
     assert np.isfinite(features).all()
-    assert abs(float(features.mean())) < 1e-3
+    assert np.abs(features.mean(axis=0)).max() < 1e-3
+
+
+def test_silence_around_and_within_speech_does_not_matter() -> None:
+    first, second = voice(2.0, 1), voice(2.0, 2)
+    clean = PROCESSOR.prepare(np.concatenate([first, second])).features
+    rng = np.random.default_rng(0)
+    quiet = [np.asarray(1e-4 * rng.standard_normal(size), np.float32) for size in (240_000, 80_000, 240_000)]
+    padded = PROCESSOR.prepare(np.concatenate([quiet[0], first, quiet[1], second, quiet[2]])).features
+    assert abs(len(padded) - len(clean)) <= 8, "only frames at the edges may come or go"
+    np.testing.assert_allclose(padded.mean(axis=0), clean.mean(axis=0), atol=0.1)
+    np.testing.assert_allclose(padded.std(axis=0), clean.std(axis=0), atol=0.1)
 
 
 @pytest.mark.parametrize("gain", [0.01, 3.0])

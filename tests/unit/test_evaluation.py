@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
+from core.settings import VOTING, Settings
 from models import registry
 from models.calibration import Calibration
 from models.evaluation import answers, figures
@@ -88,13 +89,13 @@ def test_where_the_bias_is_given_only_the_temperature_is_cross_fitted() -> None:
 
 def test_the_ensemble_decides_at_its_threshold_and_is_measured_so() -> None:
     member = given([0, 0, 1, 1], [0.1, 0.52, 0.53, 0.9], ["a", "b", "c", "d"])
-    joined = answers.ensemble([member] * 3)
+    joined = answers.ensemble([member] * 3, Settings(profile="published"))
     assert joined.decided.tolist() == [0, 0, 0, 1]
     measured = figures.figures(joined, {})
     assert measured["accuracy"] == 0.75
     assert measured["classes"]["AI_GENERATED"]["recall"] == 0.5
     assert measured["roc_auc"] == 1.0
-    tried = figures.weightings([member] * 3, 0.55)
+    tried = figures.weightings([member] * 3, VOTING["published"])
     assert tried["0.50, 0.25, 0.25"]["accuracy_at_threshold"] == 0.75
     assert tried["0.50, 0.25, 0.25"]["accuracy_at_half"] == 0.75
 
@@ -123,7 +124,7 @@ def test_groups_tell_what_was_heard_from_what_was_not() -> None:
 
 @pytest.mark.parametrize("name", ["voice_gender", "face_gender", "deepfake_mlp"])
 def test_parameters_are_counted_as_the_library_counts_them(name: str) -> None:
-    weights = registry.weights(name)
+    weights = registry.complete(name)
     if name == "face_gender":
         from models.face_gender.network import load_native
 
@@ -131,7 +132,7 @@ def test_parameters_are_counted_as_the_library_counts_them(name: str) -> None:
     else:
         from safetensors.torch import load_file
 
-        expected = sum(tensor.numel() for tensor in load_file(weights / "model.safetensors").values())
+        expected = sum(tensor.numel() for tensor in load_file(next(weights.glob("*.safetensors"))).values())
     found = size(weights)
     assert found["parameters"] == expected
     assert 0.3 < found["compiled_mb"] / found["native_mb"] < 1.5

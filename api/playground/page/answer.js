@@ -24,7 +24,7 @@ const spoken = (panel, name) => panel.words[name] ?? name;
  */
 export function answer(panel, report, picture) {
   return html`
-    <p class="verdict">${spoken(panel, report.verdict)}</p>
+    <p class="verdict">${spoken(panel, report.verdict)}${report.uncertain ? " (uncertain)" : ""}</p>
     ${bars(report.shares.map(({ name, probability }) => [spoken(panel, name), probability]))}
     ${report.problems.length ? problems(report.problems) : ""}
     ${models(report.models)}

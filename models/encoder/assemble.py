@@ -1,0 +1,72 @@
+"""Joins the shared encoder and a model's head to the compiled form that a store entry holds; needs no torch.
+
+The encoder lies once in the source tree. Each store entry gets the whole network, so that it serves by itself.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.encoder import COMPILED, HEAD, LEVELS, NATIVE, WEIGHTS
+
+JOINED = Path("openvino") / "model.xml"
+
+
+def complete(folder: Path) -> None:
+    """Adds the encoder to a folder with a head: its native file, and the compiled form of both together.
+
+    Args:
+        folder: Of a model's weights; one that has a compiled form, or no head, stays as it is.
+    """
+    if not (folder / HEAD).exists() or (folder / JOINED).exists():
+        return
+    import openvino as ov  # only where a folder is completed: the API process does not need it
+
+    shutil.copyfile(WEIGHTS / NATIVE, folder / NATIVE)
+    (folder / JOINED.parent).mkdir(exist_ok=True)
+    ov.save_model(joined(folder / HEAD), folder / JOINED, compress_to_fp16=False)
+
+
+def joined(head: Path) -> Any:
+    """The encoder and a head: ``pictures``, ``lengths`` and ``levels`` in, ``logits`` and seconds of speech out.
+
+    Args:
+        head: A file as ``training.heads.save`` writes it.
+    """
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    encoder = ov.Core().read_model(WEIGHTS / COMPILED)
+    found = {port.any_name: port.node.input_value(0) for port in encoder.outputs}
+    levels = ops.parameter([-1, LEVELS], np.float32, name="levels")
+    with np.load(head) as file:
+        arrays = {name: file[name].astype(np.float32) for name in file.files}
+        features = ops.concat([found["speech" if arrays["speech_only"] else "whole"], levels], 1)
+        logits = _kernel(features, arrays) if "support" in arrays else _linear(features, arrays)
+    result = ops.concat([logits, found["seconds"]], 1)
+    model = ov.Model([result], [*encoder.get_parameters(), levels], "classifier")
+    model.inputs[-1].get_tensor().set_names({"levels"})
+    model.outputs[0].get_tensor().set_names({"logits"})
+    return model
+
+
+def _linear(features: Any, arrays: Mapping[str, Any]) -> Any:
+    from openvino import opset13 as ops
+
+    return ops.add(ops.matmul(features, arrays["weight"], False, False), arrays["bias"][None])
+
+
+def _kernel(features: Any, arrays: Mapping[str, Any]) -> Any:
+    from openvino import opset13 as ops
+
+    support = arrays["support"]
+    points = ops.matmul(features, arrays["projection"], False, False)
+    own = ops.reduce_sum(ops.multiply(points, points), np.array([1]), keep_dims=True)
+    crossed = ops.matmul(points, -2.0 * support, False, True)
+    squares = ops.relu(ops.add(ops.add(own, np.square(support).sum(axis=1)[None]), crossed))
+    return ops.matmul(ops.exp(ops.negative(squares)), arrays["weight"], False, False)

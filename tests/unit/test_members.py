@@ -1,0 +1,125 @@
+"""The recipes of the spectrogram and the feature member, on a few clips."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from models.calibration import Calibration
+from models.training.datasets import Clip
+from training import deepfake_cnn, deepfake_mlp, members, sound, voice_deepfake
+
+RECIPES = [deepfake_cnn, deepfake_mlp]
+COLUMNS = ("file", "label", "language", "speaker_or_group", "system", "source", "licence", "codec", "split")
+
+
+def write_set(folder: Path, rows: Sequence[tuple[str, ...]]) -> None:
+    """A data set of tones with noise, one clip a row."""
+    folder.mkdir(parents=True)
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    for place, (name, label, *_) in enumerate(rows):
+        rng, time = np.random.default_rng(place), np.arange(20_000) / 16_000
+        tone = np.sin(2 * np.pi * (120 + 9 * place) * time) * (1 + np.sin(2 * np.pi * 4 * time))
+        noise = rng.standard_normal(time.size) * (0.01 if label == "HUMAN" else 0.1)
+        soundfile.write(folder / name, 0.2 * (tone + noise) / 2, 16_000)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six human and six AI clips of as many pages, two of them of the validation part, and backgrounds."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = [
+        (
+            f"{label}{i}.wav",
+            label,
+            "en",
+            f"{label}{i}",
+            human or f"S{i}",
+            f"github:{label}/{i}@1:x",
+            "CC0",
+            "none",
+            part,
+        )
+        for label, human in (("HUMAN", "human"), ("AI_GENERATED", ""))
+        for i, part in enumerate(["train"] * 5 + ["val"])
+    ]
+    write_set(folder / "voice_deepfake", rows)
+    scenes = [(f"{label}.wav", label, "", label, "", label, "CC0", "none", "train") for label in ("noise", "music")]
+    for name in ("audio_scenes", "audio_scenes_more"):
+        write_set(folder / name, scenes)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps, and features kept where no other test finds them."""
+    monkeypatch.setattr(members, "KEPT", tmp_path / "kept")
+    for recipe in RECIPES:
+        monkeypatch.setattr(recipe, "EPOCHS", 1)
+        monkeypatch.setattr(recipe, "STEPS", 2)
+    sound.backgrounds.cache_clear()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda module: module.__name__)
+def test_one_command_writes_the_same_weights_again(
+    recipe: object, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recipe in RECIPES
+    for out in ("first", "again"):
+        members.main(recipe.RECIPE, "", ["--data", str(data), "--out", str(tmp_path / out)])
+    assert "compiled against native" in capsys.readouterr().out
+    first, again = (
+        {
+            path.name: path.read_bytes()
+            for path in (tmp_path / out).rglob("*")
+            if path.suffix in (".safetensors", ".json")
+        }
+        for out in ("first", "again")
+    )
+    assert {"model.safetensors", "config.json", "calibration.json", "export.json"} <= set(first)
+    assert first.keys() == again.keys()
+    for name in set(first) - {"export.json"}:  # which holds the differences of the compiled forms
+        assert first[name] == again[name], name
+    assert Calibration.load(tmp_path / "first").temperature > 0
+
+
+def test_the_model_learns_from_the_training_part_and_folds_leave_out_what_they_test(data: Path) -> None:
+    recipe = deepfake_mlp.DeepfakeMlp()
+    clips = recipe.clips(data)
+    assert [clip.fields["split"] for clip in clips].count("val") == 2
+    met: list[set[str]] = []
+
+    def trained(seen: Sequence[Clip]) -> members.Fitted:
+        met.append({voice_deepfake.page(clip) for clip in seen})
+        return lambda others: np.full((len(others), 2), len(met), np.float32)
+
+    splits = voice_deepfake.unseen(clips, 3)
+    logits = members.out_of_fold(trained, clips, splits)
+    assert not np.isnan(logits).any()
+    for clip, row in zip(clips, logits, strict=True):
+        assert voice_deepfake.page(clip) not in met[int(row[0]) - 1]
+
+
+def test_a_clip_has_the_same_changed_form_in_every_run(data: Path) -> None:
+    clips = sound.clips(data, "voice_deepfake")
+    forms = [members.audio(clip, "changed", data) for clip in clips]
+    for clip, form in zip(clips, forms, strict=True):
+        np.testing.assert_array_equal(form, members.audio(clip, "changed", data))
+        plain = members.audio(clip, "plain", data)
+        assert form.size != plain.size or not np.allclose(form, plain, atol=1e-4)
+
+
+def test_classes_are_drawn_alike_and_large_pages_less_than_their_clips(data: Path) -> None:
+    clips = sound.clips(data, "voice_deepfake")
+    many = [*clips, *[clips[0]] * 8]
+    weights = members.weights(many)
+    labels = members.labels(many)
+    assert weights[labels == 0].sum() == pytest.approx(0.5)
+    page = np.array([voice_deepfake.page(clip) == voice_deepfake.page(clips[0]) for clip in many])
+    assert 0.5 / 6 < weights[page].sum() < 0.5 * page.sum() / (labels == 0).sum()

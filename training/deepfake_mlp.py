@@ -1,0 +1,84 @@
+"""Human or AI-generated speech, the acoustic features' member: ``python -m training.deepfake_mlp`` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.deepfake_mlp import SPEC, network
+from models.deepfake_mlp.processing import PROCESSOR
+from models.training import loop
+from models.training.datasets import Clip, draw
+from training import human_speech, members
+
+EPOCHS, STEPS, BATCH = 12, 25, 64  # clips of each copy of the network
+RATE, DECAY, SMOOTHING = 5e-3, 0.05, 0.05
+MIXUP = 0.4  # both parameters of the beta distribution of the shares
+
+
+class DeepfakeMlp(members.Member):
+    """The recipe."""
+
+    spec = SPEC
+    processor = PROCESSOR
+
+    def train(self, clips: Sequence[Clip]) -> network.FeatureNetwork:
+        """Copies of the network side by side, each on other clips: mixed in pairs, noisy, with gaps."""
+        torch.manual_seed(0)
+        module = network.FeatureNetwork(network.Config())
+        values = torch.from_numpy(
+            np.stack([np.concatenate(self.features(clips, form)) for form in range(len(members.FORMS))])
+        )
+        module.fit_scaling(values.flatten(0, 1))
+        values, config = module.standardise(values), module.config
+        labels, weights = members.labels(clips), members.weights(clips)
+
+        def batches(epoch: int) -> Iterator[loop.Batch]:
+            rng = np.random.default_rng(epoch)
+            for _ in range(STEPS):
+                chosen = draw(weights, config.copies * BATCH, rng)
+                inputs = values[rng.integers(len(values), size=chosen.size), chosen].reshape(config.copies, BATCH, -1)
+                targets = loop.one_hot(labels[chosen], len(SPEC.classes)).reshape(config.copies, BATCH, -1)
+                share = torch.from_numpy(rng.beta(MIXUP, MIXUP, (config.copies, BATCH, 1))).float()
+                partner = torch.from_numpy(rng.permutation(BATCH))
+                inputs = share * inputs + (1 - share) * inputs[:, partner]
+                targets = share * targets + (1 - share) * targets[:, partner]
+                inputs = inputs + config.noise * torch.randn_like(inputs)
+                yield loop.Batch({"values": inputs * (torch.rand_like(inputs) > config.input_dropout)}, targets)
+
+        settings = loop.Settings(EPOCHS, STEPS, RATE, DECAY, ema_decay=0.99, max_norm=1e9)
+        trained = loop.Trainer(module, settings, loss).run(batches)
+        assert isinstance(trained, network.FeatureNetwork)  # noqa: S101 - for the type checker
+        return trained.eval()
+
+    def trained(self, clips: Sequence[Clip]) -> members.Fitted:
+        """All copies: they are small."""
+        module = self.train(clips)
+        return lambda others: network.run(module, np.concatenate(self.features(others)))
+
+    def write(self, clips: Sequence[Clip], out: Path) -> None:
+        """The network, and what human speech is like for the explanations."""
+        network.save(self.train(clips), out)
+        rows, generated = np.concatenate(self.features(clips)), members.labels(clips) == members.AI
+        human_speech.write(rows[~generated], rows[generated], out)
+
+    def export(self, out: Path, clips: Sequence[Clip]) -> float:
+        """In batches."""
+        return network.export(out, np.concatenate(self.features(clips)))
+
+
+def loss(module: torch.nn.Module, batch: loop.Batch) -> Tensor:
+    """Cross-entropy of every copy, summed over copies so that each trains as if alone."""
+    assert isinstance(module, network.FeatureNetwork)  # noqa: S101 - for the type checker
+    logits, targets = module.opinions(batch.inputs["values"]).flatten(0, 1), batch.targets.flatten(0, 1)
+    return torch.nn.functional.cross_entropy(logits, targets, label_smoothing=SMOOTHING) * module.config.copies
+
+
+RECIPE = DeepfakeMlp()
+
+if __name__ == "__main__":
+    members.main(RECIPE, __doc__)

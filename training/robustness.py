@@ -1,0 +1,164 @@
+"""How many right answers a change to the recording turns: ``python -m training.robustness [--clips N] [NAME ...]``.
+
+Validation clips go through the served path as they are and changed. Of those answered rightly as they are, the share
+that is answered otherwise, or refused, is counted. The table goes to ``training/robustness.json`` and into the cards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+import soundfile
+from av.audio.stream import AudioStream
+
+from models.evaluation import tables
+from models.evaluation.answers import Answers, answer, ensemble
+from models.evaluation.groups import DATASETS, ENSEMBLE
+from models.training import augment
+from models.training.augment import Audio
+from models.training.datasets import Clip, datasets_dir, load_audio, read_manifest
+from operations.voice_deepfake import MEMBERS
+from runners.predictor import Predictor
+from training import sound
+
+RESULTS = Path(__file__).parent / "robustness.json"
+MODELS = ("voice_gender", "audio_scene", ENSEMBLE)
+CODED = {  # encoder, container, bit/s
+    "mp3 64 kbit/s": ("libmp3lame", "mp3", 64_000),
+    "Opus 24 kbit/s": ("libopus", "ogg", 24_000),
+    "WebM": ("libopus", "webm", 48_000),
+    "AAC 64 kbit/s": ("aac", "adts", 64_000),
+}
+Change = Callable[[Audio, np.random.Generator], Audio]
+
+
+def encoded(audio: Audio, kind: str) -> bytes:
+    """A clip as a file of one of ``CODED``, or as FLAC or 16-bit WAV."""
+    file = io.BytesIO()
+    if kind not in CODED:
+        soundfile.write(file, np.clip(audio, -1, 1), sound.RATE, format=kind, subtype="PCM_16")
+        return file.getvalue()
+    codec, container, rate = CODED[kind]
+    with av.open(file, "w", format=container) as output:
+        stream = cast(AudioStream, output.add_stream(codec, rate=sound.RATE if codec != "libopus" else 48_000))
+        stream.layout, stream.bit_rate = "mono", rate
+        frame = av.AudioFrame.from_ndarray(np.clip(audio, -1, 1)[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate = sound.RATE
+        stream.codec_context.open()
+        resampler = av.AudioResampler(stream.format, "mono", stream.rate, stream.frame_size or 960)
+        for piece in (*resampler.resample(frame), *resampler.resample(None), None):
+            output.mux(stream.encode(piece))
+    return file.getvalue()
+
+
+def noise(ratio_db: float) -> Change:
+    """Pink noise behind a clip."""
+
+    def add(audio: Audio, rng: np.random.Generator) -> Audio:
+        behind = augment.coloured_noise(audio.size, 1.0, rng)
+        return np.asarray(audio + behind * np.sqrt(augment.power(audio)) * 10 ** (-ratio_db / 20), np.float32)
+
+    return add
+
+
+def quiet(before_s: float, after_s: float, tone_db: float | None = None) -> Change:
+    """Silence around a clip, or the hiss of a room so many dB below it."""
+
+    def add(audio: Audio, rng: np.random.Generator) -> Audio:
+        around = [np.zeros(round(seconds * sound.RATE), np.float32) for seconds in (before_s, after_s)]
+        if tone_db is not None:
+            level = np.sqrt(augment.power(audio)) * 10 ** (-tone_db / 20)
+            around = [level * augment.coloured_noise(part.size, 1.0, rng) if part.size else part for part in around]
+        return np.concatenate([around[0], audio, around[1]]).astype(np.float32)
+
+    return add
+
+
+def gain(decibels: float) -> Change:
+    """Louder or quieter; what passes full scale is clipped, as a recorder does."""
+    return lambda audio, _: np.asarray(np.clip(audio * 10 ** (decibels / 20), -1, 1), np.float32)
+
+
+CHANGES: Mapping[str, Change] = {
+    "mu-law at 8 kHz": sound.telephone,
+    "noise at 20 dB": noise(20),
+    "noise at 10 dB": noise(10),
+    "20 dB louder": gain(20),
+    "20 dB quieter": gain(-20),
+    "15 s of silence before": quiet(15, 0),
+    "15 s of silence after": quiet(0, 15),
+    "30 s of silence after": quiet(0, 30),
+    "15 s of room tone after (-40 dB)": quiet(0, 15, 40),
+    "3 % faster or slower": lambda audio, rng: augment.Speed(0.03)(audio, rng),
+}
+MUSICAL = ("voice_gender", ENSEMBLE)  # music behind a scene makes another scene
+
+
+def conditions(name: str, clips: Sequence[Clip], data: Path, folder: Path) -> dict[str, list[Clip]]:
+    """The clips as they are ("plain") and under each change, as files in a folder."""
+    made: dict[str, list[Clip]] = {}
+    music = sound.backgrounds(data).music if name in MUSICAL else ()
+    for clip in clips:
+        audio = load_audio(clip.path, sound.RATE)
+        rng = np.random.default_rng(0)
+        files = {"plain": encoded(audio, "WAV"), "FLAC": encoded(audio, "FLAC")}
+        files |= {kind: encoded(audio, kind) for kind in CODED}
+        changed = {title: change(audio, rng) for title, change in CHANGES.items()}
+        if music:
+            changed["music at 10 dB"] = augment.Noise(music, 10.0, 10.0)(audio, rng)
+        files |= {title: encoded(one, "WAV") for title, one in changed.items()}
+        for title, content in files.items():
+            path = folder / f"{clip.path.stem}-{len(made.setdefault(title, []))}-{abs(hash(title)) % 10**8}"
+            path.write_bytes(content)
+            made[title].append(replace(clip, path=path))
+    return made
+
+
+def answers(name: str, clips: Sequence[Clip]) -> Answers:
+    """Of a model, or of the ensemble."""
+    if name != ENSEMBLE:
+        return answer(Predictor.bundled(name), clips)
+    return ensemble([answer(Predictor.bundled(member), clips) for member in MEMBERS])
+
+
+def measure(name: str, data: Path, most: int) -> dict[str, Any]:
+    """Share of the right answers that each change turns."""
+    clips = read_manifest(data / DATASETS[name], "val")
+    clips = clips[:: max(1, len(clips) // most)]
+    with tempfile.TemporaryDirectory() as place:
+        made = conditions(name, clips, data, Path(place))
+        found = {title: answers(name, changed) for title, changed in made.items()}
+    plain = found.pop("plain")
+    right = (plain.decided == plain.labels) & ~plain.refused
+    turned = {
+        title: float(((other.decided != plain.decided) | other.refused)[right].mean()) for title, other in found.items()
+    }
+    return {"clips": len(clips), "right": int(right.sum()), "turned": turned}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures the named models, or all, and keeps the figures."""
+    parser = argparse.ArgumentParser(prog="python -m training.robustness", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODELS)}; all when none is given")
+    parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
+    parser.add_argument("--clips", type=int, default=120, help="at most about so many of each model (%(default)s)")
+    options = parser.parse_args(arguments)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in options.names or MODELS:
+        results[name] = measure(name, datasets_dir(options.data), options.clips)
+        print(name, json.dumps(results[name]), flush=True)
+        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+    tables.write_robustness(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Human or AI-generated speech, the encoder's member: ``python -m training.voice_deepfake`` writes its weights.
+
+Kernel ridge regression on the encoder's statistics over speech. Whole pages of samples and their synthesisers are left
+out where anything is chosen or calibrated, because a detector meets synthesisers that it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.deepfake_encoder import SPEC
+from models.training.datasets import Clip
+from training import features, heads, recipes, sound
+from training.folds import Split, by_group, leave_many_out
+
+SETS = ("voice_deepfake", "voice_deepfake_more", "voice_deepfake_further")
+AXES, WIDTH, PENALTY = 512, 1.0, 0.5  # see ``heads.ridge``
+EVEN = 0.5  # a page counts by this power of its clips
+LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
+
+
+def page(clip: Clip) -> str:
+    """What a clip is from: a repository, or for speech made for the set its synthesiser."""
+    name = clip.fields["source"].removeprefix("github:").split("@")[0]
+    return f"made here: {clip.fields['system']}" if name.startswith("made-here") else name
+
+
+def system(clip: Clip) -> str:
+    """The synthesiser; empty for a person."""
+    return "" if clip.fields["system"] == "human" else clip.fields["system"]
+
+
+def unseen(clips: Sequence[Clip], folds: int) -> list[Split]:
+    """Pages left out, several at a time, and with them their speakers and synthesisers."""
+    return leave_many_out(
+        [page(clip) for clip in clips], [clip.group for clip in clips], [system(clip) for clip in clips], folds=folds
+    )
+
+
+class VoiceDeepfake(recipes.Encoded):
+    """The recipe."""
+
+    spec = SPEC
+    pooling = features.SPEECH
+    forms = (0,)  # the sets' clips are coded, filtered and noisy at random already
+
+    def listed(self, data: Path) -> list[Clip]:
+        """All sets; the further one only where it has been fetched (``training.further_voices``)."""
+        return sound.clips(data, *SETS)
+
+    def schemes(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Split]]:
+        """By page, synthesiser and speaker, and by speaker alone."""
+        return {
+            "pages and synthesisers left out": unseen(clips, 5),
+            "speakers left out": by_group([clip.label for clip in clips], [clip.group for clip in clips]),
+        }
+
+    def groupings(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[str]]:
+        """By language and by class within it."""
+        return {
+            "language": [LANGUAGES[clip.fields["language"]] for clip in clips],
+            "class": [f"{clip.label}, {LANGUAGES[clip.fields['language']]}" for clip in clips],
+        }
+
+    def folds(self, clips: Sequence[Clip]) -> Sequence[Split]:
+        """As the model will be judged."""
+        return unseen(clips, 4)
+
+    def head(self, rows: heads.Rows, labels: NDArray[np.int64], clips: Sequence[Clip]) -> heads.KernelHead:
+        """Fits one head."""
+        weights = self._weights(clips)
+        for label in (0, 1):  # classes count alike
+            weights[labels == label] /= weights[labels == label].mean()
+        return heads.ridge(rows, labels, weights, axes=AXES, width=WIDTH, penalty=PENALTY)
+
+    def _weights(self, clips: Sequence[Clip]) -> NDArray[np.float64]:
+        """Large pages count less than their clips."""
+        keys = [(clip.label, page(clip)) for clip in clips]
+        sizes = Counter(keys)
+        return np.array([sizes[key] ** (EVEN - 1.0) for key in keys])
+
+
+RECIPE = VoiceDeepfake()
+
+if __name__ == "__main__":
+    recipes.main(RECIPE, __doc__)
