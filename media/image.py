@@ -15,6 +15,7 @@ from media.picture import DAMAGE, MAX_PIXELS, MAX_SIDE, read_header
 Picture = NDArray[np.uint8]
 
 TILE_SIDE = 1024  # pixels: what is converted at once, so that no second copy of a large picture is made
+DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey level in files of 16 bits
 BACKGROUND = (255, 255, 255)  # below transparent pixels
 
 _UPRIGHT = {  # what undoes each EXIF orientation
@@ -59,10 +60,11 @@ def _small(image: Image.Image) -> Image.Image:
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
         return image
     step = factor * max(1, TILE_SIDE // factor)
+    shift = _shift(image)
     small = Image.new("RGB", (math.ceil(image.width / factor), math.ceil(image.height / factor)))
     for top, left in itertools.product(range(0, image.height, step), range(0, image.width, step)):
         tile = image.crop((left, top, min(left + step, image.width), min(top + step, image.height)))
-        small.paste(_rgb(tile).reduce(factor), (left // factor, top // factor))
+        small.paste(_rgb(tile, shift).reduce(factor), (left // factor, top // factor))
     small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
     return small
 
@@ -77,10 +79,19 @@ def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Converts any mode to RGB: 16-bit greys keep their upper byte, transparency is put over white."""
+def _shift(image: Image.Image) -> int:
+    """Bits below the byte that is kept of greys of 16 bits, which may hold 10, 12 or 14 bits of a sensor."""
+    if not image.mode.startswith("I"):
+        return 0
+    brightest = image.getextrema()[1]
+    assert isinstance(brightest, int | float)  # noqa: S101 - of one channel
+    return next(bits for bits in DEPTHS if brightest < 1 << bits or bits == DEPTHS[-1]) - 8
+
+
+def _rgb(image: Image.Image, shift: int) -> Image.Image:
+    """Converts any mode to RGB: 16-bit greys keep the byte above ``shift`` bits, transparency is put over white."""
     if image.mode.startswith("I"):
-        levels = np.asarray(image) >> 8
+        levels = np.asarray(image) >> shift
         image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     if not image.has_transparency_data:
         return image.convert("RGB")

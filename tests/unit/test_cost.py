@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.errors import BadRequest, PayloadTooLarge
-from media.cost import FIXED_BYTES, picture_bytes, recording_bytes
+from media.cost import FIXED_BYTES, SOUND_BYTES, picture_bytes, recording_bytes
 from tests.audio_bytes import encode, tone, wav
 from tests.decoding_child import Cost, child
 from tests.unit.test_image import encode as save
@@ -80,12 +80,12 @@ def test_a_recording_takes_no_more_than_its_header_says(name: str, ask_recording
 
 def test_the_length_of_a_wav_is_that_of_its_bytes() -> None:
     data = wav(np.zeros((48_000, 2)), 48_000)
-    assert recording_bytes(data, 16_000, 600) == pytest.approx(FIXED_BYTES + 16_000 * 8, rel=1e-3)
-    assert recording_bytes(data, 16_000, 0.5) == FIXED_BYTES + 8_000 * 8
-    assert recording_bytes(b"RIFF", 16_000, 600) == FIXED_BYTES + 600 * 16_000 * 8
+    assert recording_bytes(data, 16_000, 600) == pytest.approx(SOUND_BYTES + 16_000 * 8, rel=1e-3)
+    assert recording_bytes(data, 16_000, 0.5) == SOUND_BYTES + 8_000 * 8
+    assert recording_bytes(b"RIFF", 16_000, 600) == SOUND_BYTES + 600 * 16_000 * 8
 
 
 def test_few_bytes_are_a_short_recording_where_the_format_has_a_least_rate() -> None:
     data = encode("mp3", tone(16_000, 2.0), 16_000)
-    assert recording_bytes(data, 16_000, 600) < FIXED_BYTES + 60 * 16_000 * 8
-    assert recording_bytes(encode("flac", tone(16_000, 2.0), 16_000), 16_000, 600) == FIXED_BYTES + 600 * 16_000 * 8
+    assert recording_bytes(data, 16_000, 600) < SOUND_BYTES + 60 * 16_000 * 8
+    assert recording_bytes(encode("flac", tone(16_000, 2.0), 16_000), 16_000, 600) == SOUND_BYTES + 600 * 16_000 * 8

@@ -322,7 +322,7 @@ def test_segments_without_end_are_not_followed() -> None:
     assert decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 2_000 + plain[2:]).shape == (32, 48, 3)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF"])  # of a JPEG the rows that are there are shown
 def test_a_cut_off_file_is_refused(kind: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     data = encode(noise, kind)
@@ -383,3 +383,25 @@ def test_damaged_files_are_decoded_or_refused_but_never_crash(
         return
     assert pixels.ndim == 3
     assert pixels.shape[2] == 3
+
+
+@pytest.mark.parametrize(("missing", "progressive"), [(2, False), (2, True), (40, False)])
+def test_a_jpeg_that_was_cut_off_shows_the_rows_that_are_there(missing: int, progressive: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90, progressive=progressive)
+    whole, cut = decode_image(file.getvalue()), decode_image(file.getvalue()[:-missing])
+    assert cut.shape == whole.shape
+    if not progressive:
+        np.testing.assert_array_equal(cut[:64], whole[:64])
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_greys_of_a_sensor_in_a_file_of_16_bits_are_stretched_to_its_range(bits: int) -> None:
+    levels = np.linspace(0, (1 << bits) - 1, 64).astype(np.uint16)[None].repeat(8, 0)
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG")
+    grey = decode_image(file.getvalue())[0, :, 0].astype(int)
+    assert grey[0] == 0
+    assert grey[-1] == 255
+    assert (np.diff(grey) >= 0).all()
