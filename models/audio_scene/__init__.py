@@ -7,7 +7,7 @@ SPEC = ModelSpec(
     title="Audio scene",
     runner="AudioScene",
     classes=("speech", "music", "noise", "silence"),
-    input=AudioInput(sample_rate=16_000, window_s=5.0, min_s=0.5),
+    input=AudioInput(sample_rate=16_000, window_s=2.56, min_s=0.5),
     architecture="first three layers of Whisper tiny's encoder, statistics over time and levels, kernel head",
     library="torch",
     description="Tells speech, music, noise and silence apart from a log-mel spectrogram and its level.",
