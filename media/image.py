@@ -15,6 +15,8 @@ from media.picture import DAMAGE, MAX_PIXELS, MAX_SIDE, read_header
 Picture = NDArray[np.uint8]
 
 TILE_SIDE = 1024  # pixels: what is converted at once, so that no second copy of a large picture is made
+JPEG_END = b"\xff\xd9"
+MOST_MISSING = 0.1  # of the rows of a JPEG that was cut off: what stands there is no part of a face as a rule
 DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey level in files of 16 bits
 BACKGROUND = (255, 255, 255)  # below transparent pixels
 
@@ -46,11 +48,30 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     """
     image = read_header(data, max_pixels).image
     try:
-        image.load()
+        try:
+            image.load()
+        except OSError:  # a camera that was cut off leaves no end: with one, the rows that are there can be read
+            if image.format != "JPEG" or data.endswith(JPEG_END):
+                raise
+            image = read_header(data + JPEG_END, max_pixels).image
+            image.load()
+            _ensure_nearly_whole(image)
         upright = _upright(_small(image), image)
     except DAMAGE as error:
         raise BadRequest("the picture is damaged or cut off") from error
     return np.array(upright, dtype=np.uint8)
+
+
+def _ensure_nearly_whole(image: Image.Image) -> None:
+    """Refuses a picture of which more than ``MOST_MISSING`` is missing: the decoder fills those rows with one colour.
+
+    Raises:
+        OSError: It is.
+    """
+    pixels = np.asarray(image.convert("RGB"))
+    filled = (pixels == pixels[-1, -1]).all(axis=(1, 2))[::-1]
+    if np.argmin(filled) > MOST_MISSING * image.height:
+        raise OSError("cut off")
 
 
 def _small(image: Image.Image) -> Image.Image:

@@ -29,8 +29,6 @@ _RUNS, _RUN_BYTES = (1, 2), 2  # forms of BMP, and their bytes of a pixel: runs 
 _NARROW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # bytes of a pixel; of all other modes 4
 _ROW_BYTES = 16  # of a pixel of PNG: two rows of four channels of 16 bits
 
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-
 # What Pillow's decoders raise on damaged data, besides its own OSError.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
 
@@ -86,8 +84,6 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise BadRequest("the picture file is empty")
-    if data.startswith(JPEG_START) and not data.endswith(JPEG_END):
-        data += JPEG_END  # a camera that was cut off: rows that are missing are grey, as every viewer shows them
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except DAMAGE as error:

@@ -23,7 +23,7 @@ from models import registry, save
 from models.store import WeightsError, verify
 from operations.latest import LatestResult
 from operations.results import HeartResult
-from tests.audio_bytes import speech, wav
+from tests.audio_bytes import speech, tone, wav
 from tests.crowd import too_many
 from tests.served import BENTOML, DATA, ROOT, Bundle, environment
 
@@ -135,7 +135,7 @@ ASKED: list[tuple[str, int, Ask]] = [
     (
         "no speech was found in the recording",
         422,
-        lambda client: client.post("/api/detect-gender", files={"audio": wav(speech(5.0), 16_000)}),
+        lambda client: client.post("/api/detect-gender", files={"audio": wav(tone(16_000, 3.0), 16_000)}),
     ),
     ("the body is larger than 32 MiB", 413, lambda client: client.post("/upload_audio", content=bytes(33 << 20))),
 ]
