@@ -16,6 +16,7 @@ LOOK_EVERY_S = 0.5
 # time: then BentoML's own pause is kept.
 YOUNG_S = 5.0
 PAUSE_S = 10.0
+STOP_AGAIN_S = 0.1
 
 
 def look_often() -> None:
@@ -42,6 +43,13 @@ def look_often() -> None:
                 return None
             with contextlib.suppress(ConflictError):  # it starts or stops at this moment
                 return super().manage_watchers()
+
+        def stop(self) -> Any:
+            """Ends; what it is doing at this moment is awaited, since a signal that comes meanwhile would be lost."""
+            if self._exclusive_running_command is not None:
+                self.loop.call_later(STOP_AGAIN_S, self.stop)
+                return None
+            return super().stop()
 
         def _died_young(self, process: Any) -> bool:
             return process.status in (DEAD_OR_ZOMBIE, UNEXISTING) and process.age() < YOUNG_S

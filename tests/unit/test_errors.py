@@ -18,7 +18,7 @@ from core.request import CURRENT, RequestState
 STATUSES = {
     "BadRequest": 400, "Forbidden": 403, "NotFound": 404, "PayloadTooLarge": 413, "UnsupportedMedia": 415,
     "Unprocessable": 422, "TooManyRequests": 429, "InternalError": 500, "UpstreamError": 502, "Unavailable": 503,
-    "TimedOut": 504,
+    "TimedOut": 504, "InsufficientStorage": 507,
 }  # fmt: skip
 
 

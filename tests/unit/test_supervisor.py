@@ -39,3 +39,24 @@ def test_what_has_ended_is_started_again_soon() -> None:
 
 def test_what_ends_at_once_is_left_alone_for_a_while() -> None:
     assert starts(life_s=0.0, young_s=60.0) == 1
+
+
+STARTING = """
+import os, signal, threading
+import bentoml_cli
+from bentoml._internal.utils.circus import create_standalone_arbiter
+from bentoml.serving import create_watcher
+from core import supervisor
+
+supervisor.look_often()
+child = ["-c", "import time; time.sleep(600)"]
+arbiter = create_standalone_arbiter([create_watcher(f"child{n}", child, use_sockets=False) for n in range(4)])
+arbiter.warmup_delay = 1  # seconds from one watcher to the next
+threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+arbiter.start()
+"""
+
+
+def test_a_signal_that_comes_while_processes_are_started_is_not_lost() -> None:
+    done = subprocess.run([sys.executable, "-c", STARTING], cwd=ROOT, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
