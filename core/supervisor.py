@@ -6,6 +6,7 @@ its whole start takes.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import sys
 import time
@@ -49,6 +50,9 @@ def look_often() -> None:
             if self._exclusive_running_command is not None:
                 self.loop.call_later(STOP_AGAIN_S, self.stop)
                 return None
+            # BentoML removes the sockets of the runners here, before the API has finished what it is asked.
+            atexit.register(self.exit_stack.close)
+            self.exit_stack = contextlib.ExitStack()
             return super().stop()
 
         def _died_young(self, process: Any) -> bool:
