@@ -32,7 +32,7 @@ save: $(SERVING)  ## Puts the bundled models into the model store
 	$(BIN)/python -m models.save
 
 fetch: $(DEVELOPMENT)  ## Imports a published checkpoint for PROFILE=published: MODEL=voice_gender FROM=owner/name
-	$(BIN)/python -m models.fetch $(MODEL) $(if $(FROM),--from $(FROM)) $(FETCH_ARGS)
+	$(BIN)/python -m training.fetch $(MODEL) $(if $(FROM),--from $(FROM)) $(FETCH_ARGS)
 
 test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -49,16 +49,16 @@ format: $(DEVELOPMENT)  ## Formats the code
 	$(BIN)/ruff format .
 
 evaluate: $(DEVELOPMENT)  ## Measures every model on the validation data, fills README and cards (DATASETS_DIR)
-	$(BIN)/python -m models.evaluate
+	$(BIN)/python -m training.evaluate
 
 notebooks: $(DEVELOPMENT)  ## Runs the notebooks in a short form, so that they cannot rot (DATASETS_DIR)
-	$(BIN)/python -m models.study.run
+	$(BIN)/python -m training.study.run
 
 notebooks-write: $(DEVELOPMENT)  ## Runs them with the bundled weights on all validation data, and keeps the outputs
-	$(BIN)/python -m models.study.run --write
+	$(BIN)/python -m training.study.run --write
 
 figures: $(DEVELOPMENT)  ## Fails where the committed weights are not as good as README and cards say (DATASETS_DIR)
-	$(BIN)/python -m models.evaluate --check
+	$(BIN)/python -m training.evaluate --check
 
 bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (35 minutes)
 	$(PEERS)/bin/python -m benchmarks

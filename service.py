@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import bentoml
 
-from api.cors import Cors
-from api.dispatch import Dispatch
-from api.limits import Limits
-from api.native import NativeMethods
-from api.observe import Observe
+from api.methods import NativeMethods
+from api.middleware.cors import Cors
+from api.middleware.dispatch import Dispatch
+from api.middleware.limits import Limits
+from api.middleware.observe import Observe
 from core import logs, metrics, supervisor, tracing
 from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
-from operations.configuration import check
 from runners import all_runners
+from runners.configuration import check
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -59,7 +59,7 @@ Runners = type("Runners", (), {runner.name: bentoml.depends(runner) for runner i
     name="MediaClassifier",
     workers=settings.api_workers,
     http={"host": settings.host, "port": settings.port},
-    # ``api.limits`` bounds every request, in the contract's shape; this is behind it, for what it cannot reach.
+    # ``api.middleware.limits`` bounds every request in the contract's shape; this is for what it cannot reach.
     traffic={"timeout": settings.request_timeout_s + 30},
     # BentoML's probe hangs for the whole timeout when a runner is down; ``/readyz`` asks the runners itself.
     runner_probe={"enabled": False},
@@ -73,7 +73,7 @@ class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]
 
     def __init__(self) -> None:
         from api.answers import Answers
-        from operations.assembly import assemble
+        from runners.assembly import assemble
 
         metrics.start_api(VERSION)
         tracing.start("MediaClassifier")

@@ -16,10 +16,10 @@ from api.schemas import (
 )
 from media.pcm import PcmFormat
 from models.spec import ModelSpec
-from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from operations.answer import Answer
-from operations.context import Context
-from operations.results import HeartResult, SceneData
+from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
+from tasks.answer import Prediction
+from tasks.context import Context
+from tasks.results import HeartResult, SceneData
 
 
 class Answers:
@@ -34,8 +34,8 @@ class Answers:
 
     async def voice_gender(self, audio: bytes) -> list[ClassScore]:
         """Both classes, highest score first (C1)."""
-        heard = await voice_gender.classify(self.context, audio)
-        pairs = sorted(heard.answer.probabilities.items(), key=lambda pair: -pair[1])
+        found = await voice_gender.classify(self.context, audio)
+        pairs = sorted(found.answer.probabilities.items(), key=lambda pair: -pair[1])
         return [ClassScore.model_validate({"score": min(score, 1.0), "label": label}) for label, score in pairs]
 
     async def face_gender(self, image: bytes) -> FaceResponse:
@@ -45,13 +45,13 @@ class Answers:
 
     async def heart_sound(self, audio: bytes) -> HeartResult:
         """Class and confidence of a recording in any container (C3)."""
-        heard = await heart_sound.classify(self.context, audio)
-        return heart_sound.as_result(heard.answer)
+        found = await heart_sound.classify(self.context, audio)
+        return heart_sound.as_result(found.answer)
 
     async def heart_upload(self, data: bytes, declared: str, layout: PcmFormat, amplification: float) -> HeartResult:
         """Class and confidence of raw PCM, or of a recording in any container (C3)."""
-        heard = await heart_sound.classify_upload(self.context, data, declared, layout, amplification)
-        return heart_sound.as_result(heard.answer)
+        found = await heart_sound.classify_upload(self.context, data, declared, layout, amplification)
+        return heart_sound.as_result(found.answer)
 
     async def audio_scene(self, url: str) -> SceneResponse:
         """What the audio at an address is (C4)."""
@@ -72,7 +72,7 @@ class Answers:
         )
 
 
-def described(answer: Answer, spec: ModelSpec) -> FaceResponse:
+def described(answer: Prediction, spec: ModelSpec) -> FaceResponse:
     """The answer in the form of C2; classes are numbered in the model's order, female 0 and male 1."""
     classes: list[dict[str, Any]] = [
         {"class": name, "label": label, "probability": min(probability, 1.0)}

@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.documents import BODIES
-from api.errors import error_response, handle
+from api.openapi import BODIES
+from api.responses import error_response, handle
 from api.routes import routers
 from core.errors import ServiceError
 from core.settings import get_settings
@@ -47,7 +47,7 @@ def build_app() -> FastAPI:
     for router in routers():
         app.include_router(router)
     if get_settings().playground:
-        from api.playground.routes import router as playground
+        from api.ui.routes import router as playground
 
         app.include_router(playground)
     app.add_exception_handler(ServiceError, handle)

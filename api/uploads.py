@@ -1,4 +1,4 @@
-"""Reading uploads: in memory, within the limits that ``api.limits`` enforces while they arrive."""
+"""Reading uploads: in memory, within the limits that ``api.middleware.limits`` enforces while they arrive."""
 
 from __future__ import annotations
 

@@ -136,15 +136,13 @@ class Contender:
         self.tree.end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def load(
-        self, clients: int, seconds: float, patience_s: float = 5.0, *, bodies: str | None = None
-    ) -> dict[str, Any]:
+    def load(self, clients: int, seconds: float, drain_s: float = 5.0, *, bodies: str | None = None) -> dict[str, Any]:
         """Lets clients ask it, in a process of their own.
 
         Args:
             clients: How many.
             seconds: How long.
-            patience_s: Beyond that, for answers that are on their way.
+            drain_s: Beyond that, for answers that are on their way.
             bodies: What they send, if not what the workload says.
 
         Returns:
@@ -152,11 +150,16 @@ class Contender:
         """
         form = "raw" if self.kind.raw else "form"
         cpu = self.tree.cpu_s()
-        arguments = [self.url, bodies or self.workload.bodies, form, str(clients), str(seconds), str(patience_s)]
+        arguments = [self.url, bodies or self.workload.bodies, form, str(clients), str(seconds), str(drain_s)]
         command = [sys.executable, "-m", "benchmarks.load", *arguments]
         try:
             found = subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + patience_s + CLIENTS_S
+                command,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=seconds + drain_s + CLIENTS_S,
             )
         except subprocess.TimeoutExpired as error:
             raise Failed(f"the clients have not ended after {error.timeout:.0f} s") from error

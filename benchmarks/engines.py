@@ -33,11 +33,12 @@ from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
 from models import native, registry
 from models.processing import Processor
-from models.published import layout, network
+from models.published import network
 from models.published.checkpoint import Checkpoint
-from models.published.importing import FaceOptions, Source, describe_checkpoint
 from models.spec import ModelSpec
 from models.store import Entry
+from training.published import layout
+from training.published.importing import FaceOptions, Source, describe_checkpoint
 
 RESULTS = Path(__file__).parent / "engines.json"
 TABLE = Path(__file__).parent / "engines.md"

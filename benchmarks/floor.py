@@ -25,7 +25,7 @@ from core.settings import RunnerOptions, Settings
 from engine.compiled import PADDING, CompiledEngine
 from engine.select import build_engine
 from models.windows import cost
-from runners.batches import plan
+from scheduling.batching import plan
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -1,6 +1,6 @@
 """Imports and serves one full-size checkpoint of each architecture: ``python -m benchmarks.full_size``.
 
-Everything goes the way of a published checkpoint: ``models.fetch`` from a folder, then ``PROFILE=published``, and each
+Everything goes the way of a published checkpoint: ``training.fetch`` from a folder, then ``PROFILE=published``; each
 is asked once through its route. Weights are random numbers. It takes a few minutes, 6 GiB of memory and 8 GiB of disk,
 which are given back.
 """
@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks import eager
 from benchmarks.processes import pss_bytes
-from models.published import layout
 from tests.ask_all import ask, samples
 from tests.served import KEY, ROOT, Bundle, descendants, serve
+from training.published import layout
 
 FACES = ("--classes", "female,male", "--pixels", "imagenet-bgr")
 TITLES = {"face_gender": "VGG16", "audio_scene": "AST", "voice_gender": "wav2vec2-large"}
@@ -42,7 +42,7 @@ def bring_in(name: str, folder: Path, home: Path) -> float:
     """Writes a checkpoint and imports it by the command; gives the seconds that the import took."""
     origin = layout.write(name, folder / name)
     started = time.monotonic()
-    run(home, "models.fetch", name, "--from", str(origin), *(FACES if name == "face_gender" else ()))
+    run(home, "training.fetch", name, "--from", str(origin), *(FACES if name == "face_gender" else ()))
     return time.monotonic() - started
 
 

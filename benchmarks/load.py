@@ -65,7 +65,7 @@ class Plan:
         raw: The file itself, not a form.
         start: On the clock of ``time.perf_counter``.
         end: When no request is begun any more.
-        patience_s: For answers that are on their way then.
+        drain_s: For answers that are on their way then.
     """
 
     url: str
@@ -73,18 +73,18 @@ class Plan:
     raw: bool
     start: float
     end: float
-    patience_s: float
+    drain_s: float
 
 
-async def measure(clients: int, url: str, sent: list[clips.Body], raw: bool, seconds: float, patience_s: float) -> Seen:
+async def measure(clients: int, url: str, sent: list[clips.Body], raw: bool, seconds: float, drain_s: float) -> Seen:
     """Keeps clients busy for so long."""
     seen = Seen(clients)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
         start, cpu = time.perf_counter(), time.process_time()
-        plan = Plan(url, itertools.cycle(sent), raw, start, start + seconds, patience_s)
+        plan = Plan(url, itertools.cycle(sent), raw, start, start + seconds, drain_s)
         tasks = [asyncio.create_task(_client(session, plan, seen)) for _ in range(clients)]
-        await asyncio.wait(tasks, timeout=seconds + patience_s)
+        await asyncio.wait(tasks, timeout=seconds + drain_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -98,8 +98,8 @@ def _rounds(turns: Sequence[Turn], in_time: Callable[[], bool], say: Say) -> Ite
     for turn in turns:
         for number in range(turn.rounds):
             last = number + 1 == turn.rounds or not in_time()
-            hurry_s = turn.last_patience_s if last else None
-            yield (turn if hurry_s is None else replace(turn, patience_s=hurry_s)), number
+            hurry_s = turn.last_drain_s if last else None
+            yield (turn if hurry_s is None else replace(turn, drain_s=hurry_s)), number
             if last and number + 1 < turn.rounds:
                 say("  out of time: the remaining rounds are left out")
             if last:
@@ -113,10 +113,10 @@ def _takes_part(contender: Contender, turn: Turn) -> bool:
 def _turn(contender: Contender, turn: Turn, number: int, say: Say) -> dict[str, Any]:
     name = contender.kind.name
     cell: dict[str, Any] = {"contender": name, "clients": turn.clients, "round": number}
-    patience_s = max(turn.patience_s, 60.0) if name == "process" else turn.patience_s
+    drain_s = max(turn.drain_s, 60.0) if name == "process" else turn.drain_s
     contender.thaw()
     try:
-        cell |= summary(contender.load(turn.clients, turn.seconds, patience_s))
+        cell |= summary(contender.load(turn.clients, turn.seconds, drain_s))
     except Failed as error:
         cell |= {"failed": str(error), "rate": 0.0, "requests": 0}
     finally:

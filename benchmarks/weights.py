@@ -8,8 +8,9 @@ from pathlib import Path
 
 from benchmarks.workloads import FULL, STORE
 from models import registry, store
-from models.published import layout, network
-from models.published.importing import Source, describe_checkpoint
+from models.published import network
+from training.published import layout
+from training.published.importing import Source, describe_checkpoint
 
 MODEL = "voice_gender"
 

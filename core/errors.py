@@ -1,6 +1,6 @@
 """The error tree: every failure that a caller may see, with its HTTP status.
 
-``api.errors`` is the one place that turns these into answers.
+``api.responses`` is the one place that turns these into answers.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unp
 from core.memory import hold
 from media.addresses import Address, AllowedHosts, parse_address
 from media.content_coding import NotReadableError, TooLargeError, compressions, decompress
-from media.exchange import Answer, ProtocolError, Tempo, Unreachable, ask
+from media.exchange import Prediction, ProtocolError, Tempo, Unreachable, ask
 from media.loop_thread import LoopThread
 from media.urls import PORTS, parse_url, redirected
 
@@ -208,7 +208,7 @@ class Fetcher:
                 return redirected(url, answer.headers.get("location", ""))
             return await self._read(answer)
 
-    async def _read(self, answer: Answer) -> Download:
+    async def _read(self, answer: Prediction) -> Download:
         _check_answer(answer)
         limit = self._limits.max_bytes
         length = answer.headers.get("content-length", "")
@@ -257,7 +257,7 @@ def _trusted() -> ssl.SSLContext:
     return context
 
 
-def _check_answer(answer: Answer) -> None:
+def _check_answer(answer: Prediction) -> None:
     if not 200 <= answer.status < 300:
         raise UpstreamError(f"the server of the audio answered with status {answer.status}")
 

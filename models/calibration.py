@@ -2,7 +2,7 @@
 
 Vector scaling restricted to one temperature and a bias for each class (Guo et al., "On Calibration of Modern Neural
 Networks", ICML 2017; with two classes it is Platt's scaling). The values are fitted on the validation part by
-``models.training.calibrate`` and kept beside the weights as ``calibration.json``.
+``training.fitting.calibrate`` and kept beside the weights as ``calibration.json``.
 """
 
 from __future__ import annotations

@@ -16,14 +16,12 @@ from bentoml.validators import ContentType
 
 from core import metrics, tracing
 from core.settings import get_settings
+from engine.predictor import Predictor, example
 from engine.select import streams
+from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.spec import ModelSpec
 from models.store import Entry, WeightsError, tag_to_serve
 from runners import batcher, lifetime
-from runners.outcome import Outcome
-from runners.parcel import Parcel
-from runners.predictor import Predictor, example
-from runners.served import Served
 
 log = logging.getLogger("bundle.runner")
 
@@ -37,7 +35,7 @@ batcher.install()
 
 # Without its content type, BentoML works out the JSON schema of the type anew for every single answer: up to a third of
 # what a call costs.
-Answers = Annotated[list[Outcome], ContentType("application/json")]
+Answers = Annotated[list[InferenceResult], ContentType("application/json")]
 
 
 def stored_model(spec: ModelSpec) -> BentoModel:
@@ -91,21 +89,23 @@ class ModelRunner:
         )
 
     @bentoml.api(batchable=True, max_batch_size=LARGEST_BATCH, max_latency_ms=NO_SHEDDING_MS)  # type: ignore[untyped-decorator]
-    def predict(self, parcels: list[Any]) -> Answers:
+    def predict(self, requests: list[Any]) -> Answers:
         """Answers for a batch of decoded inputs, one outcome for each, in order.
 
         Args:
-            parcels: The fields of ``Parcel``; on the way here the type is lost.
+            requests: The fields of ``InferenceRequest``; on the way here the type is lost.
         """
-        batch = [Parcel(*fields) for fields in parcels]
-        parents = [parcel.traceparent for parcel in batch]
+        batch = [InferenceRequest(*fields) for fields in requests]
+        parents = [request.traceparent for request in batch]
         with tracing.shared(f"runner {self.spec.name}", parents, "server") as spans:
-            return self.predictor.answer_parcels([p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)])
+            return self.predictor.answer_requests(
+                [p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)]
+            )
 
     @bentoml.api  # type: ignore[untyped-decorator]
-    async def served(self) -> Served:
+    async def served(self) -> ServedModel:
         """What answers here; asked for as a sign of life, too."""
-        return Served(tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint)
+        return ServedModel(tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def outlive_api(self) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from operations.cache import Cached, ResultCache
-from operations.cache_stores import RedisStore, SqliteStore
-from operations.redis_link import RedisLink
-from operations.results import Entry
+from storage.cache import Cached, ResultCache
+from storage.cache_backends import RedisStore, SqliteStore
+from storage.redis_client import RedisClient
+from tasks.results import Entry
 
 PATIENT_S = 10.0  # for a Redis on a machine that does other things too
 URL = "https://media.example/a.wav?token=s3cret"
@@ -50,9 +50,9 @@ class Work:
         return Found(run=run)
 
 
-def make(kind: str, place: str, **options: Any) -> tuple[Cache, RedisLink | None]:
+def make(kind: str, place: str, **options: Any) -> tuple[Cache, RedisClient | None]:
     """Opens a cache as another process would: ``place`` is a Redis URL or a file."""
-    link = RedisLink(place, timeout_s=PATIENT_S) if kind == "redis" else None
+    link = RedisClient(place, timeout_s=PATIENT_S) if kind == "redis" else None
     store = RedisStore(link) if link is not None else SqliteStore(Path(place))
     return ResultCache(store, Found, namespace="scene", **{"ttl_s": 60.0, **options}), link
 

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from operations.queue import ModelQueue
-from runners.outcome import Outcome
-from runners.parcel import Parcel
-from runners.served import Served
+from models.messages import InferenceRequest, InferenceResult, ServedModel
+from scheduling.queue import ModelQueue
 
 
 class Runner:
@@ -25,14 +23,14 @@ class Runner:
         self.short_by = 0
         self.delay_s = 0.0
 
-    async def __call__(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
-        items = [parcel.item for parcel in parcels]
+    async def __call__(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
+        items = [request.item for request in requests]
         self.batches.append([float(item[0]) for item in items])
         await self.open.wait()
         await asyncio.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
-        answers = [Outcome(model="m:1", probabilities=[float(item[0])]) for item in items]
+        answers = [InferenceResult(model="m:1", probabilities=[float(item[0])]) for item in items]
         return answers[: len(answers) - self.short_by]
 
 
@@ -40,15 +38,15 @@ class Client:
     """The way to a runner that serves one entry; what is asked of the model goes through its queue alone."""
 
     def __init__(self, tag: str) -> None:
-        self.known: Served | None = Served(tag=tag)
+        self.known: ServedModel | None = ServedModel(tag=tag)
 
-    async def predict(self, parcels: Sequence[Parcel]) -> Sequence[Outcome]:
+    async def predict(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
         raise AssertionError("the queue asks")
 
     async def alive(self) -> bool:
         return True
 
-    async def served(self) -> Served:
+    async def served(self) -> ServedModel:
         assert self.known is not None
         return self.known
 
@@ -57,7 +55,7 @@ def item(value: float) -> NDArray[np.float32]:
     return np.array([value], np.float32)
 
 
-async def submit(queue: ModelQueue, count: int) -> list[asyncio.Task[Outcome]]:
+async def submit(queue: ModelQueue, count: int) -> list[asyncio.Task[InferenceResult]]:
     """Items of the values 0 to ``count``, each from a caller of its own, all in the queue or under way."""
     tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(count)]
     await settle()

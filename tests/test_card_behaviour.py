@@ -10,20 +10,20 @@ import httpx
 import pytest
 
 from core.settings import get_settings
+from engine.predictor import Predictor
 from models import registry
-from models.evaluation.answers import Answers, answer, ensemble
 from models.store import save
-from models.training.datasets import Clip
-from operations.ensemble import decide
-from operations.voice_deepfake import MEMBERS
-from runners.predictor import Predictor
+from tasks.ensemble import decide
+from tasks.voice_deepfake import MEMBERS
 from tests.served import DATA, KEY
 from tests.site_thread import LocalSite
+from training.data.datasets import Clip
+from training.evaluation.answers import Answers, answer, ensemble
 
 pytestmark = pytest.mark.served
 CLOSE = 2e-3  # of a probability: the company in a batch and the order of sums may differ
 
-Served = dict[str, float]
+ServedModel = dict[str, float]
 
 
 def measured(name: str, path: Path) -> Answers:
@@ -31,7 +31,7 @@ def measured(name: str, path: Path) -> Answers:
     return answer(Predictor.bundled(name), [Clip(path, registry.specs()[name].classes[0], "", {})])
 
 
-def probabilities(name: str, path: Path) -> Served:
+def probabilities(name: str, path: Path) -> ServedModel:
     found = measured(name, path)
     return dict(zip(found.classes, found.served[0].tolist(), strict=True))
 
@@ -42,13 +42,13 @@ def tag(response: httpx.Response) -> str:
     return response.headers["x-model"]
 
 
-def voice(client: httpx.Client, path: Path) -> Served:
+def voice(client: httpx.Client, path: Path) -> ServedModel:
     response = client.post("/api/detect-gender", files={"audio": path.read_bytes()})
     assert tag(response).startswith("voice_gender:")
     return {item["label"]: item["score"] for item in response.json()}
 
 
-def face(client: httpx.Client, path: Path) -> Served:
+def face(client: httpx.Client, path: Path) -> ServedModel:
     response = client.post("/api/gender", files={"image": path.read_bytes()})
     assert tag(response).startswith("face_gender:")
     return {item["class"]: item["probability"] for item in response.json()["predictions"]["predictions"]}
@@ -62,7 +62,7 @@ def face(client: httpx.Client, path: Path) -> Served:
     ],
 )
 def test_both_classes_have_the_probabilities_of_the_evaluation(
-    client: httpx.Client, name: str, ask: Callable[[httpx.Client, Path], Served], files: list[Path]
+    client: httpx.Client, name: str, ask: Callable[[httpx.Client, Path], ServedModel], files: list[Path]
 ) -> None:
     assert len(files) >= 3
     for path in files:

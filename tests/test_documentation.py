@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api.app import build_app
-from api.documents import ADDRESS
+from api.openapi import ADDRESS
 from media.examples import MEDIA_TYPES
 from tests.served import KEY, ROOT, Bundle
 from tests.shapes import assert_error

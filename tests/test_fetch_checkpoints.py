@@ -22,16 +22,17 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from core.settings import Settings
-from models import examples, fetch, registry
-from models.published import hub as published_hub
-from models.published import layout
-from models.published.importing import Source, import_checkpoint
+from engine.predictor import Predictor
+from models import examples, registry
 from models.store import Entry
-from models.training.download import Downloader
-from runners.predictor import Predictor
 from tests.hub import COMMIT, Hub, Repository, serve_hub
 from tests.served import DATA, KEY, ROOT, Bundle, serve
 from tests.site_thread import LocalSite
+from training import fetch
+from training.data.download import Downloader
+from training.published import hub as published_hub
+from training.published import layout
+from training.published.importing import Source, import_checkpoint
 
 # Keras asks NumPy for arrays of torch tensors in the old way.
 KERAS_WARNING = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
@@ -121,7 +122,7 @@ def test_from_a_folder(name: str, checkpoints: dict[str, Path], tags: dict[str, 
 def test_from_a_hub(checkpoints: dict[str, Path], hub: Hub, tmp_path: Path) -> None:
     """The command as it is typed."""
     hub.repositories[REPO] = Repository(checkpoints["voice_gender"])
-    command = [sys.executable, "-m", "models.fetch", "voice_gender", "--from", REPO, "--revision", "main"]
+    command = [sys.executable, "-m", "training.fetch", "voice_gender", "--from", REPO, "--revision", "main"]
     variables = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
     ended = subprocess.run(command, cwd=ROOT, env=variables, text=True, capture_output=True, timeout=250, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -51,7 +51,7 @@ COMMANDS = [
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """What ``make serve`` made.
 
     Attributes:
@@ -76,13 +76,13 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(store: Path) -> Iterator[Served]:
+def served(store: Path) -> Iterator[ServedModel]:
     """The bundle, started by the README's own command."""
     with tempfile.TemporaryDirectory(prefix="bundle-", ignore_cleanup_errors=True) as name:
         yield from started(store, Path(name))
 
 
-def started(store: Path, folder: Path) -> Iterator[Served]:
+def started(store: Path, folder: Path) -> Iterator[ServedModel]:
     """The same, in a folder for its data, logs, sockets and store."""
     assert all(f"`{command}`" in README or f"$ {command}\n" in README for command in STARTS)
     shutil.copytree(store, folder / "bentoml", copy_function=os.link)
@@ -103,7 +103,7 @@ def started(store: Path, folder: Path) -> Iterator[Served]:
 
     try:
         wait_for(ready, START_S, why=lambda: (folder / "serve.log").read_text()[-4000:])
-        yield Served(port, variables)
+        yield ServedModel(port, variables)
     finally:
         for pid in (process.pid, *descendants(process.pid)):
             with contextlib.suppress(ProcessLookupError):
@@ -121,7 +121,7 @@ def parsed(line: str) -> Any:
 
 @pytest.mark.served
 @pytest.mark.parametrize(("command", "output"), COMMANDS, ids=[command[:40].strip() for command, _ in COMMANDS])
-def test_every_command_runs(served: Served, command: str, output: str) -> None:
+def test_every_command_runs(served: ServedModel, command: str, output: str) -> None:
     script = served.here(command).replace("curl ", "curl -sS --fail-with-body ")
     printed = served.run("bash", "-ec", script)
     assert printed
@@ -131,7 +131,7 @@ def test_every_command_runs(served: Served, command: str, output: str) -> None:
 
 @pytest.mark.served
 @pytest.mark.parametrize("block", blocks(PAGE, "python"), ids=lambda block: block.text.split()[-1])
-def test_every_piece_of_python_runs(served: Served, block: Block) -> None:
+def test_every_piece_of_python_runs(served: ServedModel, block: Block) -> None:
     assert "male" in served.run(sys.executable, "-", text=served.here(block.text))
 
 
@@ -155,7 +155,7 @@ def test_targets_and_modules_in_the_text_exist() -> None:
         command = ["make", "-n", target, f"VENV={sys.prefix}"]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     modules = set(re.findall(r"`?python -m ([\w.]+)", README))
-    assert {"classify", "models.save", "training.voice_gender", "training.protocol"} <= modules
+    assert {"cli", "models.save", "training.voice_gender", "training.protocol"} <= modules
     assert all(importlib.util.find_spec(module) for module in modules)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from operations.latest import REDIS_KEY
+from storage.latest import REDIS_KEY
 from tests.contract.test_c3_heart_sound import heartbeat, pcm, upload
 from tests.redis_server import RedisServer
 from tests.served import serve

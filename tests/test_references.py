@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from api.documents import ADDRESS
+from api.openapi import ADDRESS
 from tests.audio_bytes import speech, tone, wav
 from tests.markdown import blocks, shown_by
 from tests.served import DATA, KEY, ROOT, Bundle

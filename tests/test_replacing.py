@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from models import fetch, registry
-from models.published import layout
+from models import registry
 from tests.hub import Hub, Repository
 from tests.markdown import blocks
 from tests.served import ROOT
 from tests.test_fetch_checkpoints import hub  # noqa: F401 - a fixture
+from training import fetch
+from training.published import layout
 
 PAGE = ROOT / "docs" / "replacing-a-checkpoint.md"
 FETCHES = [block.text.strip() for block in blocks(PAGE, "sh")]
@@ -26,8 +27,8 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
         ["bash", "-ec", command.replace("make ", f"make -n VENV={sys.prefix} ")],
         cwd=ROOT, text=True, capture_output=True, check=True, timeout=60,
     ).stdout  # fmt: skip
-    (words,) = [words for line in shown.splitlines() if "models.fetch" in (words := shlex.split(line))]
-    assert fetch.main(words[words.index("models.fetch") + 1 :]) == 0
+    (words,) = [words for line in shown.splitlines() if "training.fetch" in (words := shlex.split(line))]
+    assert fetch.main(words[words.index("training.fetch") + 1 :]) == 0
     return capsys.readouterr().out.strip()
 
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import AnyUrl
 
 from core.settings import VOTING, Settings, get_settings, table
-from operations.configuration import check
+from runners.configuration import check
 from tests.served import BENTOML, ROOT, SETTINGS, environment
 
 

@@ -21,8 +21,8 @@ from core.errors import InsufficientStorage
 from media.examples import read
 from models import registry, save
 from models.store import WeightsError, verify
-from operations.latest import LatestResult
-from operations.results import HeartResult
+from storage.latest import LatestResult
+from tasks.results import HeartResult
 from tests.audio_bytes import speech, tone, wav
 from tests.crowd import too_many
 from tests.served import BENTOML, DATA, ROOT, Bundle, environment
@@ -160,7 +160,7 @@ def test_too_much_at_once(small_bundle: Bundle) -> None:
 def test_a_runner_that_is_down() -> None:
     """``tests/test_resilience.py`` stops a runner; here only the words are compared."""
     script = (
-        "from operations.runner_client import RunnerClient; from types import SimpleNamespace; "
+        "from scheduling.runner_client import RunnerClient; from types import SimpleNamespace; "
         "print(RunnerClient('voice_gender', SimpleNamespace(to_async=None))._unavailable().message)"
     )
     command = [sys.executable, "-c", script]

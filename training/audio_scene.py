@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from models.audio_scene import SPEC
 from models.encoder import FEATURES
-from models.training.datasets import Clip, balanced_weights
-from training import features, heads, recipes, sound
-from training.folds import Split, by_group, leave_out
+from training.data.datasets import Clip, balanced_weights
+from training.evaluation.folds import Split, by_group, leave_out
+from training.fitting import features, heads, recipes, sound
 
 SETS = ("audio_scenes", "audio_scenes_more")
 AXES = 256  # principal axes of the statistics that distances are measured along

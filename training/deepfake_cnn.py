@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import export
 from models.deepfake_cnn import SPEC, network
 from models.deepfake_cnn.processing import BANDS, PROCESSOR
 from models.processing import Features
-from models.training import loop
-from models.training.datasets import Clip, draw
-from training import members
+from training import export
+from training.data.datasets import Clip, draw
+from training.fitting import loop, members
 
 NETWORKS = 3  # averaged in the model
 EPOCHS, STEPS, BATCH = 5, 40, 64

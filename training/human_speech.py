@@ -28,7 +28,7 @@ def write(human: NDArray[np.float32], generated: NDArray[np.float32], weights: P
 
 
 def describe(human: NDArray[np.float32], generated: NDArray[np.float32]) -> dict[str, Any]:
-    """What ``operations.explanation`` reads.
+    """What ``tasks.explanation`` reads.
 
     Returns:
         For each feature its mean, standard deviation and quantiles by percentage over human speech, and the log ratio

@@ -17,10 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation import tables
-from models.training import metrics
-from models.training.datasets import Clip, class_indices, datasets_dir
-from training.folds import Split
+from training.data.datasets import Clip, class_indices, datasets_dir
+from training.evaluation import metrics, tables
+from training.evaluation.folds import Split
 
 RESULTS = Path(__file__).parent / "left_out.json"
 RECIPES = ("voice_gender", "audio_scene", "voice_deepfake")  # modules of this package; faces and hearts follow

@@ -20,15 +20,14 @@ import numpy as np
 import soundfile
 from av.audio.stream import AudioStream
 
-from models.evaluation import tables
-from models.evaluation.answers import Answers, answer, ensemble
-from models.evaluation.groups import DATASETS, ENSEMBLE
-from models.training import augment
-from models.training.augment import Audio
-from models.training.datasets import Clip, datasets_dir, load_audio, read_manifest
-from operations.voice_deepfake import MEMBERS
-from runners.predictor import Predictor
-from training import sound
+from engine.predictor import Predictor
+from tasks.voice_deepfake import MEMBERS
+from training.data.datasets import Clip, datasets_dir, load_audio, read_manifest
+from training.evaluation import tables
+from training.evaluation.answers import Answers, answer, ensemble
+from training.evaluation.groups import DATASETS, ENSEMBLE
+from training.fitting import augment, sound
+from training.fitting.augment import Audio
 
 RESULTS = Path(__file__).parent / "robustness.json"
 MODELS = ("voice_gender", "audio_scene", ENSEMBLE)

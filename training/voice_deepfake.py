@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.deepfake_encoder import SPEC
-from models.training.datasets import Clip
-from training import features, heads, recipes, sound
-from training.folds import Split, by_group, leave_many_out
+from training.data.datasets import Clip
+from training.evaluation.folds import Split, by_group, leave_many_out
+from training.fitting import features, heads, recipes, sound
 
 SETS = ("voice_deepfake", "voice_deepfake_more", "voice_deepfake_further")
 AXES, WIDTH, PENALTY = 512, 1.0, 0.5  # see ``heads.ridge``
@@ -50,7 +50,7 @@ class VoiceDeepfake(recipes.Encoded):
     forms = (0,)  # the sets' clips are coded, filtered and noisy at random already
 
     def listed(self, data: Path) -> list[Clip]:
-        """All sets; the further one only where it has been fetched (``training.further_voices``)."""
+        """All sets; the further one only where it has been fetched (``training.data.further_voices``)."""
         return sound.clips(data, *SETS)
 
     def schemes(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Split]]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.datasets import Clip, balanced_weights
 from models.voice_gender import SPEC
-from training import features, heads, recipes, sound
-from training.folds import Split, by_group, leave_out
+from training.data.datasets import Clip, balanced_weights
+from training.evaluation.folds import Split, by_group, leave_out
+from training.fitting import features, heads, recipes, sound
 
 SETS = ("voice_gender", "voice_gender_more")
 STRENGTH = 0.01  # inverse of the penalty

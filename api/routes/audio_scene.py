@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from api.bundle import answers, read_json
-from api.documents import MODEL_ERRORS, errors, example, json_body
+from api.dependencies import answers, read_json
+from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import AnalyzeRequest, SceneResponse
 from media.examples import MUSIC_URL
-from operations.audio_scene import MODEL
+from tasks.audio_scene import MODEL
 
 router = APIRouter(tags=["audio scene"])
 

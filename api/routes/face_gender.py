@@ -6,12 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.bundle import admitted
-from api.documents import MODEL_ERRORS, errors, example, file_form, try_it
-from api.errors import own_fields
+from api.dependencies import admitted
+from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
+from api.responses import own_fields
 from api.schemas import FaceErrorBody, FaceResponse
 from api.uploads import read_file
-from operations.face_gender import MODEL
+from tasks.face_gender import MODEL
 
 router = APIRouter(tags=["face gender"])
 

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from api.accept import preferred, prefers_html
-from api.bundle import admitted, answers
-from api.documents import MODEL_ERRORS, errors, try_it
+from api.dependencies import admitted, answers
+from api.openapi import MODEL_ERRORS, errors, try_it
 from api.pages import landing
 from api.uploads import audio_type
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat
-from operations.heart_sound import MODEL
-from operations.results import HeartResult
+from tasks.heart_sound import MODEL
+from tasks.results import HeartResult
 
 router = APIRouter(tags=["heart sound"])
 

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.bundle import answers
-from api.documents import errors, example
-from api.errors import error_response
+from api.dependencies import answers
+from api.openapi import errors, example
 from api.pages import asset
+from api.responses import error_response
 from api.schemas import Readiness
 from core import metrics
 from core.errors import NotFound
 from media import examples
-from operations.runner_client import RETRY_AFTER_S
+from scheduling.runner_client import RETRY_AFTER_S
 
 router = APIRouter(tags=["service"])
 

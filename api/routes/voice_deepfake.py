@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from api.bundle import admitted, answers, read_json
-from api.documents import MODEL_ERRORS, errors, example, json_body
-from api.keys import check_key
+from api.auth import check_key
+from api.dependencies import admitted, answers, read_json
+from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import VoiceRequest, VoiceResponse
 from media.examples import read
-from operations.voice_deepfake import MEMBERS, MODEL
+from tasks.voice_deepfake import MEMBERS, MODEL
 
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of `API_KEY` or `API_KEYS`.")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from api.bundle import admitted
-from api.documents import MODEL_ERRORS, errors, example, file_form, try_it
+from api.dependencies import admitted
+from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
 from api.schemas import ClassScore
 from api.uploads import read_file
-from operations.voice_gender import MODEL
+from tasks.voice_gender import MODEL
 
 router = APIRouter(tags=["voice gender"])
 

@@ -28,7 +28,7 @@ def build() -> Any:
     if native.bundled():  # no network of transformers' own
         model = native.Model()
 
-        def answer_bundled(file: bytes) -> native.Answer:
+        def answer_bundled(file: bytes) -> native.Prediction:
             prepared = model.prepare(file)
             with one_at_a_time:
                 return model.answer([prepared])[0]
@@ -37,7 +37,7 @@ def build() -> Any:
     kind = native.opened(native.workload())[0].input
     classify = pipeline("audio-classification", model=str(native.folder()), device="cpu")
 
-    def answer_voice(file: bytes) -> native.Answer:
+    def answer_voice(file: bytes) -> native.Prediction:
         windows = native.read(kind, file)
         with one_at_a_time:
             rows = classify([{"raw": window, "sampling_rate": 16_000} for window in windows])

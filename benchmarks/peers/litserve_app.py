@@ -28,7 +28,7 @@ class Api(litserve.LitAPI):  # type: ignore[misc]
         """Keeps the uploads apart: they are padded together in ``predict``."""
         return inputs
 
-    def predict(self, inputs: list[Any]) -> list[native.Answer]:
+    def predict(self, inputs: list[Any]) -> list[native.Prediction]:
         """Answers for a batch."""
         return self.model.answer(inputs)
 
@@ -36,7 +36,7 @@ class Api(litserve.LitAPI):  # type: ignore[misc]
         """One answer for each upload."""
         return output
 
-    def encode_response(self, output: native.Answer) -> dict[str, Any]:
+    def encode_response(self, output: native.Prediction) -> dict[str, Any]:
         """The JSON body."""
         return {"answer": output}
 

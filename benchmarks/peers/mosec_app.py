@@ -35,7 +35,7 @@ class Infer(Worker):  # type: ignore[misc]
         """Loads the model."""
         self.model = native.Model()
 
-    def forward(self, data: list[Any]) -> list[native.Answer]:
+    def forward(self, data: list[Any]) -> list[native.Prediction]:
         """A batch."""
         return self.model.answer(data)
 

@@ -20,7 +20,7 @@ from models.spec import AudioInput, ImageInput, ModelSpec
 from models.store import Entry
 from models.windows import split
 
-Answer = list[dict[str, float | str]]
+Prediction = list[dict[str, float | str]]
 
 # As many as the issue of small, short batches allows: larger ones of mixed lengths only pad more.
 BATCH = 8
@@ -78,7 +78,7 @@ class Model:
         """Decodes and pre-processes one upload."""
         return [self.processor.prepare(item).features for item in read(self.spec.input, file)]
 
-    def answer(self, uploads: Sequence[list[Features]]) -> list[Answer]:
+    def answer(self, uploads: Sequence[list[Features]]) -> list[Prediction]:
         """Answers for a batch of prepared uploads, padded to the longest of all."""
         flat = [features for upload in uploads for features in upload]
         logits = self.engine.infer(self.processor.collate(flat))
@@ -87,7 +87,7 @@ class Model:
         parts = np.split(rows, ends[:-1])
         return [self._labelled(part.mean(axis=0)) for part in parts]
 
-    def _labelled(self, probabilities: NDArray[np.float32]) -> Answer:
+    def _labelled(self, probabilities: NDArray[np.float32]) -> Prediction:
         pairs = zip(self.spec.classes, probabilities.tolist(), strict=True)
         return [{"label": name, "score": score} for name, score in sorted(pairs, key=lambda pair: -pair[1])]
 

@@ -24,11 +24,11 @@ class Classifier:
         self.model = native.Model()
 
     @serve.batch(max_batch_size=native.BATCH, batch_wait_timeout_s=native.BATCH_WAIT_S)  # type: ignore[untyped-decorator]
-    async def answer(self, uploads: list[Any]) -> list[native.Answer]:
+    async def answer(self, uploads: list[Any]) -> list[native.Prediction]:
         """A batch of prepared uploads."""
         return self.model.answer(uploads)
 
-    async def __call__(self, request: Request) -> native.Answer:
+    async def __call__(self, request: Request) -> native.Prediction:
         """One request."""
         form = await request.form()
         file = await form[native.key()].read()  # type: ignore[union-attr]

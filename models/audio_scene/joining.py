@@ -11,7 +11,7 @@ from models.windows import average
 SILENCE = SPEC.classes.index("silence")
 # Where at least this share of a recording is something else, its silent windows do not count: a few words are speech
 # however long the pauses, but one doubtful window does not make a scene of an hour of silence.
-HEARD_SHARE = 0.05
+MIN_SOUND_SHARE = 0.05
 
 
 def join(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -24,5 +24,5 @@ def join(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.
     Returns:
         float64 [classes], summing to 1.
     """
-    heard = np.where(rows.argmax(axis=1) == SILENCE, 0.0, weights)
-    return average(rows, heard if heard.sum() >= HEARD_SHARE * np.sum(weights) else weights)
+    found = np.where(rows.argmax(axis=1) == SILENCE, 0.0, weights)
+    return average(rows, found if found.sum() >= MIN_SOUND_SHARE * np.sum(weights) else weights)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from models import ensembles, masked
-from models import export as compiled
 from models.deepfake_cnn import SPEC
 from models.deepfake_cnn.processing import BANDS
+from training import export as compiled
 
 WEIGHTS = Path(__file__).parent / "weights"
 CLASSES = len(SPEC.classes)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from dsp.features import FEATURE_NAMES
 from dsp.mfcc import BANDS
-from models import export as compiled
 from models.deepfake_mlp import SPEC
+from training import export as compiled
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONFIG = "config.json"

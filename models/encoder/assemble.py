@@ -36,7 +36,7 @@ def joined(head: Path) -> Any:
     """The encoder and a head: ``pictures``, ``lengths`` and ``levels`` in, ``logits`` and seconds of speech out.
 
     Args:
-        head: A file as ``training.heads.save`` writes it.
+        head: A file as ``training.fitting.heads.save`` writes it.
     """
     import openvino as ov
     from openvino import opset13 as ops

@@ -21,7 +21,7 @@ from models.face_gender.network import load_native
 from models.face_gender.processing import PROCESSOR
 from models.face_gender.train import finish, rounded
 from models.face_gender.twin import Twin, copy_weights
-from models.training.datasets import datasets_dir
+from training.data.datasets import datasets_dir
 
 
 def average(models: Sequence[keras.Model]) -> keras.Model:

@@ -13,9 +13,9 @@ from torch import Tensor
 from models.face_gender import SPEC
 from models.face_gender.augment import augment
 from models.face_gender.data import FaceSet
-from models.training.datasets import balanced_weights, draw
-from models.training.loop import Batch, logits_of, one_hot
-from models.training.precision import fast
+from training.data.datasets import balanced_weights, draw
+from training.fitting.loop import Batch, logits_of, one_hot
+from training.fitting.precision import fast
 
 AGE_EDGES = (10, 20, 30, 40, 50, 60, 70)  # years at which the next band begins
 BALANCE = (0.3, 0.5)  # of age, then of ethnicity: 0 draws groups as often as they occur, 1 all equally often

@@ -22,8 +22,8 @@ from models.face_gender.network import load_native
 from models.face_gender.processing import PROCESSOR
 from models.face_gender.train import predict
 from models.face_gender.twin import Twin
-from models.training import metrics
-from models.training.datasets import datasets_dir
+from training.data.datasets import datasets_dir
+from training.evaluation import metrics
 
 CARD = Path(__file__).parent / "CARD.md"
 BLOCK = re.compile(r"(<!-- comparison: .*? -->\n).*?(<!-- end comparison -->)", re.DOTALL)

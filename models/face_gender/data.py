@@ -19,7 +19,7 @@ from tqdm import tqdm
 from core.errors import Unprocessable
 from media import faces
 from models.face_gender import SPEC
-from models.training.datasets import Clip, Split, class_indices, datasets_dir, read_manifest
+from training.data.datasets import Clip, Split, class_indices, datasets_dir, read_manifest
 
 FOLDER = "face_gender"
 DEFAULT_CACHE = Path(".cache/face_gender")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.face_gender.data import FaceSet
-from models.training import metrics
+from training.evaluation import metrics
 
 AGE_BANDS = ((3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 116))  # years, both ends in
 TARGET_AGES = (20, 69)

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import export as compiled_form
 from models.face_gender import SPEC
 from models.face_gender.backend import IMAGENET_MEAN, keras, layers
 from models.face_gender.twin import Twin
+from training import export as compiled_form
 
 NATIVE = "model.keras"
 INPUT = "input_values"

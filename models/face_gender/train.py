@@ -23,11 +23,11 @@ from models.face_gender.data import DEFAULT_CACHE, FaceSet, load
 from models.face_gender.figures import figures
 from models.face_gender.processing import PROCESSOR
 from models.face_gender.twin import Twin, copy_weights
-from models.training import calibrate
-from models.training.datasets import datasets_dir
-from models.training.history import History
-from models.training.loop import Settings, Trainer, cross_entropy, pick_device
-from models.training.precision import reduced
+from training.data.datasets import datasets_dir
+from training.fitting import calibrate
+from training.fitting.history import History
+from training.fitting.loop import Settings, Trainer, cross_entropy, pick_device
+from training.fitting.precision import reduced
 
 TRAIN_SIDE = 128  # pixels: that of the training pictures themselves, so that nothing is lost before augmentation
 IMAGENET = Path("../shared/weights/mobilenet_v2_1.0_224_no_top.h5")

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from models.heart_sound import SPEC
 from models.heart_sound.processing import MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, features, unpack
 from models.processing import Features
-from models.training.augment import coloured_noise, power
-from models.training.datasets import class_indices, load_clips, read_manifest
-from models.training.fingerprint import keyed
+from training.data.datasets import class_indices, load_clips, read_manifest
+from training.fitting.augment import coloured_noise, power
+from training.fitting.fingerprint import keyed
 
 KNOTS_HZ = (25.0, 50.0, 100.0, 200.0, 400.0, 1000.0)  # between which a random frequency response is interpolated
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models import ensembles, masked
-from models import export as compiled
 from models.heart_sound import SPEC, statistics
 from models.heart_sound.processing import BANDS
+from training import export as compiled
 
 WEIGHTS = Path(__file__).parent / "weights"
 MEMBERS = 5

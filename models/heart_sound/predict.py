@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import BadRequest, InternalError
+from engine.predictor import Predictor
 from media.audio import AudioLimits, decode
 from models.heart_sound import SPEC
 from models.spec import AudioInput
 from models.windows import split
-from runners.predictor import Predictor
 
 
 def predict_class_with_confidence(audio_file: str | os.PathLike[str]) -> tuple[int, float]:

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 
-from models import export
 from models.calibration import Calibration
 from models.heart_sound import SPEC, bank, network
 from models.heart_sound.processing import PROCESSOR, pack
-from models.training import calibrate, command, loop, metrics, unseen
-from models.training.datasets import balanced_weights, datasets_dir, draw
-from models.training.history import History
-from models.training.precision import reduced
+from training import export
+from training.data.datasets import balanced_weights, datasets_dir, draw
+from training.evaluation import metrics
+from training.fitting import calibrate, command, loop, unseen
+from training.fitting.history import History
+from training.fitting.precision import reduced
 
 BATCH = 32
 STEPS = 30  # of one epoch

@@ -13,12 +13,13 @@ from torch.nn.utils import parametrize
 from transformers import AutoModelForAudioClassification, PreTrainedModel
 from transformers import logging as transformers_logging
 
-from models import examples, export
+from models import examples
 from models.calibration import Calibration
 from models.processing import Processor
 from models.published.checkpoint import Checkpoint, LogMel, Waveform
 from models.published.errors import CheckpointError
 from models.spec import ModelSpec
+from training import export
 
 transformers_logging.set_verbosity_error()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from api.documents import ADDRESS
+from api.openapi import ADDRESS
 from tests.http_site import ok
 from tests.markdown import blocks
 from tests.served import DATA, ROOT, Bundle

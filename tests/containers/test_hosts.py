@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from models import registry
-from operations.connections import ADDRESSES_KEPT_S
+from runners.connections import ADDRESSES_KEPT_S
 from tests.ask_all import ask
 from tests.containers.figures import note
 from tests.containers.hosts import GATEWAY, PORT, Host, hosts

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from operations.admission import LATE_S, MAX_APPOINTMENTS, Admission
+from scheduling.admission import LATE_S, MAX_APPOINTMENTS, Admission
 
-PATIENCE_S = 10.0
+MAX_QUEUE_WAIT_S = 10.0
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Overload:
     def run(self, seconds: float) -> Overload:
         """Lets so much time pass."""
         chance, order = random.Random(1), itertools.count()
-        door, busy = Admission(PATIENCE_S, lambda: self.now), False
+        door, busy = Admission(MAX_QUEUE_WAIT_S, lambda: self.now), False
         waiting: list[int] = []
         events = [(chance.uniform(0, 0.1), next(order), "ask", caller) for caller in range(self.callers)]
         heapq.heapify(events)
@@ -108,22 +108,22 @@ def test_places_of_callers_that_do_not_come_back_are_given_to_others() -> None:
 def test_refused_requests_alone_shut_nobody_out() -> None:
     """Many that were refused at a bad moment and never come must not keep an idle queue shut."""
     now = 0.0
-    door = Admission(PATIENCE_S, lambda: now)
+    door = Admission(MAX_QUEUE_WAIT_S, lambda: now)
     for _ in range(1000):
-        assert door.ask(PATIENCE_S + 1, 0.1) is not None
+        assert door.ask(MAX_QUEUE_WAIT_S + 1, 0.1) is not None
     assert len(door._appointments) == MAX_APPOINTMENTS
     assert door.ask(0.0, 0.1) is None
     now = door._appointments[-1] + LATE_S + 1
-    assert door.ask(PATIENCE_S, 0.1) is None
+    assert door.ask(MAX_QUEUE_WAIT_S, 0.1) is None
     assert not door._appointments
 
 
 def test_each_is_told_a_later_time() -> None:
-    door = Admission(PATIENCE_S, lambda: 0.0)
+    door = Admission(MAX_QUEUE_WAIT_S, lambda: 0.0)
     told = [door.ask(12.0, 1.0) for _ in range(5)]
     assert told == [5, 6, 7, 8, 9]
 
 
 def test_without_overload_nobody_is_refused() -> None:
-    door = Admission(PATIENCE_S, lambda: 0.0)
-    assert all(door.ask(wait_s, 1.0) is None for wait_s in (0.0, 5.0, PATIENCE_S))
+    door = Admission(MAX_QUEUE_WAIT_S, lambda: 0.0)
+    assert all(door.ask(wait_s, 1.0) is None for wait_s in (0.0, 5.0, MAX_QUEUE_WAIT_S))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings
-from operations import assembly
-from operations.assembly import assemble
+from runners import assembly
+from runners.assembly import assemble
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.training import augment, codecs
+from training.data import codecs
+from training.fitting import augment
 
 RATE = augment.SAMPLE_RATE
 BANK = [np.sin(np.arange(4_000) / 7.0).astype(np.float32), np.zeros(100, np.float32)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.batches import IN_LINE, choose, plan
+from scheduling.batching import IN_LINE, choose, plan
 
 
 @given(st.lists(st.integers(0, 500), max_size=100), st.integers(1, 1000), st.integers(1, 32), st.floats(0, 0.99))
@@ -22,22 +22,22 @@ def test_a_plan_has_every_item_once_and_keeps_its_bounds(
 
 
 def test_neighbours_in_length_go_together() -> None:
-    assert plan([5, 100, 6, 99], budget=200, most=8, padding=0.2) == [[0, 2], [3, 1]]
+    assert plan([5, 100, 6, 99], max_batch_cost=200, max_batch_items=8, padding=0.2) == [[0, 2], [3, 1]]
 
 
 def test_without_padding_only_equals_go_together() -> None:
-    assert plan([5, 5, 6, 5], budget=200, most=8, padding=0) == [[0, 1, 3], [2]]
+    assert plan([5, 5, 6, 5], max_batch_cost=200, max_batch_items=8, padding=0) == [[0, 1, 3], [2]]
 
 
 def test_choose_takes_the_oldest_and_those_most_like_it() -> None:
-    assert choose([3.0, 9.0, 1.0, 3.1, 2.5], budget=10.0, most=3) == [0, 3, 4]
-    assert choose([20.0, 1.0], budget=10.0, most=3) == [0]
-    assert choose([], budget=10.0, most=3) == []
+    assert choose([3.0, 9.0, 1.0, 3.1, 2.5], max_batch_cost=10.0, max_batch_items=3) == [0, 3, 4]
+    assert choose([20.0, 1.0], max_batch_cost=10.0, max_batch_items=3) == [0]
+    assert choose([], max_batch_cost=10.0, max_batch_items=3) == []
 
 
 def test_choose_passes_over_those_next_in_line_and_no_others() -> None:
     costs = [3.0, *[9.0] * (IN_LINE - 2), 3.0, 3.0]
-    assert choose(costs, budget=8.0, most=16) == [0, IN_LINE - 1]
+    assert choose(costs, max_batch_cost=8.0, max_batch_items=16) == [0, IN_LINE - 1]
 
 
 @given(st.lists(st.floats(0.1, 50), min_size=1, max_size=40), st.floats(1, 60), st.integers(1, 16))

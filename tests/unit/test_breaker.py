@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from operations.breaker import Breaker, StoreDown
+from storage.circuit_breaker import CircuitBreaker, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -45,38 +45,38 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breaker(clock: Clock) -> Breaker:
-    return Breaker("store", (OSError,), timeout_s=0.05, rest_s=5.0, clock=clock)
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker("store", (OSError,), timeout_s=0.05, rest_s=5.0, clock=clock)
 
 
-async def test_passes_answers(breaker: Breaker, store: Store) -> None:
+async def test_passes_answers(breaker: CircuitBreaker, store: Store) -> None:
     assert await breaker.call(store.ask) == "answer"
 
 
 @pytest.mark.parametrize("slow", [False, True])
-async def test_rests_after_a_failure(breaker: Breaker, store: Store, clock: Clock, slow: bool) -> None:
+async def test_rests_after_a_failure(breaker: CircuitBreaker, store: Store, clock: Clock, slow: bool) -> None:
     store.error, store.delay_s = (None, 1.0) if slow else (OSError("gone"), 0.0)
     for _ in range(10):
-        with pytest.raises(StoreDown):
+        with pytest.raises(StoreUnavailable):
             await breaker.call(store.ask)
     assert store.calls == 1
     clock.now += 5.1
-    with pytest.raises(StoreDown):
+    with pytest.raises(StoreUnavailable):
         await breaker.call(store.ask)
     assert store.calls == 2
 
 
-async def test_is_back_after_the_rest(breaker: Breaker, store: Store, clock: Clock) -> None:
+async def test_is_back_after_the_rest(breaker: CircuitBreaker, store: Store, clock: Clock) -> None:
     store.error = OSError("gone")
-    with pytest.raises(StoreDown):
+    with pytest.raises(StoreUnavailable):
         await breaker.call(store.ask)
     store.error, clock.now = None, clock.now + 5.1
     assert [await breaker.call(store.ask) for _ in range(3)] == ["answer"] * 3
 
 
-async def test_one_trial_at_a_time(breaker: Breaker, store: Store, clock: Clock) -> None:
+async def test_one_trial_at_a_time(breaker: CircuitBreaker, store: Store, clock: Clock) -> None:
     store.error = OSError("gone")
-    with pytest.raises(StoreDown):
+    with pytest.raises(StoreUnavailable):
         await breaker.call(store.ask)
     store.error, store.delay_s, clock.now = None, 0.02, clock.now + 5.1
     answers = await asyncio.gather(*(breaker.call(store.ask) for _ in range(10)), return_exceptions=True)
@@ -84,7 +84,7 @@ async def test_one_trial_at_a_time(breaker: Breaker, store: Store, clock: Clock)
     assert store.calls == 2
 
 
-async def test_other_errors_are_not_its_business(breaker: Breaker, store: Store) -> None:
+async def test_other_errors_are_not_its_business(breaker: CircuitBreaker, store: Store) -> None:
     store.error = KeyError("mistake")
     with pytest.raises(KeyError):
         await breaker.call(store.ask)
@@ -93,13 +93,13 @@ async def test_other_errors_are_not_its_business(breaker: Breaker, store: Store)
 
 
 async def test_says_once_that_the_store_is_down(
-    breaker: Breaker, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
+    breaker: CircuitBreaker, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     store.error = OSError("gone")
     for _ in range(3):
         clock.now += 6
-        with pytest.raises(StoreDown):
+        with pytest.raises(StoreUnavailable):
             await breaker.call(store.ask)
     store.error, clock.now = None, clock.now + 6
     await breaker.call(store.ask)

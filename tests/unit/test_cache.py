@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from core.errors import TimedOut, TooManyRequests, UpstreamError
-from operations import cache as cache_module
-from operations.cache import CACHE_FILE, ResultCache
-from operations.redis_link import RedisLink
+from storage import cache as cache_module
+from storage.cache import CACHE_FILE, ResultCache
+from storage.redis_client import RedisClient
 from tests.caching import URL, Cache, Found, Work, ask, make, ready, until, waiting
 from tests.served import wait_for
 from tests.spawned import exit_codes, spawned
@@ -35,7 +35,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
 @pytest.fixture
 async def opened(where: tuple[str, str]) -> AsyncIterator[Callable[..., Cache]]:
     """Opens any number of caches in the same place, and closes them."""
-    made: list[tuple[Cache, RedisLink | None]] = []
+    made: list[tuple[Cache, RedisClient | None]] = []
 
     def open_one(**options: Any) -> Cache:
         made.append(make(*where, **options))

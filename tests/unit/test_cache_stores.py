@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from operations.cache import CACHE_FILE, ResultCache, open_cache
-from operations.cache_stores import RedisStore, SqliteStore
-from operations.redis_link import RedisLink
+from storage.cache import CACHE_FILE, ResultCache, open_cache
+from storage.cache_backends import RedisStore, SqliteStore
+from storage.redis_client import RedisClient
 from tests.caching import PATIENT_S, URL, Found, Work, ask
 from tests.redis_server import RedisServer
 
@@ -30,7 +30,7 @@ async def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
 
 @pytest.mark.redis
 async def test_redis_killed_and_back(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S, rest_s=0.3)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S, rest_s=0.3)
     cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
     await ask(cache, work)
     redis_server.kill()
@@ -43,7 +43,7 @@ async def test_redis_killed_and_back(redis_server: RedisServer) -> None:
 
 @pytest.mark.redis
 async def test_redis_dies_while_an_answer_is_computed(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url)
+    link = RedisClient(redis_server.url)
     cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.5)
     waiting = [asyncio.create_task(ask(cache, work)) for _ in range(5)]
     await asyncio.sleep(0.2)
@@ -54,7 +54,7 @@ async def test_redis_dies_while_an_answer_is_computed(redis_server: RedisServer)
 
 @pytest.mark.redis
 async def test_redis_hangs(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url)
+    link = RedisClient(redis_server.url)
     cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
     await ask(cache, work)
     redis_server.freeze()
@@ -67,7 +67,7 @@ async def test_redis_hangs(redis_server: RedisServer) -> None:
 
 
 async def test_redis_that_never_was() -> None:
-    link = RedisLink("redis://127.0.0.1:1/0")
+    link = RedisClient("redis://127.0.0.1:1/0")
     cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.1)
     answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
     assert {answer.value.run for answer in answers} == {1}
@@ -76,7 +76,7 @@ async def test_redis_that_never_was() -> None:
 
 @pytest.mark.redis
 async def test_no_secret_in_redis(redis_server: RedisServer) -> None:
-    link = RedisLink(redis_server.url)
+    link = RedisClient(redis_server.url)
     cache = open_cache(link, Path("unused"), Found, namespace="scene", ttl_s=60.0)
     await ask(cache, Work())
     with redis_server.client as client:

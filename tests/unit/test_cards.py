@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from models import evaluate, registry
+from models import registry
 from models.calibration import Calibration
-from models.evaluation import tables
-from models.evaluation.groups import ENSEMBLE
-from models.evaluation.size import size
-from models.evaluation.targets import TARGETS
-from operations.voice_deepfake import MEMBERS
-from training import protocol, robustness
+from tasks.voice_deepfake import MEMBERS
+from training import evaluate, protocol, robustness
+from training.evaluation import tables
+from training.evaluation.groups import ENSEMBLE
+from training.evaluation.size import size
+from training.evaluation.targets import TARGETS
 
 SECTIONS = [
     "Intended use",

@@ -17,10 +17,9 @@ from media.faces import crop_face, largest_face
 from media.image import decode_image
 from media.samples import resample
 from models import registry
+from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ImageInput
 from runners import all_runners
-from runners.outcome import Outcome
-from runners.parcel import Parcel
 from tests.served import DATA
 
 TOLERANCE = 1e-3  # of a probability: what the issue of batches may cost nobody
@@ -42,9 +41,9 @@ class Asked:
         )
         self.alone = [self.ask([item])[0] for item in self.pool]
 
-    def ask(self, items: Sequence[Item]) -> list[Outcome]:
+    def ask(self, items: Sequence[Item]) -> list[InferenceResult]:
         """What the API process would get for a batch."""
-        outcomes: list[Outcome] = self.runner.predict([Parcel(item) for item in items])
+        outcomes: list[InferenceResult] = self.runner.predict([InferenceRequest(item) for item in items])
         return outcomes
 
 

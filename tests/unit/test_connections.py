@@ -13,8 +13,8 @@ import pytest
 from _bentoml_impl.client import RemoteProxy
 from aiohttp.abc import ResolveResult
 
-from operations import connections
-from operations.connections import Found, LastKnown, share_among_replicas
+from runners import connections
+from runners.connections import Found, LastKnown, share_among_replicas
 
 pytestmark = pytest.mark.anyio
 
@@ -125,7 +125,7 @@ async def test_old_addresses_may_be_somebody_elses(server: Names) -> None:
 
 
 async def test_a_lost_question_is_not_waited_for_where_an_answer_is_known(server: Names) -> None:
-    names = LastKnown(patience_s=0.01)
+    names = LastKnown(lookup_timeout_s=0.01)
     assert await look_up(names) == ["10.0.0.1"]
     server.addresses = ["10.0.0.2"]
     server.open.clear()

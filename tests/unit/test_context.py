@@ -17,13 +17,11 @@ from prometheus_client import REGISTRY
 from core.errors import BadRequest, InternalError
 from core.request import CURRENT, RequestState
 from core.settings import Settings
+from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
-from operations.context import WINDOWS_AT_ONCE, Context, Model
-from operations.queue import ModelQueue
-from runners.outcome import Outcome
-from runners.parcel import Parcel
-from runners.served import Served
+from scheduling.queue import ModelQueue
+from tasks.context import WINDOWS_AT_ONCE, Context, Model
 from tests.queued import Client
 
 pytestmark = pytest.mark.anyio
@@ -39,18 +37,18 @@ class Runner:
         self.items = 0
         self.most_at_once = 0
 
-    async def __call__(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        self.items += len(parcels)
-        self.most_at_once = max(self.most_at_once, len(parcels))
+    async def __call__(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
+        self.items += len(requests)
+        self.most_at_once = max(self.most_at_once, len(requests))
         await asyncio.sleep(0.001)
-        return [self._judge(float(parcel.item.mean())) for parcel in parcels]
+        return [self._judge(float(request.item.mean())) for request in requests]
 
-    def _judge(self, mean: float) -> Outcome:
+    def _judge(self, mean: float) -> InferenceResult:
         if mean == -1:
-            return Outcome(model="sound:1", error="too quiet", kind="invalid")
+            return InferenceResult(model="sound:1", error="too quiet", kind="invalid")
         if mean == -2:
-            return Outcome(model="sound:1", error="the sound model failed", kind="failed")
-        return Outcome(model="sound:1", probabilities=[1 - mean, mean], extras={"mean": mean})
+            return InferenceResult(model="sound:1", error="the sound model failed", kind="failed")
+        return InferenceResult(model="sound:1", probabilities=[1 - mean, mean], extras={"mean": mean})
 
 
 @pytest.fixture
@@ -155,9 +153,9 @@ async def test_a_recording_is_cut_anew_for_the_checkpoint_that_answers(context: 
         fed=Waveform(sample_rate=100, samples=200, fill="zeros", normalise=False),
     )  # fmt: skip
 
-    async def learn(parcels: Sequence[Parcel]) -> list[Outcome]:
-        client.known = Served(tag="sound:2", checkpoint=checkpoint)
-        return await runner(parcels)
+    async def learn(requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
+        client.known = ServedModel(tag="sound:2", checkpoint=checkpoint)
+        return await runner(requests)
 
     context.models["sound"].queue.call = learn
     answer = await context.classify_audio("sound", level(0.25, 4.0))

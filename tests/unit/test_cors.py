@@ -8,7 +8,7 @@ import json
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from api.cors import Cors
+from api.middleware.cors import Cors
 
 ALLOW = b"access-control-allow-private-network"
 

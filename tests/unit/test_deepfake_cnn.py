@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models import export, masked, padding
+from models import masked, padding
 from models.calibration import Calibration
 from models.deepfake_cnn import network
 from models.deepfake_cnn.processing import BANDS, FLOOR_DB, MEL, PROCESSOR, QUIET_DB, SAMPLE_RATE, decibels
 from models.processing import InvalidItem
+from training import export
 
 WEIGHTS = network.WEIGHTS
 needs_weights = pytest.mark.skipif(not (WEIGHTS / "openvino/model.xml").exists(), reason="not trained yet")

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from dsp.activity import without_pauses
 from engine.compiled import CompiledEngine
+from engine.predictor import Predictor
 from models import registry
 from models.encoder import LEVELS, SAMPLE_RATE
 from models.encoder.assemble import JOINED, complete
 from models.encoder.network import load_native
 from models.encoder.processing import PROCESSOR, QUIETEST_DBFS, log_mel, measured_levels
-from operations import speech
-from runners.predictor import Predictor
+from tasks import speech
 from tests.served import DATA
 
 Audio = NDArray[np.float32]

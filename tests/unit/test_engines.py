@@ -17,12 +17,13 @@ from core.settings import Settings
 from engine import select
 from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
-from models import examples, export, registry
+from engine.predictor import Predictor
+from models import examples, registry
 from models.calibration import Calibration
 from models.deepfake_mlp.network import load_native, run
 from models.spec import ModelSpec
 from models.store import Entry
-from runners.predictor import Predictor
+from training import export
 
 NAMES = list(registry.specs())
 NATIVE = Settings(engine="native", device="cpu")

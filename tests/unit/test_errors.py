@@ -10,8 +10,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 import api.routes.face_gender  # noqa: F401 - registers the fields of its reference
-from api.errors import error_response, to_response
-from api.native import _message
+from api.methods import _message
+from api.responses import error_response, to_response
 from core import errors
 from core.request import CURRENT, RequestState
 

@@ -12,13 +12,12 @@ from sklearn import metrics as reference
 from core.settings import VOTING, Settings
 from models import registry
 from models.calibration import Calibration
-from models.evaluation import answers, figures
-from models.evaluation.answers import Answers
-from models.evaluation.cross_fitting import cross_fitted
-from models.evaluation.groups import groupings
-from models.evaluation.size import size
-from models.training import metrics
-from models.training.datasets import Clip
+from training.data.datasets import Clip
+from training.evaluation import answers, figures, metrics
+from training.evaluation.answers import Answers
+from training.evaluation.cross_fitting import cross_fitted
+from training.evaluation.groups import groupings
+from training.evaluation.size import size
 
 
 def clip(label: str = "HUMAN", person: str = "p", **fields: str) -> Clip:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsp.features import FEATURE_NAMES
-from operations.ensemble import Verdict
-from operations.explanation import (
+from tasks.ensemble import Verdict
+from tasks.explanation import (
     LOWEST_EVIDENCE,
     PRESENTED,
     explain,
@@ -16,7 +16,7 @@ from operations.explanation import (
     ordinal,
     place,
 )
-from operations.human_speech import Distribution, bundled_reference
+from tasks.human_speech import Distribution, bundled_reference
 
 TITLES = [presentation.title for presentation in PRESENTED]
 REFERENCE = bundled_reference()

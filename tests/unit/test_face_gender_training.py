@@ -22,7 +22,7 @@ from models.face_gender.figures import figures
 from models.face_gender.processing import PROCESSOR
 from models.face_gender.train import predict, rounded
 from models.face_gender.twin import Twin, copy_weights
-from models.training.history import History
+from training.fitting.history import History
 
 SIZE = 64
 

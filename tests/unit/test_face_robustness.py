@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from models import registry
 from models.face_gender import SPEC
-from models.training.datasets import Clip
-from training.face_robustness import CHANGES, Served, by_group, flips
+from training.data.datasets import Clip
+from training.face_robustness import CHANGES, ServedModel, by_group, flips
 
 FACES = Path(__file__).parents[1] / "data" / "faces"
 
@@ -51,7 +51,7 @@ def test_a_face_that_is_not_found_counts_as_wrong() -> None:
 
 
 def test_the_bundled_network_is_asked_as_it_is_served() -> None:
-    served = Served(registry.weights(SPEC.name))
+    served = ServedModel(registry.weights(SPEC.name))
     portrait = cv2.imread(str(FACES / "male_1.jpg"))
     assert SPEC.classes[int(served(np.asarray(portrait, np.uint8)).argmax())] == "male"
     assert np.isnan(served(np.asarray(cv2.imread(str(FACES / "no_face.jpg")), np.uint8))).all()

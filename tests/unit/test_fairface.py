@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from training import fairface
+from training.data import fairface
 
 FACES = Path(__file__).parents[1] / "data" / "faces"
 

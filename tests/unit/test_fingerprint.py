@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from models.heart_sound import bank as heart
-from models.training.fingerprint import keyed
 from tests.served import DATA
+from training.fitting.fingerprint import keyed
 
 HEARTS = ("heart_sounds", "hearts/normal_1.flac", "hearts/murmur_1.flac", "normal", "murmur")
 

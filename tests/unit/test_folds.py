@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.folds import by_group, leave_many_out, leave_out
+from training.evaluation.folds import by_group, leave_many_out, leave_out
 
 PEOPLE = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 20)), min_size=40, max_size=80)
 

@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models import export
 from models.calibration import Calibration
 from models.heart_sound import SPEC, bank, network, statistics, train
 from models.heart_sound.processing import BANDS, MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, SUMMARY_ROWS, pack, unpack
 from models.heart_sound.quality import repetition
 from models.processing import InvalidItem
 from models.store import check
-from models.training import calibrate, metrics, unseen
+from training import export
+from training.evaluation import metrics
+from training.fitting import calibrate, unseen
 
 WEIGHTS = network.WEIGHTS
 needs_weights = pytest.mark.skipif(not (WEIGHTS / "openvino/model.xml").exists(), reason="not trained yet")

@@ -13,11 +13,11 @@ import redis
 
 from core import metrics
 from core.errors import InternalError, UpstreamError
-from operations.cache import CACHE_FILE, ResultCache
-from operations.cache_stores import MAX_VALUE_BYTES, CacheStore, RedisStore, SqliteStore
-from operations.latest import REDIS_KEY, LatestResult
-from operations.redis_link import PREFIX, RedisLink
-from operations.results import HeartResult, SceneEntry
+from storage.cache import CACHE_FILE, ResultCache
+from storage.cache_backends import MAX_VALUE_BYTES, CacheStore, RedisStore, SqliteStore
+from storage.latest import REDIS_KEY, LatestResult
+from storage.redis_client import PREFIX, RedisClient
+from tasks.results import HeartResult, SceneEntry
 from tests.caching import PATIENT_S, Found, Work, ask
 from tests.redis_server import RedisServer
 
@@ -102,7 +102,7 @@ async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         await made.cache.aclose()
         return
     server: RedisServer = request.getfixturevalue("redis_server")
-    link = RedisLink(server.url, timeout_s=PATIENT_S)
+    link = RedisClient(server.url, timeout_s=PATIENT_S)
     with server.client as client:
         yield Kept(RedisStore(link), client)
     await link.aclose()
@@ -143,7 +143,7 @@ async def test_a_wrong_failure_is_nobodys(kept: Kept, wrong: bytes) -> None:
 @pytest.mark.parametrize("command", ["RPUSH", "SADD", "HSET", "XADD"])
 async def test_another_type_in_redis_does_not_take_the_store_away(redis_server: RedisServer, command: str) -> None:
     fields = {"HSET": ["a", "b"], "XADD": ["*", "a", "b"]}.get(command, ["a"])
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     with redis_server.client as client:
         kept = Kept(RedisStore(link), client)
         for key in (f"{PREFIX}:cache:{kept.key}", f"{PREFIX}:lease:{kept.key}"):
@@ -156,7 +156,7 @@ async def test_another_type_in_redis_does_not_take_the_store_away(redis_server: 
 @pytest.mark.parametrize("holder", [b"f" * 16, b"\xff\xfe", b"f" * 100_000])
 @pytest.mark.parametrize("milliseconds", [None, 10**12])
 async def test_a_lease_for_ever_is_nobodys(redis_server: RedisServer, holder: bytes, milliseconds: int | None) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     with redis_server.client as client:
         kept = Kept(RedisStore(link), client)
         client.set(f"{PREFIX}:lease:{kept.key}", holder, px=milliseconds)
@@ -235,7 +235,7 @@ NO_RESULTS = [
 async def test_a_wrong_latest_result_in_redis(
     redis_server: RedisServer, tmp_path: Path, fields: dict[str, str]
 ) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     latest = LatestResult(tmp_path / "data", link)
     with redis_server.client as client:
         client.hset(REDIS_KEY, mapping=fields)
@@ -259,7 +259,7 @@ async def test_a_wrong_latest_result_in_redis(
 async def test_another_type_under_the_key_of_the_latest_result(
     redis_server: RedisServer, tmp_path: Path, command: str
 ) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     latest = LatestResult(tmp_path, link)
     with redis_server.client as client:
         client.execute_command(command, REDIS_KEY, "a")

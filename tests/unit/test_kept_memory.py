@@ -14,15 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from core.errors import InternalError, ServiceError, TimedOut, Unavailable
 from core.settings import Settings
+from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.spec import AudioInput, ModelSpec
-from operations import runner_client
-from operations.context import Context, Model
-from operations.flights import Flights
-from operations.queue import ModelQueue
-from operations.runner_client import RunnerClient
-from runners.outcome import Outcome
-from runners.parcel import Parcel
-from runners.served import Served
+from scheduling import runner_client
+from scheduling.queue import ModelQueue
+from scheduling.runner_client import RunnerClient
+from storage.single_flight import SingleFlight
+from tasks.context import Context, Model
 from tests.fetching import fetcher
 from tests.http_site import raw, serve
 from tests.queued import Client
@@ -60,7 +58,7 @@ async def kept(ask: Callable[[int], Awaitable[object]]) -> int:
 
 
 async def test_a_flight_that_failed() -> None:
-    flights: Flights[bytes] = Flights()
+    flights: SingleFlight[bytes] = SingleFlight()
 
     async def failing() -> bytes:
         data = bytearray(BIG)
@@ -78,7 +76,7 @@ async def test_a_download_that_failed(tail: bytes | None) -> None:
         if tail is None:
             await asyncio.sleep(30)
 
-    flights: Flights[Any] = Flights()
+    flights: SingleFlight[Any] = SingleFlight()
     async with serve({"/": most}) as site, fetcher(max_bytes=2 * BIG, idle_s=0.3) as one:
         assert await kept(lambda number: flights.join(str(number), lambda: one.fetch(site.url("/")))) < BIG
 
@@ -110,7 +108,7 @@ async def test_an_application_that_failed_with_a_body(failure: ServiceError | No
 class Down:
     """A runner that fails on everything."""
 
-    async def __call__(self, parcels: Sequence[Parcel]) -> list[Outcome]:
+    async def __call__(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
         await asyncio.sleep(0)
         raise Unavailable("the runner is down")
 
@@ -127,15 +125,15 @@ async def test_a_batch_that_a_runner_failed_on(monkeypatch: pytest.MonkeyPatch) 
     class Proxy:
         to_async: Any
 
-        async def predict(self, parcels: Sequence[Parcel]) -> None:
+        async def predict(self, requests: Sequence[InferenceRequest]) -> None:
             await asyncio.sleep(0)
             raise TimeoutError
 
-        async def served(self) -> Served:
-            return Served(tag="sound:1")
+        async def served(self) -> ServedModel:
+            return ServedModel(tag="sound:1")
 
     proxy = Proxy()
     proxy.to_async = proxy
     client = RunnerClient("sound", proxy)
     monkeypatch.setattr(runner_client.log, "disabled", True)
-    assert await kept(lambda _: client.predict([Parcel(np.zeros(BIG // 4, np.float32), "", "")])) < BIG
+    assert await kept(lambda _: client.predict([InferenceRequest(np.zeros(BIG // 4, np.float32), "", "")])) < BIG

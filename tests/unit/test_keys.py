@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from api.keys import check_key
+from api.auth import check_key
 from core.errors import Forbidden
 
 KNOWN = ("alpha", "beta")

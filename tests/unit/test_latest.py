@@ -16,9 +16,9 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import InsufficientStorage, InternalError
-from operations.latest import LatestResult
-from operations.redis_link import RedisLink
-from operations.results import HeartResult
+from storage.latest import LatestResult
+from storage.redis_client import RedisClient
+from tasks.results import HeartResult
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -110,9 +110,9 @@ FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from core.errors import InsufficientStorage
-from operations.cache import open_cache
-from operations.latest import LatestResult
-from operations.results import HeartResult
+from storage.cache import open_cache
+from storage.latest import LatestResult
+from tasks.results import HeartResult
 from tests.caching import Found, Work, ask
 
 async def main():
@@ -153,12 +153,12 @@ async def test_leftovers_of_the_dead_are_swept(tmp_path: Path, monkeypatch: pyte
 WRITER = """
 import itertools, json, sys
 from pathlib import Path
-from operations.result_file import ResultFile, Stored
+from storage.latest_file import LatestFile, Stored
 
 class Long(Stored):
     text = property(lambda self: json.dumps(sys.argv[2] * 2000))
 
-file = ResultFile(Path(sys.argv[1]))
+file = LatestFile(Path(sys.argv[1]))
 for number in itertools.count():
     file.write(Long(result={"class": "Normal", "confidence": 1.0}, at_us=number))
     if number == 0:
@@ -198,7 +198,7 @@ def test_several_processes_never_show_half_a_result(tmp_path: Path) -> None:
 
 @pytest.mark.redis
 async def test_replicas_agree_through_redis(redis_server: RedisServer, tmp_path: Path) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     one, other = LatestResult(tmp_path / "one", link), LatestResult(tmp_path / "other", link)
     assert await other.load() is None
     await one.store(result(50.0))
@@ -214,7 +214,7 @@ async def test_replicas_agree_through_redis(redis_server: RedisServer, tmp_path:
 async def test_clock_of_a_replica_may_be_wrong(
     redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     ahead, behind = LatestResult(tmp_path / "ahead", link), LatestResult(tmp_path / "behind", link)
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
@@ -227,7 +227,7 @@ async def test_clock_of_a_replica_may_be_wrong(
 
 @pytest.mark.redis
 async def test_redis_away_and_back(redis_server: RedisServer, tmp_path: Path) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S, rest_s=0.1)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S, rest_s=0.1)
     here, there = LatestResult(tmp_path / "here", link), LatestResult(tmp_path / "there", link)
     await here.store(result(50.0))
     redis_server.kill()
@@ -242,7 +242,7 @@ async def test_redis_away_and_back(redis_server: RedisServer, tmp_path: Path) ->
 
 @pytest.mark.redis
 async def test_what_redis_has_is_not_replaced_by_an_older_file(redis_server: RedisServer, tmp_path: Path) -> None:
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     alone = LatestResult(tmp_path / "here")
     await alone.store(result(10.0))
     await LatestResult(tmp_path / "there", link).store(result(20.0))
@@ -253,7 +253,7 @@ async def test_what_redis_has_is_not_replaced_by_an_older_file(redis_server: Red
 @pytest.mark.redis
 async def test_disk_that_fails_is_no_matter_with_redis(redis_server: RedisServer, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
-    link = RedisLink(redis_server.url, timeout_s=PATIENT_S)
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     latest = LatestResult(tmp_path / "data", link)
     await latest.store(result(50.0))
     assert await latest.load() == result(50.0)
@@ -261,7 +261,7 @@ async def test_disk_that_fails_is_no_matter_with_redis(redis_server: RedisServer
 
 
 async def test_redis_dead_from_the_start(tmp_path: Path) -> None:
-    link = RedisLink("redis://127.0.0.1:1/0")
+    link = RedisClient("redis://127.0.0.1:1/0")
     latest = LatestResult(tmp_path, link)
     with pytest.raises(InternalError, match="cannot be read"):
         await latest.load()  # whether there is a result is known to Redis alone

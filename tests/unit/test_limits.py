@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import limits
-from api.limits import Limits
+from api.middleware import limits
+from api.middleware.limits import Limits
 from core.errors import BadRequest
 from core.memory import Budget
 

@@ -12,35 +12,34 @@ import pytest
 
 from core.errors import TooManyRequests
 from core.settings import Settings
+from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ModelSpec
-from operations.answer import Answer
-from operations.context import Context, Model
-from operations.queue import ModelQueue
-from runners.outcome import Outcome
-from runners.parcel import Parcel
+from scheduling.queue import ModelQueue
+from tasks.answer import Prediction
+from tasks.context import Context, Model
 from tests.queued import Client
 
 pytestmark = pytest.mark.anyio
 
 SOUND = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 1.0), "", "", "")
 EACH_S = 0.01  # of a window of one second
-LONG_S, PATIENCE_S = 400.0, 2.0  # a long recording takes 4 s
+LONG_S, MAX_QUEUE_WAIT_S = 400.0, 2.0  # a long recording takes 4 s
 RATHER_LONG_S = 20.0  # more windows than are submitted at once
 
 
-async def slow(parcels: Sequence[Parcel]) -> list[Outcome]:
-    await asyncio.sleep(EACH_S * len(parcels))
-    return [Outcome(model="sound:1", probabilities=[0.5, 0.5]) for _ in parcels]
+async def slow(requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
+    await asyncio.sleep(EACH_S * len(requests))
+    return [InferenceResult(model="sound:1", probabilities=[0.5, 0.5]) for _ in requests]
 
 
 @pytest.fixture
 def context() -> Context:
     nothing: Any = None
-    models = {"sound": Model(SOUND, Client("sound:1"), ModelQueue("sound", slow, patience_s=PATIENCE_S))}
+    models = {"sound": Model(SOUND, Client("sound:1"), ModelQueue("sound", slow, max_queue_wait_s=MAX_QUEUE_WAIT_S))}
     return Context(Settings(), models, nothing, nothing, nothing, nothing, None)
 
 
-async def ask(context: Context, seconds: float) -> tuple[Answer | TooManyRequests, float]:
+async def ask(context: Context, seconds: float) -> tuple[Prediction | TooManyRequests, float]:
     started = time.monotonic()
     try:
         answer = await context.classify_audio("sound", np.zeros(round(100 * seconds), np.float32))

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from training import further_voices
-from training.further_voices import Repositories, build, rows
-from training.voice_treatment import SAMPLE_RATE, active_db, background, treated
+from training.data import further_voices
+from training.data.further_voices import Repositories, build, rows
+from training.data.voice_treatment import SAMPLE_RATE, active_db, background, treated
 
 Audio = NDArray[np.float32]
 

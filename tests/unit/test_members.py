@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from models.calibration import Calibration
-from models.training.datasets import Clip
-from training import deepfake_cnn, deepfake_mlp, members, sound, voice_deepfake
+from training import deepfake_cnn, deepfake_mlp, voice_deepfake
+from training.data.datasets import Clip
+from training.fitting import members, sound
 
 RECIPES = [deepfake_cnn, deepfake_mlp]
 COLUMNS = ("file", "label", "language", "speaker_or_group", "system", "source", "licence", "codec", "split")

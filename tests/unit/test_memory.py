@@ -15,7 +15,7 @@ from core.errors import Unavailable
 from core.memory import Budget, Lease
 from core.settings import Settings
 from media.audio import AudioLimits, decode
-from operations.flights import Flights
+from storage.single_flight import SingleFlight
 from tests.fetching import fetcher
 from tests.http_site import ok, raw, serve
 
@@ -62,7 +62,7 @@ def test_many_threads_count_right() -> None:
 @pytest.mark.anyio
 async def test_a_flight_has_a_lease_of_its_own() -> None:
     """Whoever asked first may leave, and what was read is still there for the others."""
-    budget, flights, go_on = Budget(100), Flights[int](), asyncio.Event()
+    budget, flights, go_on = Budget(100), SingleFlight[int](), asyncio.Event()
 
     async def compute() -> int:
         memory.hold(70)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from api.observe import route_template
+from api.middleware.observe import route_template
 from core import metrics
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.native import ANSWERS, KEYED, MODELS, AddressBody, JsonBody, NativeMethods, VoiceBody
+from api.methods import ANSWERS, KEYED, MODELS, AddressBody, JsonBody, NativeMethods, VoiceBody
 from core.errors import BadRequest, UnsupportedMedia
-from operations.voice_deepfake import MEMBERS
 from runners import all_runners
+from tasks.voice_deepfake import MEMBERS
 from tests.unit.test_shedding import Runner, bundle
 
 pytestmark = pytest.mark.anyio

@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import Answers
 from api.app import build_app
-from api.native import MODELS, Native
+from api.methods import MODELS, Native
 from core.errors import TooManyRequests
 from core.settings import Settings
-from operations import voice_deepfake
-from operations.cache import open_cache
-from operations.results import SceneEntry
+from storage.cache import open_cache
+from tasks import voice_deepfake
+from tasks.results import SceneEntry
 from tests.served import KEY
 from tests.unit.test_shedding import Runner, bundle, fill, let_through
 

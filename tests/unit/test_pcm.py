@@ -18,8 +18,8 @@ from core.settings import Settings
 from media.audio import AudioLimits, decode
 from media.pcm import PcmFormat, pcm_to_samples, pcm_to_wav
 from media.samples import BLOCK_VALUES
-from operations.context import Context
-from operations.heart_sound import classify_pcm
+from tasks.context import Context
+from tasks.heart_sound import classify_pcm
 
 
 def values(data: bytes) -> np.ndarray:

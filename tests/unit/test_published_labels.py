@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from models import registry
-from models.published import audioset, labels, layout
 from models.published.errors import CheckpointError
 from models.published.network import Readout
+from training.published import audioset, labels, layout
 
 # Some of AudioSet's display names, by their index in its own class_labels_indices.csv, and what they are to count for.
 AUDIOSET = {

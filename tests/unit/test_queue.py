@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from core.errors import InternalError, Unavailable
-from operations.pace import REMEMBERED
-from operations.queue import AHEAD_S, BATCH_S, ModelQueue
+from scheduling.queue import AHEAD_S, BATCH_S, ModelQueue
+from scheduling.throughput import REMEMBERED
 from tests.queued import Runner, item, settle, submit
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ async def test_nobody_waits_for_company() -> None:
 async def test_bounds_of_a_batch() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, most=4, budget=10.0)
+    queue = ModelQueue("m", runner, max_batch_items=4, max_batch_cost=10.0)
     tasks = [asyncio.create_task(queue.submit(item(value), cost)) for value, cost in enumerate([1.0] * 6 + [9.0, 20.0])]
     await settle()
     runner.open.set()
@@ -63,8 +63,8 @@ async def test_a_slow_model_makes_nobody_wait_for_company(pace_s: float, largest
     """What takes long alone is not made longer by batches; what is fast takes as many as the budget allows."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, budget=5.0, patience_s=1000.0)
-    queue._pace._times.extend([pace_s] * REMEMBERED)  # more than the few batches of this test can change
+    queue = ModelQueue("m", runner, max_batch_cost=5.0, max_queue_wait_s=1000.0)
+    queue._throughput._times.extend([pace_s] * REMEMBERED)  # more than the few batches of this test can change
     tasks = await submit(queue, 5)
     runner.open.set()
     await asyncio.gather(*tasks)
@@ -74,7 +74,7 @@ async def test_a_slow_model_makes_nobody_wait_for_company(pace_s: float, largest
 async def test_as_many_batches_under_way_as_lanes() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, lanes=2, most=1)
+    queue = ModelQueue("m", runner, max_in_flight=2, max_batch_items=1)
     tasks = await submit(queue, 5)
     assert len(runner.batches) == 2
     runner.open.set()
@@ -87,8 +87,8 @@ async def test_one_batch_more_is_sent_to_a_fast_model(pace_s: float, batches: in
     """Which is there when the one before is done; a slow model's waits where it may still be dropped."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, lanes=2, most=1, patience_s=1000.0)
-    queue._pace._times.extend([pace_s] * REMEMBERED)
+    queue = ModelQueue("m", runner, max_in_flight=2, max_batch_items=1, max_queue_wait_s=1000.0)
+    queue._throughput._times.extend([pace_s] * REMEMBERED)
     tasks = await submit(queue, 5)
     assert len(runner.batches) == batches
     runner.open.set()
@@ -98,12 +98,12 @@ async def test_one_batch_more_is_sent_to_a_fast_model(pace_s: float, batches: in
 
 async def test_a_model_that_becomes_slow_is_sent_nothing_ahead_any_more() -> None:
     runner = Runner()
-    queue = ModelQueue("m", runner, most=1, patience_s=1000.0)
-    queue._pace._times.append(AHEAD_S / 2)
+    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=1000.0)
+    queue._throughput._times.append(AHEAD_S / 2)
     runner.open.clear()
     tasks = await submit(queue, 5)
     assert len(queue._tasks) == 2
-    queue._pace._times.extend([AHEAD_S * 2] * REMEMBERED)  # more than the few batches of this test can change
+    queue._throughput._times.extend([AHEAD_S * 2] * REMEMBERED)  # more than the few batches of this test can change
     runner.delay_s = 0.01
     runner.open.set()
     await asyncio.gather(*tasks[:2])
@@ -114,7 +114,7 @@ async def test_a_model_that_becomes_slow_is_sent_nothing_ahead_any_more() -> Non
 async def test_a_caller_who_has_gone_costs_nothing() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, most=1)
+    queue = ModelQueue("m", runner, max_batch_items=1)
     tasks = await submit(queue, 3)
     tasks[1].cancel()
     runner.open.set()
@@ -128,7 +128,7 @@ async def test_the_time_that_each_item_waited_is_recorded() -> None:
 
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("waiting", runner, most=1)
+    queue = ModelQueue("waiting", runner, max_batch_items=1)
     tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
     await asyncio.sleep(0.05)
     runner.open.set()
@@ -173,7 +173,7 @@ async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: Base
     """Neither those of the batch nor those behind it, nor anybody later, may wait for ever."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, most=1)
+    queue = ModelQueue("m", runner, max_batch_items=1)
     tasks = await submit(queue, 3)
     runner.error = error
     runner.open.set()
@@ -189,7 +189,7 @@ async def test_a_runner_that_is_down_fails_all_who_wait_at_once() -> None:
     """Each batch would otherwise wait for a probe of its own."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, most=1)
+    queue = ModelQueue("m", runner, max_batch_items=1)
     tasks = await submit(queue, 20)
     runner.error = Unavailable("down", retry_after=3)
     runner.open.set()
@@ -206,7 +206,7 @@ async def test_while_a_runner_is_down_one_looks_whether_it_is_back_and_others_ar
     def ensure_up() -> None:
         raise down
 
-    queue = ModelQueue("m", runner, most=1, ensure_up=ensure_up)
+    queue = ModelQueue("m", runner, max_batch_items=1, ensure_up=ensure_up)
     runner.open.clear()
     queue.ensure_room()
     looking = asyncio.create_task(queue.submit(item(1)))

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from operations.pace import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, Reading
+from scheduling.throughput import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, DecodingEstimator
 
 
 def test_kinds_are_not_mixed_up() -> None:
@@ -14,7 +14,7 @@ def test_kinds_are_not_mixed_up() -> None:
 
     The lower median of all these pieces said 0.08 s where 6 s were true.
     """
-    reading = Reading(2)
+    reading = DecodingEstimator(2)
     for _ in range(20):
         reading.note("json", 0.002, 700_000)
         reading.note("base64", 0.003, 700_000)
@@ -28,7 +28,7 @@ def test_kinds_are_not_mixed_up() -> None:
 
 
 def test_time_follows_the_size() -> None:
-    reading = Reading(1)
+    reading = DecodingEstimator(1)
     for size in (100_000, 1_000_000):
         for _ in range(8):
             reading.note("audio", size * 1e-6, size)
@@ -39,7 +39,7 @@ def test_time_follows_the_size() -> None:
 
 
 def test_one_piece_that_was_held_up_shuts_nobody_out() -> None:
-    reading = Reading(1)
+    reading = DecodingEstimator(1)
     for seconds in (0.1, 60.0, 0.1, 0.1):
         reading.note("audio", seconds, 100_000)
     with reading.here("audio", 100_000):
@@ -47,7 +47,7 @@ def test_one_piece_that_was_held_up_shuts_nobody_out() -> None:
 
 
 def test_what_stays_slow_is_learnt() -> None:
-    reading = Reading(1)
+    reading = DecodingEstimator(1)
     for seconds in [0.1] * REMEMBERED_OF_A_KIND + [1.0] * REMEMBERED_OF_A_KIND:
         reading.note("audio", seconds, 100_000)
     with reading.here("audio", 100_000):
@@ -55,7 +55,7 @@ def test_what_stays_slow_is_learnt() -> None:
 
 
 def test_a_kind_that_is_not_known_costs_nothing_yet() -> None:
-    reading = Reading(1)
+    reading = DecodingEstimator(1)
     with reading.here("image", 100_000):
         assert reading.expected_wait_s() < 1
         assert reading.each_s == 0

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from models.training import origins, rebuild
-from models.training.datasets import read_manifest
-from models.training.download import Downloader, MissingFileError
+from training.data import origins, rebuild
+from training.data.datasets import read_manifest
+from training.data.download import Downloader, MissingFileError
 
 
 class Store(ThreadingHTTPServer):

@@ -15,12 +15,12 @@ from prometheus_client import REGISTRY
 
 from core.logs import JsonFormatter
 from core.settings import RunnerOptions
+from engine.predictor import Predictor, example
 from models.calibration import Calibration
+from models.messages import InferenceRequest
 from models.processing import Features, InvalidItem, Prepared, stack
 from models.spec import AudioInput, ImageInput, ModelSpec
 from models.store import Entry
-from runners.parcel import Parcel
-from runners.predictor import Predictor, example
 
 SPEC = ModelSpec("toy", "toy", "Toy", ("no", "yes"), AudioInput(100, 10.0), "none", "none", "none")
 
@@ -94,15 +94,17 @@ def test_an_item_that_the_engine_fails_on_fails_alone(runner: Predictor, bad: fl
 
 @pytest.mark.parametrize("bad", [13, 99], ids=["processor", "engine"])
 def test_the_log_of_a_failure_says_whose_item_it_was(runner: Predictor, bad: float, tmp_path: Path) -> None:
-    parcels = [
-        Parcel(np.full(100, value, np.float32), f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01")
+    requests = [
+        InferenceRequest(
+            np.full(100, value, np.float32), f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01"
+        )
         for value in (1.0, bad, 2.0)
     ]
     handler = logging.FileHandler(tmp_path / "log")
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("bundle.predictor")
     logger.addHandler(handler)
-    runner.answer_parcels(parcels)
+    runner.answer_requests(requests)
     logger.removeHandler(handler)
     handler.close()
     logged = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]

@@ -13,17 +13,15 @@ import pytest
 from bentoml.exceptions import BentoMLException
 
 from core.errors import InternalError, Unavailable
-from operations import runner_client
-from operations.runner_client import RunnerClient
-from runners.outcome import Outcome
-from runners.parcel import Parcel
-from runners.served import Served
+from models.messages import InferenceRequest, InferenceResult, ServedModel
+from scheduling import runner_client
+from scheduling.runner_client import RunnerClient
 
 pytestmark = pytest.mark.anyio
 
-PARCELS = [Parcel(np.zeros(3, np.float32))]
-OUTCOME = Outcome(model="m:1", probabilities=[1.0])
-SERVED = Served(tag="m:1")
+PARCELS = [InferenceRequest(np.zeros(3, np.float32))]
+OUTCOME = InferenceResult(model="m:1", probabilities=[1.0])
+SERVED = ServedModel(tag="m:1")
 
 
 class Remote:
@@ -33,12 +31,12 @@ class Remote:
         self.calls = 0
         self.failures: list[Exception] = []
         self.delay_s = 0.0
-        self.ready: Served | Exception = SERVED
+        self.ready: ServedModel | Exception = SERVED
         self.probe_delay_s = 0.0
         self.probes = 0
         self.cancelled = 0
 
-    async def predict(self, parcels: Sequence[Any]) -> list[Outcome]:
+    async def predict(self, requests: Sequence[Any]) -> list[InferenceResult]:
         self.calls += 1
         try:
             await asyncio.sleep(self.delay_s)
@@ -47,9 +45,9 @@ class Remote:
             raise
         if self.failures:
             raise self.failures.pop(0)
-        return [OUTCOME for _ in parcels]
+        return [OUTCOME for _ in requests]
 
-    async def served(self) -> Served:
+    async def served(self) -> ServedModel:
         self.probes += 1
         await asyncio.sleep(self.probe_delay_s)
         if isinstance(self.ready, Exception):
@@ -183,7 +181,7 @@ async def test_what_is_served_is_asked_for_again(
 ) -> None:
     monkeypatch.setattr(runner_client, "KNOWN_FOR_S", 0.0)
     assert (await client.served()).tag == "m:1"
-    remote.ready = Served(tag="m:2")
+    remote.ready = ServedModel(tag="m:2")
     assert (await client.served()).tag == "m:2"
     remote.ready = aiohttp.ClientConnectionError()
     assert (await client.served()).tag == "m:2"  # it is down: an answer from the cache needs it not
@@ -192,7 +190,7 @@ async def test_what_is_served_is_asked_for_again(
 async def test_an_answer_of_another_entry_shows_that_the_runner_was_started_again(
     client: RunnerClient, remote: Remote
 ) -> None:
-    remote.ready = Served(tag="m:0")
+    remote.ready = ServedModel(tag="m:0")
     await client.served()
     remote.ready = SERVED
     await client.predict(PARCELS)

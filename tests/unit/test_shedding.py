@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api.limits import Limits
+from api.middleware.limits import Limits
 from core.errors import BadRequest, TooManyRequests
 from core.memory import Budget
 from core.settings import Settings
 from media.pcm import PcmFormat
 from models import registry
-from operations import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from operations.context import Context, Model
-from operations.pace import REMEMBERED
-from operations.queue import ModelQueue
-from runners.outcome import Outcome
-from runners.parcel import Parcel
+from models.messages import InferenceRequest, InferenceResult
+from scheduling.queue import ModelQueue
+from scheduling.throughput import REMEMBERED
+from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
+from tasks.context import Context, Model
 from tests.audio_bytes import tone, wav
 from tests.queued import Client
 
@@ -39,10 +38,10 @@ class Runner:
         self.asked: list[int] = []
         self.open = asyncio.Event()
 
-    async def __call__(self, parcels: Sequence[Parcel]) -> list[Outcome]:
-        self.asked.append(len(parcels))
+    async def __call__(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
+        self.asked.append(len(requests))
         await self.open.wait()
-        return [Outcome(model="m:1", probabilities=[1.0]) for _ in parcels]
+        return [InferenceResult(model="m:1", probabilities=[1.0]) for _ in requests]
 
 
 @pytest.fixture
@@ -51,11 +50,13 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def bundle(runner: Runner, threads: ThreadPoolExecutor, patience_s: float = 0.0) -> Context:
+def bundle(runner: Runner, threads: ThreadPoolExecutor, max_queue_wait_s: float = 0.0) -> Context:
     """All models behind one runner, and nothing of the rest."""
     nothing: Any = None
     models = {
-        name: Model(spec, Client(f"{name}:1"), ModelQueue(name, runner, most=1, patience_s=patience_s))
+        name: Model(
+            spec, Client(f"{name}:1"), ModelQueue(name, runner, max_batch_items=1, max_queue_wait_s=max_queue_wait_s)
+        )
         for name, spec in registry.specs().items()
     }
     return Context(Settings(), models, threads, fetcher=nothing, cache=nothing, latest=nothing, redis=None)
@@ -80,7 +81,7 @@ async def let_through(queues: Sequence[ModelQueue], runner: Runner) -> None:
     runner.open.clear()
 
 
-async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[Outcome]]:
+async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[InferenceResult]]:
     """Teaches queues their pace, and gives each work that does not end before the runner is let."""
     await let_through(queues, runner)
     tasks = [asyncio.create_task(queue.submit(np.zeros(1, np.float32))) for queue in queues]
@@ -119,11 +120,11 @@ async def test_a_request_is_refused_before_anything_is_downloaded(threads: Threa
 async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolExecutor) -> None:
     """What comes first is not in the queue yet; whoever comes behind must not learn of it only after his own turn."""
     runner, later = Runner(), threading.Event()
-    context = bundle(runner, threads, patience_s=10.0)
+    context = bundle(runner, threads, max_queue_wait_s=10.0)
     queues = [model.queue for model in context.models.values()]
     await let_through(queues, runner)
     for queue in queues:
-        queue._pace._times.extend([20.0] * REMEMBERED)  # seconds for one item
+        queue._throughput._times.extend([20.0] * REMEMBERED)  # seconds for one item
     first = asyncio.create_task(
         context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), 1, then=voice_deepfake.MEMBERS)
     )
@@ -142,7 +143,7 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
 
 async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads: ThreadPoolExecutor) -> None:
     """Though its model has nothing to do: the threads are shared by all."""
-    context, later = bundle(Runner(), threads, patience_s=10.0), threading.Event()
+    context, later = bundle(Runner(), threads, max_queue_wait_s=10.0), threading.Event()
     context.decoding.note("image", 6.0, 1000)  # seconds for one
     work = [context.in_thread("face_gender", "image", lambda: later.wait(10), 1000) for _ in range(2)]
     tasks = [asyncio.create_task(piece) for piece in work]
@@ -160,7 +161,7 @@ async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads
 async def test_a_refusal_waits_for_nothing() -> None:
     """Not even one turn of the event loop: the first step of the call raises."""
     runner = Runner()
-    queue = ModelQueue("m", runner, most=1, patience_s=0.0)
+    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
     tasks = await fill([queue], runner)
     asked = len(runner.asked)
     with pytest.raises(TooManyRequests):
@@ -172,10 +173,12 @@ async def test_a_refusal_waits_for_nothing() -> None:
 
 async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
     runner = Runner()
-    queue = ModelQueue("m", runner, most=1, patience_s=0.0)
+    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
     tasks = await fill([queue], runner)
-    queue._pace._times.clear()
-    queue._pace._times.append(10.0)  # seconds for one item: the pace of a large model, known without waiting for it
+    queue._throughput._times.clear()
+    queue._throughput._times.append(
+        10.0
+    )  # seconds for one item: the pace of a large model, known without waiting for it
     stated = []
     for _ in range(3):
         with pytest.raises(TooManyRequests) as refused:
@@ -192,7 +195,7 @@ async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
 async def test_work_whose_time_limit_has_passed_never_reaches_the_model() -> None:
     """One request is under way, the next waits behind it until its time is up: 504, and the model never hears of it."""
     runner = Runner()
-    queue = ModelQueue("m", runner, most=1)
+    queue = ModelQueue("m", runner, max_batch_items=1)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await queue.submit(np.zeros(1, np.float32))

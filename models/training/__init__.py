@@ -1,1 +1,0 @@
-"""Training code that the models share: data, augmentation, the loop, metrics, calibration. Not used while serving."""

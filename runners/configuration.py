@@ -1,0 +1,45 @@
+"""What only the rest of the bundle can say of its settings: checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core import tracing
+from core.settings import Settings
+from engine.select import problem
+from media.addresses import AllowedHosts
+from models import registry
+
+
+def check(settings: Settings) -> None:
+    """Stops the start where a value cannot be right, although its form is.
+
+    Raises:
+        SystemExit: The message is one line that names the variable.
+    """
+    try:
+        AllowedHosts.parse(settings.allowed_private_hosts)
+    except ValueError as error:
+        _stop("ALLOWED_PRIVATE_HOSTS", str(error))
+    if settings.redis_url:
+        from storage.redis_client import check_url  # loads redis, which takes every process 0.1 s
+
+        try:
+            check_url(str(settings.redis_url))
+        except ValueError as error:
+            _stop("REDIS_URL", str(error))
+    if unknown := sorted(settings.runners.keys() - registry.specs().keys()):
+        _stop("RUNNERS", f"no model is called {', '.join(unknown)}")
+    if wrong := problem(settings):
+        _stop(*wrong)
+    if name := tracing.unknown_protocol(os.environ):
+        _stop(name, f"traces are exported over {tracing.PROTOCOL} only")
+    for name, folder in (("DATA_DIR", settings.data_dir), ("LOG_DIR", settings.log_dir)):
+        nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            _stop(name, f"{folder} is not a folder and cannot become one")
+
+
+def _stop(name: str, problem: str) -> None:
+    sys.exit(f"configuration error: {name}: {problem}")

@@ -1,0 +1,297 @@
+"""The queue in front of a model: the one place where batching, bounds, waiting and cancellation are decided.
+
+A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so what is waiting goes
+together. Nobody waits for company: an idle lane takes what is there at once, and while it is busy a batch gathers by
+itself. The oldest item always goes next; of those next in line the most like it in length go along, within a budget of
+padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are dropped
+before they cost anything, and when more is waiting than can be answered in time, new items are refused with an honest
+waiting time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+from statistics import median_low
+from typing import Any
+
+from numpy.typing import NDArray
+
+from core import metrics, tracing
+from core.errors import InternalError, TooManyRequests, Unavailable
+from core.request import CURRENT
+from models.messages import InferenceRequest, InferenceResult
+from scheduling.admission import Admission
+from scheduling.batching import choose
+from scheduling.throughput import REMEMBERED, ThroughputEstimator
+
+Call = Callable[[Sequence[InferenceRequest]], Awaitable[Sequence[InferenceResult]]]
+
+# Memory that waiting items may hold for one model (bytes): about 130 clips of 30 s at 16 kHz.
+MAX_WAITING_BYTES = 256 * (1 << 20)
+# Time that a batch of several may take (seconds), by the measured pace. A model that needs longer for one item gains
+# nothing from company, and the first of a batch would only wait for the last; a fast one saves calls.
+BATCH_S = 0.25
+# Time of a usual item (seconds) up to which one batch more is sent than the runner computes at once, so that it need
+# not idle for the time that an answer and the next call take. A slower model would gain nothing by it, and what waits
+# there cannot be dropped any more.
+AHEAD_S = 0.1
+# Times the longest wait above which a request is refused that was admitted already: the first estimate was wrong.
+SLACK = 1.5
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    request: InferenceRequest
+    cost: float
+    answer: asyncio.Future[InferenceResult]
+    since: float
+
+
+@dataclass(slots=True)
+class ModelQueue:
+    """Waiting items of one model.
+
+    Attributes:
+        name: The model, as metrics and messages call it.
+        call: Sends a batch to the runner; answers in order.
+        max_in_flight: Batches that the runner computes at once, and so many are under way; of a fast model one more.
+        max_batch_items: Largest number of items of a batch.
+        max_batch_cost: Largest padded cost of a batch of several items (longest cost times items); less where the model
+            is measured to need more than ``BATCH_S`` for it.
+        max_queue_wait_s: Expected waiting time above which an item is refused (seconds).
+        ensure_up: Raises Unavailable while the runner is known to be down.
+    """
+
+    name: str
+    call: Call
+    max_in_flight: int = 1
+    max_batch_items: int = 16
+    max_batch_cost: float = 32.0
+    max_queue_wait_s: float = 10.0
+    ensure_up: Callable[[], None] = lambda: None
+    _waiting: list[_Entry] = field(default_factory=list)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _expected: int = 0
+    _promised: float = 0.0
+    _costs: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _throughput: ThroughputEstimator = field(init=False)
+    _admission: Admission = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Starts to measure."""
+        self._throughput = ThroughputEstimator(self.max_in_flight)
+        self._admission = Admission(self.max_queue_wait_s)
+
+    def expected_wait_s(self, coming: int = 0) -> float:
+        """Time until what is here now will have been answered (seconds), by the measured pace.
+
+        Args:
+            coming: Items of usual length that are to be here soon.
+        """
+        waiting = sum(entry.cost for entry in self._waiting if not entry.answer.done())
+        return self._throughput.expected_wait_s(waiting + coming * self._usual())
+
+    @contextlib.contextmanager
+    def coming(self) -> Iterator[None]:
+        """Counts an item that was let in while it is still downloaded or decoded."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+
+    @contextlib.contextmanager
+    def long_recording(self, cost: float) -> Iterator[Callable[[float], None]]:
+        """Lets in a recording of which a part is submitted at a time, where those like it that are here leave room.
+
+        Shorter ones pass it by, so none of them is refused for what it has still to submit.
+
+        Args:
+            cost: Of all its items.
+
+        Yields:
+            What is to be told the cost of each item when it is submitted.
+
+        Raises:
+            TooManyRequests: More is waiting or to be submitted than can be answered within ``max_queue_wait_s``.
+        """
+        wait = self.expected_wait_s() + self._throughput.expected_work_s(self._promised)
+        if wait > self.max_queue_wait_s:
+            raise self._refusal(self._admission.tell(wait, self._throughput.expected_work_s(cost)))
+        left = cost
+        self._promised += cost
+
+        def submitted(part: float) -> None:
+            nonlocal left
+            left -= part
+            self._promised -= part
+
+        try:
+            yield submitted
+        finally:
+            self._promised -= left
+
+    @property
+    def outlook_s(self) -> tuple[float, float]:
+        """Time until what is here, and what was let in, will have been answered, and what one more adds (seconds)."""
+        return self.expected_wait_s(self._expected), self._each_s()
+
+    def ensure_room(self, before_s: float = 0.0, before_each_s: float = 0.0, *, is_known: bool = False) -> None:
+        """Lets a request in, or refuses it at once: before anything is downloaded or decoded for it.
+
+        Args:
+            before_s: Time until the answer of whatever else it needs, such as decoding, if that is longer (seconds).
+            before_each_s: Time that one request more adds there (seconds).
+            is_known: It was let in before its body was read, and is refused only when much has changed since.
+
+        Raises:
+            TooManyRequests: More is waiting, or coming, than can be answered within ``max_queue_wait_s``.
+            Unavailable: The runner is down.
+        """
+        if self._tasks:  # else the next batch finds out whether the runner is back
+            self.ensure_up()
+        wait, each = self.outlook_s
+        wait, each = max(before_s, wait), max(before_each_s, each)
+        if not is_known:
+            later = self._admission.ask(wait, each)
+        else:
+            later = self._admission.tell(wait, each) if wait > SLACK * self.max_queue_wait_s else None
+        if later is not None:
+            raise self._refusal(later)
+
+    def _ensure(self, size: int) -> None:
+        """Refuses an item behind the door only when the estimate there was far from true, or memory is short."""
+        if self._tasks:
+            self.ensure_up()
+        held = sum(entry.request.item.nbytes for entry in self._waiting)
+        wait = self.expected_wait_s()
+        if wait > SLACK * self.max_queue_wait_s or (self._waiting and held + size > MAX_WAITING_BYTES):
+            raise self._refusal(self._admission.tell(wait, self._each_s()))
+
+    def _each_s(self) -> float:
+        """Time that one usual item more adds to the wait (seconds)."""
+        return self._throughput.expected_work_s(self._usual())
+
+    def _usual(self) -> float:
+        return median_low(self._costs) if self._costs else 0.0
+
+    def _refusal(self, after_s: float) -> TooManyRequests:
+        metrics.REFUSED.labels(self.name).inc()
+        words = f"the {self.name} model has more waiting than it can answer in time, try again later"
+        return TooManyRequests(words, retry_after=after_s)
+
+    async def submit(self, item: NDArray[Any], cost: float = 1.0, *, admitted: bool = False) -> InferenceResult:
+        """Waits for the answer to one item.
+
+        Args:
+            item: What the runner takes.
+            cost: Its length, in any unit that is the same for all items of the model (seconds for audio).
+            admitted: It belongs to a recording that was let in already, and is not refused.
+
+        Raises:
+            TooManyRequests: More is waiting than can be answered within ``max_queue_wait_s``.
+            ServiceError: What ``call`` raised.
+        """
+        if not admitted:
+            self._ensure(item.nbytes)
+            self._costs.append(cost)
+        loop = asyncio.get_running_loop()
+        state = CURRENT.get()
+        request = InferenceRequest(item, state.id if state else "", tracing.here())
+        entry = _Entry(request, cost, loop.create_future(), loop.time())
+        self._waiting.append(entry)
+        metrics.QUEUE_DEPTH.labels(self.name).inc()
+        self._open_lane()
+        try:
+            return await entry.answer
+        finally:
+            del entry  # or a failure would hold itself, and with it the item
+
+    def _open_lane(self) -> None:
+        if len(self._tasks) < self._lanes_now():
+            # In a context of its own: a lane works for many requests, not for the one whose item opened it.
+            lane = asyncio.create_task(self._run_lane(), name=f"lane of {self.name}", context=Context())
+            self._tasks.add(lane)
+
+    def _lanes_now(self) -> int:
+        throughput = self._throughput.known_s
+        return self.max_in_flight + (throughput is not None and throughput * self._usual() <= AHEAD_S)
+
+    async def _run_lane(self) -> None:
+        """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""
+        try:
+            while len(self._tasks) <= self._lanes_now() and (batch := self._take()):
+                await self._send(batch)
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.discard(task)
+            if any(not entry.answer.done() for entry in self._waiting):
+                self._open_lane()  # this one was ended, and they would wait for whoever comes next
+
+    def _take(self) -> list[_Entry]:
+        """Removes the next batch from the waiting items: the oldest, and those nearest to it in cost."""
+        gone = [entry for entry in self._waiting if entry.answer.done()]
+        alive = [entry for entry in self._waiting if not entry.answer.done()]
+        metrics.QUEUE_DEPTH.labels(self.name).dec(len(gone))
+        metrics.DROPPED.labels(self.name).inc(len(gone))
+        batch = choose([entry.cost for entry in alive], self._affordable(), self.max_batch_items)
+        chosen = set(batch)
+        self._waiting = [entry for index, entry in enumerate(alive) if index not in chosen]
+        metrics.QUEUE_DEPTH.labels(self.name).dec(len(batch))
+        return [alive[index] for index in batch]
+
+    def _affordable(self) -> float:
+        """Largest padded cost of a batch of several, at the pace of the model on this machine."""
+        return (
+            min(self.max_batch_cost, BATCH_S / self._throughput.known_s)
+            if self._throughput.known_s
+            else self.max_batch_cost
+        )
+
+    async def _send(self, batch: list[_Entry]) -> None:
+        now = asyncio.get_running_loop().time()
+        try:  # from here on, whatever fails reaches those who wait
+            waited_s = [now - entry.since for entry in batch]
+            for seconds in waited_s:
+                metrics.QUEUE_SECONDS.labels(self.name).observe(seconds)
+            with self._throughput.work(sum(entry.cost for entry in batch)):
+                outcomes = await self._call([entry.request for entry in batch], waited_s)
+                if len(outcomes) != len(batch):
+                    raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")
+        except Unavailable as error:  # those behind would only find out one batch after the other
+            self._fail([*batch, *self._leave()], error)
+        except Exception as error:
+            self._fail(batch, error)
+        except BaseException:  # as it is, a cancellation would look like one of the callers' own
+            self._fail(batch, InternalError(f"the call of the {self.name} model was broken off"))
+            raise
+        else:
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                if not entry.answer.done():
+                    entry.answer.set_result(outcome)
+        finally:
+            batch.clear()  # or a failure would hold itself, and with it the items
+
+    def _leave(self) -> list[_Entry]:
+        """Removes all waiting items."""
+        left, self._waiting = self._waiting, []
+        metrics.QUEUE_DEPTH.labels(self.name).dec(len(left))
+        return left
+
+    @staticmethod
+    def _fail(entries: Sequence[_Entry], error: Exception) -> None:
+        for entry in entries:
+            if not entry.answer.done():
+                entry.answer.set_exception(error)
+
+    async def _call(self, requests: Sequence[InferenceRequest], waited_s: Sequence[float]) -> Sequence[InferenceResult]:
+        """Calls the runner; the two steps are in the traces of all whose items are in the batch."""
+        parents = [request.traceparent for request in requests]
+        tracing.waited(f"queue {self.name}", parents, waited_s)
+        with tracing.shared(f"call {self.name}", parents, "client", {"bundle.items": len(requests)}) as spans:
+            return await self.call([p._replace(traceparent=span) for p, span in zip(requests, spans, strict=True)])

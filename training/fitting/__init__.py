@@ -1,0 +1,1 @@
+"""What the recipes share: features, heads, loops, augmentation and calibration."""

@@ -1,0 +1,111 @@
+"""The recordings that the voice and scene models learn from, and what may happen to a recording on its way.
+
+Four forms of each clip: as it is, through a codec, with something in the background, through a room or a telephone.
+Chance is drawn from the clip's own name, so a clip has the same forms in every recipe and every run.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from training.data import codecs
+from training.data.datasets import Clip, load_audio, read_manifest
+from training.fitting import augment
+from training.fitting.augment import Audio
+
+RATE = 16_000  # Hz
+FORMS = ("plain", "codec", "background", "channel")
+FETCHED = "_further"  # ends the names of sets that are fetched, which have no validation part
+SOUNDS = ("music", "noise", "silence")  # labels that are not of speech
+BIT_RATES = {name: [rate for rate in rates if rate >= 16_000] for name, rates in codecs.BIT_RATES.items()}
+BACKGROUND_DB = (6.0, 30.0)  # ratio of a clip to what is behind it
+TELEPHONE_HZ = 8_000  # sample rate of mu-law telephony (ITU-T G.711)
+MU = 255.0
+
+
+def clips(data: Path, *names: str) -> list[Clip]:
+    """The training and validation clips of those data sets that are there, in the order of the names."""
+    found: list[Clip] = []
+    for name in names:
+        if (data / name).is_dir():
+            found += read_manifest(data / name, "train")
+            found += [] if name.endswith(FETCHED) else read_manifest(data / name, "val")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Backgrounds:
+    """Recordings to put behind others, of the training parts."""
+
+    noise: Sequence[Audio]
+    music: Sequence[Audio]
+
+
+@lru_cache(maxsize=1)
+def backgrounds(data: Path) -> Backgrounds:
+    """Noise and music of the scene sets."""
+    scenes = [clip for name in ("audio_scenes", "audio_scenes_more") for clip in read_manifest(data / name, "train")]
+    banks = {label: [load_audio(clip.path, RATE) for clip in scenes if clip.label == label] for label in SOUNDS[:2]}
+    return Backgrounds(banks["noise"], banks["music"])
+
+
+def form(clip: Clip, name: str, data: Path) -> Audio:
+    """One form of a clip, float32 [samples] at ``RATE``.
+
+    Args:
+        clip: Of any data set.
+        name: Of ``FORMS``.
+        data: Folder of all data sets, for the backgrounds.
+    """
+    audio = load_audio(clip.path, RATE)
+    rng = np.random.default_rng(zlib.crc32(f"{clip.path.parent.name}/{clip.path.name} {name}".encode()))
+    if name == "codec":
+        return _coded(audio, rng)
+    if name == "background":
+        return _with_background(audio, clip.label, backgrounds(data), rng)
+    return _through_channel(audio, rng) if name == "channel" else audio
+
+
+def _coded(audio: Audio, rng: np.random.Generator) -> Audio:
+    encoder = list(BIT_RATES)[rng.integers(len(BIT_RATES))]
+    return codecs.codec_round_trip(audio, (encoder, int(rng.choice(BIT_RATES[encoder]))))
+
+
+def _with_background(audio: Audio, label: str, banks: Backgrounds, rng: np.random.Generator) -> Audio:
+    """Speech gets noise or music behind it, music gets noise; noise and silence get another colour only."""
+    if rng.random() < 0.5:
+        audio = augment.Equaliser(4.0)(audio, rng)
+    if label in ("noise", "silence"):
+        return audio
+    bank = banks.music if label != "music" and rng.random() < 0.3 else banks.noise
+    mixed = augment.Noise(bank, *BACKGROUND_DB)(audio, rng)
+    return _coded(mixed, rng) if rng.random() < 0.3 else mixed
+
+
+def _through_channel(audio: Audio, rng: np.random.Generator) -> Audio:
+    chain = augment.Chain(
+        [
+            augment.Sometimes(0.5, augment.Speed(0.03)),
+            augment.Sometimes(0.5, augment.Reverberation()),
+            augment.Equaliser(3.0),
+            augment.Sometimes(0.4, telephone),
+            augment.Sometimes(0.4, augment.BandLimit(2_500.0, 7_800.0, 0.3)),
+        ]
+    )
+    return chain(audio, rng)
+
+
+def telephone(audio: Audio, rng: np.random.Generator | None = None) -> Audio:
+    """A telephone's 8 bits of mu-law at 8 kHz and back; nothing is left to chance."""
+    narrow = np.clip(soxr.resample(audio, RATE, TELEPHONE_HZ), -1.0, 1.0)
+    coded = np.round((np.sign(narrow) * np.log1p(MU * np.abs(narrow)) / np.log1p(MU) + 1.0) * 127.5) / 127.5 - 1.0
+    restored = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(MU)) / MU
+    wide = soxr.resample(restored.astype(np.float32), TELEPHONE_HZ, RATE)
+    return np.asarray(np.pad(wide[: audio.size], (0, max(0, audio.size - wide.size))), np.float32)
