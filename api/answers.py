@@ -33,33 +33,33 @@ class Answers:
         self.context = context
 
     async def voice_gender(self, audio: bytes) -> list[ClassScore]:
-        """Both classes, highest score first (C1)."""
+        """Both classes, highest score first (docs/contract.md, Voice gender)."""
         found = await voice_gender.classify(self.context, audio)
         pairs = sorted(found.answer.probabilities.items(), key=lambda pair: -pair[1])
         return [ClassScore.model_validate({"score": min(score, 1.0), "label": label}) for label, score in pairs]
 
     async def face_gender(self, image: bytes) -> FaceResponse:
-        """Both classes, and what answered (C2)."""
+        """Both classes, and what answered (docs/contract.md, Face gender)."""
         found = await face_gender.classify(self.context, image)
         return described(found.answer, self.context.models[face_gender.MODEL].spec)
 
     async def heart_sound(self, audio: bytes) -> HeartResult:
-        """Class and confidence of a recording in any container (C3)."""
+        """Class and confidence of a recording in any container (docs/contract.md, Heart sound)."""
         found = await heart_sound.classify(self.context, audio)
         return heart_sound.as_result(found.answer)
 
     async def heart_upload(self, data: bytes, declared: str, layout: PcmFormat, amplification: float) -> HeartResult:
-        """Class and confidence of raw PCM, or of a recording in any container (C3)."""
+        """Class and confidence of raw PCM, or of a recording in any container (docs/contract.md, Heart sound)."""
         found = await heart_sound.classify_upload(self.context, data, declared, layout, amplification)
         return heart_sound.as_result(found.answer)
 
     async def audio_scene(self, url: str) -> SceneResponse:
-        """What the audio at an address is (C4)."""
+        """What the audio at an address is (docs/contract.md, Audio scene)."""
         analysis = await audio_scene.analyze_url(self.context, url)
         return SceneResponse(data=SceneData.model_validate(analysis.model_dump(exclude={"model"})))
 
     async def voice_detection(self, body: VoiceRequest) -> VoiceResponse:
-        """The ensemble's decision and its reasons (C5)."""
+        """The ensemble's decision and its reasons (docs/contract.md, AI-generated voice)."""
         limit = self.context.settings.max_body_bytes
         answer = await voice_deepfake.classify_base64(self.context, body.audioBase64, body.audioFormat, limit)
         return VoiceResponse.model_validate(
@@ -73,7 +73,7 @@ class Answers:
 
 
 def described(answer: Prediction, spec: ModelSpec) -> FaceResponse:
-    """The answer in the form of C2; classes are numbered in the model's order, female 0 and male 1."""
+    """The answer in the contract's form; classes are numbered in the model's order, female 0 and male 1."""
     classes: list[dict[str, Any]] = [
         {"class": name, "label": label, "probability": min(probability, 1.0)}
         for label, (name, probability) in enumerate(answer.probabilities.items())

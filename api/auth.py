@@ -1,4 +1,4 @@
-"""The key of ``/api/voice-detection`` (C5)."""
+"""The key of ``/api/voice-detection`` (docs/contract.md, AI-generated voice)."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def admit(answers: Answers, scope: Scope) -> None:
 
 
 class Native:
-    """ASGI wrapper around BentoML's methods: lets requests in, and gives errors the shape of C7.
+    """ASGI wrapper around BentoML's methods: lets requests in, and gives errors the contract's shape.
 
     Args:
         app: BentoML's application.

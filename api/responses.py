@@ -1,4 +1,4 @@
-"""The one place that turns failures into answers (C7)."""
+"""The one place that turns failures into answers (docs/contract.md, Errors)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("bundle.errors")
 
 Fields = Callable[[str], dict[str, Any]]
 
-# Paths whose reference has error fields of its own, which stand beside those of C7.
+# Paths whose reference has error fields of its own, which stand beside the contract's own.
 _OWN_FIELDS: dict[str, Fields] = {}
 
 # What is said of statuses that the framework itself answers with.
@@ -40,7 +40,7 @@ def own_fields(*paths: str) -> Callable[[Fields], Fields]:
 
 
 def error_response(status: int, message: str, *, path: str = "", retry_after: float | None = None) -> JSONResponse:
-    """An answer in the shape of C7.
+    """An answer in the contract's error shape.
 
     Args:
         status: HTTP status.

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers, as the OpenAPI document shows them (C1-C7)."""
+"""Bodies of requests and answers, as the OpenAPI document shows them (docs/contract.md)."""
 
 from __future__ import annotations
 

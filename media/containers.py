@@ -75,7 +75,7 @@ def sniff(data: bytes) -> str:
         data: The file, or at least its first 12 bytes.
 
     Returns:
-        One of the names of C5 (``wav``, ``mp3``, ``m4a`` ...), another container's name, or ``unknown``.
+        One of the contract's names (``wav``, ``mp3``, ``m4a`` ...), another container's name, or ``unknown``.
     """
     for offset, magic, name in _MAGIC:
         if data.startswith(magic, offset):
@@ -89,7 +89,7 @@ def sniff(data: bytes) -> str:
 
 
 def container_name(demuxer: str) -> str:
-    """Gives the name of C5 for FFmpeg's name of a demuxer (``mov,mp4,m4a,3gp,3g2,mj2`` is ``m4a``)."""
+    """Gives the contract's name for FFmpeg's name of a demuxer (``mov,mp4,m4a,3gp,3g2,mj2`` is ``m4a``)."""
     first = demuxer.split(",")[0]
     return _NAMES.get(first, first)
 

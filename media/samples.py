@@ -68,7 +68,7 @@ class DecodedAudio:
         channels: Channel count of the source.
         duration_s: Length of what was decoded (seconds), counted at the source's rate, less the codec's padding where
             the container states it.
-        container: Container found, in the names of C5 where it is one of them.
+        container: Container found, by the contract's name where it has one (docs/contract.md, AI-generated voice).
         as_declared: False when the caller declared another container.
     """
 

@@ -1,4 +1,6 @@
-"""The latest heart result (C3): durable and whole at every moment, and the same for all workers and replicas.
+"""The latest heart result: durable and whole at every moment, and the same for all workers and replicas.
+
+See docs/contract.md, Heart sound.
 
 It is kept in ``data.json``, and in Redis too where there is one. Both carry the moment of the result, so that the
 newer is read when one of them was out of reach for a while; a crash leaves the old file or the new one.

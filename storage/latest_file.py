@@ -1,4 +1,7 @@
-"""``data.json``, the file of the latest heart result (C3): whole at every moment, and on the disk once written."""
+"""``data.json``, the file of the latest heart result: whole at every moment, and on the disk once written.
+
+See docs/contract.md, Heart sound.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Stored(Kept):
 
     @property
     def text(self) -> str:
-        """The result in JSON, as C3 shows it."""
+        """The result in JSON, as the contract shows it."""
         return json.dumps(self.result.model_dump())
 
     @classmethod

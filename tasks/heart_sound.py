@@ -1,4 +1,4 @@
-"""What does this heart sound show? (C3)"""
+"""What does this heart sound show? (docs/contract.md, Heart sound)"""
 
 from __future__ import annotations
 
@@ -116,6 +116,6 @@ def problems(answer: Prediction) -> list[str]:
 
 
 def as_result(answer: Prediction) -> HeartResult:
-    """The answer in the form of C3: class, and confidence in percent."""
+    """The answer in the contract's form: class, and confidence in percent."""
     confidence = min(100.0, round(100 * answer.probabilities[answer.best], 1))
     return HeartResult.model_validate({"class": answer.best, "confidence": confidence})

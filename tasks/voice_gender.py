@@ -1,4 +1,4 @@
-"""Is this voice male or female? (C1)"""
+"""Is this voice male or female? (docs/contract.md, Voice gender)"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Signal = NDArray[np.float32]
 VOICE = Path(__file__).parent / "data" / "voices" / "male_1.flac"
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
-# name of C5 -> (FFmpeg muxer, encoder)
+# the contract's name -> (FFmpeg muxer, encoder)
 ENCODERS = {
     "mp3": ("mp3", "libmp3lame"),
     "wav": ("wav", "pcm_s16le"),
@@ -43,7 +43,7 @@ def speech(seconds: float) -> Signal:
 
 
 def encode(name: str, signal: Signal, rate: int, options: Mapping[str, str] | None = None) -> bytes:
-    """Encodes a signal by FFmpeg into a container named as in C5."""
+    """Encodes a signal by FFmpeg into a container named as in the contract."""
     return mux(*ENCODERS[name], signal, rate, options)
 
 

@@ -1,4 +1,4 @@
-"""What every error must look like (C7)."""
+"""What every error must look like (docs/contract.md, Errors)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRETS = ("Traceback", 'File "', "site-packages", "/tmp/", "/proc/", "/etc/", K
 
 
 def assert_error(response: httpx.Response, status: int, words: str = "") -> dict[str, Any]:
-    """Checks an error answer against C7.
+    """Checks an error answer against the contract.
 
     Args:
         response: The answer.

@@ -22,7 +22,7 @@ from tests.served import KEY, ROOT, Bundle
 
 pytestmark = pytest.mark.served
 
-# Every route of C1 to C6 that is not itself the document.
+# Every route of docs/contract.md that is not itself the document.
 ROUTES = {
     ("post", "/api/detect-gender"), ("get", "/health"), ("post", "/api/gender"), ("post", "/predict"),
     ("post", "/upload_audio"), ("get", "/"), ("post", "/analyze-audio"), ("post", "/api/voice-detection"),

@@ -1,4 +1,4 @@
-"""The playground's routes (C6) without a browser: examples, limits, progress, and nothing left on disk."""
+"""The playground's routes without a browser: examples, limits, progress, and nothing left on disk."""
 
 from __future__ import annotations
 
@@ -89,4 +89,4 @@ def test_nothing_uploaded_stays_on_disk(bundle: Bundle, client: httpx.Client, ex
         data = client.get(f"/ui/examples/{example['file']}").content
         asked = client.post(f"/ui/ask/{example['question']}", content=data, headers={"x-api-key": KEY})
         assert asked.status_code == (422 if example["file"] == "no_face.jpg" else 200)
-    assert files() - before <= {"data.json"}  # the latest heart result, which C3 wants there
+    assert files() - before <= {"data.json"}  # the latest heart result, which the contract wants there

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.served, pytest.mark.redis]
 
 
 def test_latest_result_and_cache(redis_server: RedisServer, store: Path, site: LocalSite, voice: bytes) -> None:
-    """C3: the result is kept in Redis; C4: so is the cache, and one that is down slows but fails no request."""
+    """The result is kept in Redis, and so is the cache, and one that is down slows but fails no request."""
     urls = [site.add_file(f"/redis-{number}.flac", voice) for number in range(3)]
     with serve(store, {"REDIS_URL": redis_server.url}) as bundle, bundle.client() as client:
         answer = upload(client, pcm(heartbeat())).json()

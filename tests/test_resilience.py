@@ -64,7 +64,7 @@ def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle, service: 
 def test_a_killed_runner_comes_back_and_the_others_never_notice(
     bundle: Bundle, routes: dict[str, Ask], service: str
 ) -> None:
-    """``kill -9`` under load: its own requests succeed, or get 503 in the shape of C7."""
+    """``kill -9`` under load: its own requests succeed, or get 503 in the contract's error shape."""
     (old,) = bundle.workers(service)
     ended = threading.Event()
 

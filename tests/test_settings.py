@@ -33,7 +33,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> str:
 
 
 def test_defaults_are_those_of_the_contract() -> None:
-    """C6 fixes these names and values."""
+    """The contract fixes these names and values."""
     settings = Settings()
     assert settings.port == 3000
     assert settings.host == "127.0.0.1"
@@ -95,7 +95,7 @@ def test_one_key_and_several(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_keys_from_a_dotenv_file(tmp_path: Path) -> None:
-    """C5: keys come from the environment or a ``.env`` file."""
+    """The contract: keys come from the environment or a ``.env`` file."""
     file = tmp_path / "keys.env"
     file.write_text("API_KEY=from-file\nAPI_KEYS=second,third\n# a comment\nUNRELATED=1\n")
     assert Settings(_env_file=file).keys == ("from-file", "second", "third")

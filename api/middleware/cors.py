@@ -1,4 +1,4 @@
-"""Pages of other origins (C1)."""
+"""Pages of other origins (docs/contract.md, Voice gender)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.responses import error_response
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, but that a refused preflight too is answered in the shape of C7.
+    """Starlette's, but that a refused preflight too is answered in the contract's error shape.
 
     A page of the internet that calls a server in a private network asks for that as well; an origin that may call may
     do so from there.

@@ -20,7 +20,7 @@ CLIENT_GONE = 499  # the status by which nginx logs a caller who closed the conn
 
 
 class Limits:
-    """ASGI middleware; every failure that reaches it becomes an answer in the shape of C7.
+    """ASGI middleware; every failure that reaches it becomes an answer in the contract's error shape.
 
     Args:
         app: What it wraps.

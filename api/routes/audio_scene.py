@@ -1,4 +1,4 @@
-"""C4: audio analysis by URL."""
+"""The route of audio analysis by URL (docs/contract.md, Audio scene)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C2: face gender."""
+"""The routes of face gender (docs/contract.md, Face gender)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C3: heart sounds."""
+"""The route of heart sounds (docs/contract.md, Heart sound)."""
 
 from __future__ import annotations
 

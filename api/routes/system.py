@@ -1,4 +1,4 @@
-"""C6: health, readiness, metrics and pages."""
+"""The service surface (docs/contract.md): health, readiness, metrics and pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C5: AI-generated voice detection."""
+"""The route of AI-generated voice detection (docs/contract.md, AI-generated voice)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C1: voice gender."""
+"""The route of voice gender (docs/contract.md, Voice gender)."""
 
 from __future__ import annotations
 

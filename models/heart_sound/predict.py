@@ -1,4 +1,4 @@
-"""One heart sound file without the server, as the reference's ``model3`` module offers it (C3)."""
+"""One heart sound file without a server, as the reference has it (docs/contract.md, Heart sound)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The landing page (C3), and what holds for all pages."""
+"""The landing page (docs/contract.md, Heart sound), and what holds for all pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The playground (C5, C6), used as a person uses it."""
+"""The playground (docs/contract.md, Service surface), used as a person uses it."""
 
 from __future__ import annotations
 

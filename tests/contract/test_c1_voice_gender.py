@@ -1,4 +1,4 @@
-"""C1: voice gender."""
+"""Voice gender (docs/contract.md)."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_nothing_uploaded_stays_on_disk(bundle: Bundle, client: httpx.Client, wa
     client.post("/v1/voice-gender", files={"audio": ("a.wav", large)})
     client.post("/v1/heart-sound", files={"audio": ("a.wav", wav_file)})
     left = (files_below(bundle.temporary_dir) | files_below(bundle.data_dir)) - before
-    assert {path.name for path in left} <= {"data.json"}  # the latest heart result, which C3 wants there
+    assert {path.name for path in left} <= {"data.json"}  # the latest heart result, which the contract wants there
 
 
 def test_no_upload_is_on_disk_meanwhile_either(bundle: Bundle, client: httpx.Client, voice: bytes) -> None:

@@ -1,4 +1,4 @@
-"""C2: face gender."""
+"""Face gender (docs/contract.md)."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_the_largest_face_is_the_one_that_counts(client: httpx.Client, large: st
 
 
 def assert_face_error(response: httpx.Response, status: int, words: str = "") -> None:
-    """Bad upload: ``success`` and ``error`` beside the fields of C7."""
+    """Bad upload: ``success`` and ``error`` beside the contract's error fields."""
     body = assert_error(response, status, words)
     assert body["success"] is False
     assert body["error"] == body["message"]

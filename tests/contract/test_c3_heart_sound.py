@@ -1,4 +1,4 @@
-"""C3: heart sounds, and the latest prediction."""
+"""Heart sound (docs/contract.md), and the latest prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C4: audio analysis by URL."""
+"""Audio scene (docs/contract.md): audio analysis by URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C5: AI-generated voice detection."""
+"""AI-generated voice (docs/contract.md)."""
 
 from __future__ import annotations
 

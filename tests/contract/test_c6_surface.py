@@ -1,4 +1,4 @@
-"""C6: documents, health, readiness, metrics and pages."""
+"""Service surface (docs/contract.md): documents, health, readiness, metrics and pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C7: every error is JSON with words, a request id, and nothing of the server's inside."""
+"""Errors (docs/contract.md): every error is JSON with words, a request id, and nothing of the server's inside."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def body(response: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "status"), STATUSES.items())
 def test_every_error_has_its_status(name: str, status: int) -> None:
-    """C7 lists them."""
+    """The contract lists them (docs/contract.md, Errors)."""
     response = to_response(getattr(errors, name)("words", retry_after=None))
     assert response.status_code == status
     assert body(response) == {"status": "error", "message": "words", "request_id": ""}
@@ -40,7 +40,7 @@ def test_all_errors_are_in_the_table() -> None:
 
 
 def test_an_unexpected_failure_says_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
-    """C5: 500 for a failure of the server; the log has the trace."""
+    """The contract: 500 for a failure of the server; the log has the trace."""
     with caplog.at_level(logging.ERROR):
         response = to_response(OSError("/secret/path is full"))
     assert response.status_code == 500

@@ -272,7 +272,7 @@ async def test_another_type_under_the_key_of_the_latest_result(
 
 @pytest.mark.parametrize("text", NO_RESULTS, ids=lambda text: text[:60])
 async def test_a_wrong_file_is_counted_and_stays_until_the_next_result(tmp_path: Path, text: str) -> None:
-    """C3: a store that cannot be read is a 500. The file is the operator's: what it held may still be of use."""
+    """A store that cannot be read is a 500. The file is the operator's: what it held may still be of use."""
     (tmp_path / "data.json").write_text(text)
     before = counted("latest_file")
     with pytest.raises(InternalError, match="cannot be read"):
