@@ -17,6 +17,7 @@ import bentoml
 from api.methods import NativeMethods
 from api.middleware.cors import Cors
 from api.middleware.dispatch import Dispatch
+from api.middleware.keys import Keys
 from api.middleware.limits import Limits
 from api.middleware.observe import Observe
 from core import logs, metrics, supervisor, tracing
@@ -80,11 +81,17 @@ class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]
         proxies = {name: getattr(self, runner.name) for name, runner in all_runners().items()}
         self.answers = Answers(assemble(settings, proxies))
         http_app().state.answers = self.answers
+        if settings.key_store:
+            from api.guard import Guard
+
+            http_app().state.guard = Guard(settings)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
         """Closes connections and files, and exports the spans that are left."""
         await self.answers.context.close()
+        if settings.key_store:
+            await http_app().state.guard.aclose()
         await asyncio.to_thread(tracing.stop)
 
 
@@ -96,7 +103,7 @@ def _install(service: Any) -> None:
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
-        expose_headers=["x-request-id", "x-model", "retry-after"],
+        expose_headers=["x-request-id", "x-model", "retry-after", "ratelimit", "ratelimit-policy"],
     )
     service.add_asgi_middleware(
         Limits,
@@ -104,6 +111,8 @@ def _install(service: Any) -> None:
         timeout_s=settings.request_timeout_s,
         budget=Budget(settings.budget_bytes),
     )
+    if settings.key_store:
+        service.add_asgi_middleware(Keys, guard=lambda: http_app().state.guard)
     service.add_asgi_middleware(Dispatch, http_app=http_app, native=[method.route for method in service.apis.values()])
 
 

@@ -1,4 +1,4 @@
-"""The key of ``/api/voice-detection`` (docs/contract.md, AI-generated voice)."""
+"""Which question a request asks, and the keys of ``/api/voice-detection`` (docs/contract.md, AI-generated voice)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,46 @@ import hmac
 import logging
 from collections.abc import Mapping, Sequence
 
+from starlette.types import Scope
+
 from core.errors import Forbidden
 
 log = logging.getLogger("bundle.keys")
+
+CALLER = "bundle.caller"  # where a request carries the name of its key, once the middleware has let it in
+
+VOICE_DETECTION = "ai-voice"
+QUESTIONS = ("voice-gender", "face-gender", "heart-sound", "audio-scene", VOICE_DETECTION)
+# What is asked at each address. A test compares it with the addresses that there are.
+_ASKED_AT = {
+    "/api/detect-gender": "voice-gender",
+    "/v1/voice-gender": "voice-gender",
+    "/api/gender": "face-gender",
+    "/predict": "face-gender",
+    "/v1/face-gender": "face-gender",
+    "/upload_audio": "heart-sound",
+    "/v1/heart-sound": "heart-sound",
+    "/analyze-audio": "audio-scene",
+    "/v1/audio-scene": "audio-scene",
+    "/api/voice-detection": VOICE_DETECTION,
+    "/v1/voice-detection": VOICE_DETECTION,
+    **{f"/ui/ask/{name}": name for name in QUESTIONS},
+}
+
+
+def question_of(scope: Scope) -> str | None:
+    """The question that a request asks.
+
+    Returns:
+        Its name; None where the request asks none: pages, documents, health.
+    """
+    path = scope["path"]
+    if path == "/" and scope.get("method") in ("GET", "HEAD"):  # the latest heart sound; a browser gets a page
+        from api.accept import prefers_html
+
+        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        return None if prefers_html(accept) else "heart-sound"
+    return _ASKED_AT.get(path) if scope.get("method") == "POST" else None
 
 
 def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:
@@ -23,11 +60,26 @@ def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:
     """
     if not known:
         log.error("no API_KEY is configured: voice detection answers nobody")
-    given = (headers.get("x-api-key") or _bearer(headers.get("authorization", ""))).strip()
+    given = presented_key(headers)
     # Every key is compared, each in constant time: how long it takes says nothing.
     matches = [hmac.compare_digest(given.encode(), key.encode()) for key in known]
     if not any(matches):
         raise Forbidden("Invalid API key provided")
+
+
+def check_voice_key(scope: Scope, known: Sequence[str], headers: Mapping[str, str]) -> None:
+    """The same, for a request that may have been let in by a key of the store already.
+
+    Raises:
+        Forbidden: As ``check_key``.
+    """
+    if CALLER not in scope:
+        check_key(known, headers)
+
+
+def presented_key(headers: Mapping[str, str]) -> str:
+    """The key that a request presents; empty where it has none."""
+    return (headers.get("x-api-key") or _bearer(headers.get("authorization", ""))).strip()
 
 
 def _bearer(authorization: str) -> str:

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import check_key
+from api.auth import check_voice_key
 from api.responses import error_response, to_response
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
 from api.uploads import read_file
@@ -157,7 +157,7 @@ def admit(answers: Answers, scope: Scope) -> None:
     """
     path, headers = scope["path"], Headers(scope=scope)
     if path == KEYED:
-        check_key(answers.context.settings.keys, headers)
+        check_voice_key(scope, answers.context.settings.keys, headers)
     if headers.get("content-type", "").split(";")[0].strip().lower() == PICKLE:
         raise UnsupportedMedia(f"{PICKLE} is not read")
     if path != CACHED:

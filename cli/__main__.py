@@ -24,7 +24,8 @@ from tasks.context import Context
 
 AT_ONCE = 16  # files that are read and decoded ahead of the models
 EPILOGUE = """exit status: 0 when every file has an answer, 1 when one has none (its line says why), 2 when the command
-itself is wrong. Limits and the ensemble's weights come from the environment, as they do for the service."""
+itself is wrong. Limits and the ensemble's weights come from the environment, as they do for the service. `python -m cli
+keys` manages the keys of a server's callers."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,8 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["keys"]:
+        from cli import keys
+
+        return keys.main(given[1:])
     made = parser()
-    options = made.parse_args(arguments)
+    options = made.parse_args(given)
     files = list(expand(options.paths, QUESTIONS[options.question].suffixes))
     if not files:
         made.error("there is no such file in these folders")

@@ -125,6 +125,11 @@ class Settings(BaseSettings):
     api_workers: int = Field(1, ge=1, le=64, description="Processes that answer HTTP.")
     api_key: SecretStr | None = Field(None, description="Key for `/api/voice-detection`.")
     api_keys: Keys = Field((), description="Several such keys, separated by commas.")
+    key_store: str = Field(
+        "",
+        description="Where the keys of callers are kept, which `python -m cli keys` makes: the path of a file, or "
+        "`redis`. Every question then needs one; without a store only voice detection needs its key.",
+    )
     cors_origins: Origins = Field(("*",), description="Origins whose pages may call, separated by commas.")
     redis_url: RedisUrl | None = Field(
         None, description="Redis for the cache and the latest heart result: `redis://`, `rediss://` or `unix://`."
@@ -208,6 +213,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"MEMORY_BUDGET_MB must be 0 or at least {least:g}: {LARGEST_IN_HAND} x MAX_BODY_MB x API_WORKERS"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _quotas_are_counted_once(self) -> Self:
+        if self.key_store and self.redis_url is None and (self.api_workers > 1 or self.key_store == "redis"):
+            raise ValueError("KEY_STORE needs REDIS_URL where it is redis or API_WORKERS is above 1: quotas are shared")
         return self
 
     @property

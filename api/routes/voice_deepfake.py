@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from api.auth import check_key
+from api.auth import check_voice_key
 from api.dependencies import admitted, answers, read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import VoiceRequest, VoiceResponse
@@ -20,7 +20,7 @@ _header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of
 
 def keyed(request: Request, _key: Annotated[str | None, Security(_header)]) -> None:
     """Lets requests with a configured key pass, before their body is read."""
-    check_key(answers(request).context.settings.keys, request.headers)
+    check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
 
 
 REQUEST = {"language": "Telugu", "audioFormat": "ogg", "audioBase64": base64.b64encode(read("voice.ogg")).decode()}

@@ -1,0 +1,273 @@
+"""Keys of callers: how they are kept, found and counted, in a file and in Redis."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from starlette.types import Message, Receive, Scope, Send
+
+from api.auth import QUESTIONS, question_of
+from api.guard import Guard
+from api.methods import MODELS
+from api.middleware.keys import Keys
+from api.quotas import Quotas
+from api.routes import routers
+from api.ui.routes import router as playground
+from cli.__main__ import main
+from core.errors import Forbidden, TooManyRequests, Unavailable
+from core.settings import Settings, get_settings
+from storage.circuit_breaker import StoreUnavailable
+from storage.keys import REDIS_KEY, REFRESH_S, CallerKey, KeyFile, KnownKeys, hash_key
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["file", "redis"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """A store of keys, named in the settings."""
+    place = str(tmp_path / "keys.json")
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        with redis.Redis.from_url(server.url) as client:
+            client.flushall()
+        monkeypatch.setenv("REDIS_URL", server.url)
+        place = "redis"
+    monkeypatch.setenv("KEY_STORE", place)
+    get_settings.cache_clear()
+    yield place
+    get_settings.cache_clear()
+
+
+def command(*arguments: str) -> int:
+    """``python -m cli keys``, in a thread of its own: the command runs a loop."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(main, ["keys", *arguments]).result()
+
+
+async def test_a_key_is_made_listed_and_revoked(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("add", "lab", "--questions", "heart-sound", "--requests-per-minute", "5", "--mb-per-day", "1") == 0
+    secret = capsys.readouterr().out.strip()
+    assert command("add", "lab") == 1
+    assert "lab" in capsys.readouterr().err
+    assert command("list") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    listed = json.loads(line)
+    assert (listed["name"], listed["questions"], listed["requests_per_minute"]) == ("lab", ["heart-sound"], 5)
+    assert listed["bytes_per_day"] == 1 << 20
+    assert "sha256" not in listed
+
+    guard = Guard(Settings())
+    assert (await guard.admit("heart-sound", {"x-api-key": secret})).name == "lab"
+    assert (await guard.admit("heart-sound", {"authorization": f"bearer {secret}"})).name == "lab"
+    with pytest.raises(Forbidden, match="does not open voice-gender"):
+        await guard.admit("voice-gender", {"x-api-key": secret})
+    for wrong in ("", secret[:-1], hash_key(secret), "lab"):
+        with pytest.raises(Forbidden, match="Invalid API key provided"):
+            await guard.admit("heart-sound", {"x-api-key": wrong})
+    await guard.aclose()
+
+    assert command("revoke", "lab") == 0
+    assert command("revoke", "lab") == 1
+    later = Guard(Settings())
+    with pytest.raises(Forbidden):
+        await later.admit("heart-sound", {"x-api-key": secret})
+    await later.aclose()
+
+
+def test_the_store_holds_no_key(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("add", "lab") == 0
+    secret = capsys.readouterr().out.strip()
+    if store == "redis":
+        with redis.Redis.from_url(str(Settings().redis_url)) as client:
+            kept = str(client.hgetall(REDIS_KEY))
+    else:
+        kept = Path(store).read_text()
+        assert stat.S_IMODE(Path(store).stat().st_mode) == 0o600
+    assert hash_key(secret) in kept
+    assert secret not in kept
+    assert secret.removeprefix("mck_") not in kept
+
+
+def test_a_command_without_a_store_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    get_settings.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        main(["keys", "list"])
+    assert ended.value.code == 2
+    assert "KEY_STORE" in capsys.readouterr().err
+
+
+def key(**quotas: int) -> CallerKey:
+    return CallerKey(name="lab", sha256=hash_key("x"), **quotas)
+
+
+async def test_what_is_refused_is_not_counted(store: str) -> None:
+    quotas = Quotas(str(Settings().redis_url) if Settings().redis_url else None)
+    mine = key(requests_per_minute=2, bytes_per_day=100)
+    assert await quotas.spend(mine, "bytes", 60)
+    assert not await quotas.spend(mine, "bytes", 60)
+    assert not await quotas.spend(mine, "bytes", 1 << 40)
+    assert await quotas.spend(mine, "bytes", 40)
+    assert [await quotas.spend(mine, "requests") for _ in range(4)] == [True, True, False, False]
+    standings = {one.name: one for one in await quotas.standings(mine)}
+    assert (standings["requests"].left, standings["requests"].quota, standings["requests"].window_s) == (0, 2, 60)
+    assert 0 < standings["requests"].reset_s <= 61
+    assert (standings["bytes"].left, standings["bytes"].window_s) == (0, 86400)
+    assert await quotas.spend(key(), "bytes", 1 << 40)  # no quota
+    assert await quotas.standings(key()) == []
+    await quotas.aclose()
+
+
+async def test_processes_that_share_a_redis_count_together(redis_server: RedisServer) -> None:
+    first, second = Quotas(redis_server.url), Quotas(redis_server.url)
+    mine = CallerKey(name="both", sha256=hash_key("both"), requests_per_minute=2)
+    assert [await one.spend(mine, "requests") for one in (first, second, first, second)] == [True, True, False, False]
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_without_its_redis_a_process_counts_for_itself() -> None:
+    quotas = Quotas("redis://127.0.0.1:1/0")
+    mine = key(requests_per_minute=1)
+    assert [await quotas.spend(mine, "requests") for _ in range(2)] == [True, False]
+    await quotas.aclose()
+
+
+class Broken(KeyFile):
+    """A store that can be read once."""
+
+    def __init__(self, keys: list[CallerKey]) -> None:
+        self._left: list[list[CallerKey]] = [keys] if keys else []
+
+    async def load(self) -> list[CallerKey]:
+        if not self._left:
+            raise StoreUnavailable("x")
+        return self._left.pop()
+
+
+async def test_the_last_keys_hold_while_the_store_is_down() -> None:
+    now = 0.0
+    known = KnownKeys(Broken([key()]), lambda: now)
+    assert (await known.find("x")) == key()
+    now = 2 * REFRESH_S
+    assert (await known.find("x")) == key()
+    with pytest.raises(Unavailable):
+        await KnownKeys(Broken([])).find("x")
+
+
+async def ask(
+    app: Keys, path: str, secret: str, chunks: list[bytes], declared: bool = True
+) -> tuple[int, dict[str, str], bytes]:
+    """Sends a request in chunks; gives status, headers and body."""
+    sent: list[Message] = []
+    left = list(chunks)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"x-api-key", secret.encode())]
+    headers += (
+        [(b"content-length", b"%d" % sum(map(len, chunks)))] if declared else [(b"transfer-encoding", b"chunked")]
+    )
+    await app({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
+    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent)
+
+
+async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive())["more_body"]:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+async def guard(store: str) -> AsyncIterator[Guard]:
+    made = Guard(Settings(api_key="classic"))
+    yield made
+    await made.aclose()
+
+
+async def test_answers_say_how_the_key_stands(store: str, guard: Guard, capsys: pytest.CaptureFixture[str]) -> None:
+    """The headers are those of the IETF draft; the body of a refusal has the shape of all errors."""
+    assert command("add", "lab", "--requests-per-minute", "3", "--mb-per-day", str(1000 / 2**20)) == 0
+    secret = capsys.readouterr().out.strip()
+    app = Keys(reads_all, guard=lambda: guard)
+    status, headers, _ = await ask(app, "/api/detect-gender", secret, [b"x" * 600])
+    assert status == 200
+    assert headers["ratelimit-policy"] == '"requests";q=3;w=60, "bytes";q=1000;w=86400;qu="content-bytes"'
+    requests, amount = headers["ratelimit"].split(", ")
+    assert requests.startswith('"requests";r=2;t=')
+    assert amount.startswith('"bytes";r=400;t=')
+
+    app.app = never
+    status, headers, body = await ask(app, "/v1/voice-gender", secret, [b"x" * 600])  # 400 are left
+    assert (status, json.loads(body)["status"]) == (429, "error")
+    assert 1 <= int(headers["retry-after"]) <= 86400
+    assert "ratelimit" in headers
+    app.app = reads_all
+    assert (await ask(app, "/upload_audio", secret, [b"x" * 100]))[0] == 200
+    status, headers, body = await ask(app, "/upload_audio", secret, [b"x"])
+    assert (status, "3 requests of this minute" in json.loads(body)["message"]) == (429, True)
+    assert 1 <= int(headers["retry-after"]) <= 61
+
+
+async def never(scope: Scope, receive: Receive, send: Send) -> None:
+    pytest.fail("it was asked")
+
+
+async def test_a_body_of_unknown_length_is_counted_as_it_arrives(
+    store: str, guard: Guard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("add", "lab", "--mb-per-day", "1.5") == 0
+    secret = capsys.readouterr().out.strip()
+    app = Keys(reads_all, guard=lambda: guard)
+    assert (await ask(app, "/upload_audio", secret, [b"x" * 1000] * 2, declared=False))[0] == 200
+    with pytest.raises(TooManyRequests):  # what the applications and ``Limits`` turn into an answer
+        await ask(app, "/upload_audio", secret, [bytes(1 << 19)] * 4, declared=False)
+    status, headers, _ = await ask(app, "/upload_audio", secret, [b"x" * 1000])
+    assert (status, '"bytes";r=' in headers["ratelimit"]) == (200, True)
+
+
+async def test_a_classic_key_opens_voice_detection_alone(guard: Guard) -> None:
+    app = Keys(reads_all, guard=lambda: guard)
+    for path in ("/api/voice-detection", "/v1/voice-detection", "/ui/ask/ai-voice"):
+        assert (await ask(app, path, "classic", [b"x"]))[0] == 200
+        assert (await ask(app, path, "wrong", [b"x"]))[0] == 403
+    assert (await ask(app, "/api/detect-gender", "classic", [b"x"]))[0] == 403
+
+
+def every_path() -> set[str]:
+    found = [route for router in (*routers(), playground) for route in router.routes]
+    posts = {route.path for route in found if "POST" in getattr(route, "methods", ())}  # type: ignore[attr-defined]
+    return posts | set(MODELS)
+
+
+@pytest.mark.parametrize("path", sorted(every_path()))
+def test_every_address_that_takes_a_body_is_guarded(path: str) -> None:
+    """A new route must say which question it asks, or the keys of the store would not guard it."""
+    assert question_of({"type": "http", "method": "POST", "path": path, "headers": []}) in QUESTIONS
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/ui", "/docs.json", "/metrics", "/examples/voice.flac"])
+def test_pages_and_health_need_no_key(path: str) -> None:
+    assert question_of({"type": "http", "method": "GET", "path": path, "headers": []}) is None
+
+
+def test_the_latest_heart_sound_needs_one_and_the_page_there_none() -> None:
+    def asked(accept: bytes) -> Any:
+        return question_of({"type": "http", "method": "GET", "path": "/", "headers": [(b"accept", accept)]})
+
+    assert asked(b"application/json") == "heart-sound"
+    assert asked(b"text/html,*/*;q=0.8") is None
