@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks import eager
 from benchmarks.processes import pss_bytes
-from tests.ask_all import ask, samples
-from tests.served import KEY, ROOT, Bundle, descendants, serve
+from tests.support.ask_all import ask, samples
+from tests.support.served import KEY, ROOT, Bundle, descendants, serve
 from training.published import layout
 
 FACES = ("--classes", "female,male", "--pixels", "imagenet-bgr")

@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmarks.processes import cpu_s, pss_bytes
 from benchmarks.report import BLOCK
 from models import registry
-from tests.questions import MODELS, Ask, questions
-from tests.served import ROOT, Bundle, serve
-from tests.site_thread import local_site
+from tests.support.questions import MODELS, Ask, questions
+from tests.support.served import ROOT, Bundle, serve
+from tests.support.site_thread import local_site
 
 PAGE = ROOT / "docs" / "scaling.md"
 CLIENTS = 4

@@ -22,11 +22,11 @@ atexit.register(shutil.rmtree, STORE, ignore_errors=True)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 
 from core.settings import Settings  # noqa: E402
-from tests.audio_bytes import Signal, speech, tone, wav  # noqa: E402
-from tests.programs import missing, program  # noqa: E402
-from tests.redis_server import redis_server, redis_url  # noqa: E402, F401 - fixtures
-from tests.served import DATA, ROOT, Bundle, serve  # noqa: E402
-from tests.site_thread import LocalSite, local_site  # noqa: E402
+from tests.support.audio_bytes import Signal, speech, tone, wav  # noqa: E402
+from tests.support.programs import missing, program  # noqa: E402
+from tests.support.redis_server import redis_server, redis_url  # noqa: E402, F401 - fixtures
+from tests.support.served import DATA, ROOT, Bundle, serve  # noqa: E402
+from tests.support.site_thread import LocalSite, local_site  # noqa: E402
 
 # On a developer's machine each run looks elsewhere; in CI a run that passed passes again.
 hypothesis.settings.register_profile("ci", derandomize=True)

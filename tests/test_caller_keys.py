@@ -12,7 +12,7 @@ import bentoml
 import httpx
 import pytest
 
-from tests.served import KEY, ROOT, Bundle, serve, wait_for
+from tests.support.served import KEY, ROOT, Bundle, serve, wait_for
 
 pytestmark = pytest.mark.served
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.programs import missing, program
-from tests.served import DATA, Bundle
+from tests.support.programs import missing, program
+from tests.support.served import DATA, Bundle
 
 try:
     from playwright.sync_api import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.served import KEY, ROOT
+from tests.support.served import KEY, ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.served]
 

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from api.app import build_app
 from core.settings import get_settings
 from tests.browser.conftest import PHONE
-from tests.served import DATA, KEY, Bundle
-from tests.site_thread import LocalSite
+from tests.support.served import DATA, KEY, Bundle
+from tests.support.site_thread import LocalSite
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

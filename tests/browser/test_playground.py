@@ -11,10 +11,10 @@ import pytest
 
 from core.settings import VOTING
 from dsp.features import FEATURE_NAMES
-from tests.audio_bytes import wav
 from tests.browser.conftest import PHONE, Seen
-from tests.served import DATA, KEY
-from tests.site_thread import LocalSite
+from tests.support.audio_bytes import wav
+from tests.support.served import DATA, KEY
+from tests.support.site_thread import LocalSite
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

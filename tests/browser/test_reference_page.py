@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.openapi import ADDRESS
-from tests.http_site import ok
-from tests.markdown import blocks
-from tests.served import DATA, ROOT, Bundle
-from tests.site_thread import LocalSite
+from tests.support.http_site import ok
+from tests.support.markdown import blocks
+from tests.support.served import DATA, ROOT, Bundle
+from tests.support.site_thread import LocalSite
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.browser.conftest import PHONE
 from tests.browser.test_playground import click_example, open_panel
-from tests.served import ROOT
+from tests.support.served import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

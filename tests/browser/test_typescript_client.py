@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.http_site import ok
-from tests.served import KEY, ROOT, Bundle
-from tests.site_thread import LocalSite
+from tests.support.http_site import ok
+from tests.support.served import KEY, ROOT, Bundle
+from tests.support.site_thread import LocalSite
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

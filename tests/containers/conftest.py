@@ -10,8 +10,8 @@ import pytest
 
 from tests.containers.figures import note
 from tests.containers.podman import BUILD_S, HOST, podman, run
-from tests.served import KEY
-from tests.site_thread import LocalSite, local_site
+from tests.support.served import KEY
+from tests.support.site_thread import LocalSite, local_site
 
 BASE = "localhost/bundle-base:bookworm"
 REDIS = "localhost/bundle-redis:bookworm"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.served import ROOT
+from tests.support.served import ROOT
 
 MEASURED = ROOT / "build" / "container-figures.json"
 PAGE = ROOT / "deploy" / "README.md"

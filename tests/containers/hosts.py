@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.containers.podman import COMMAND_S, run
-from tests.served import ROOT, descendants, environment
+from tests.support.served import ROOT, descendants, environment
 
 BRIDGE = "bundle-br"
 # A network for tests of network devices (RFC 2544), which nothing real has.

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.served import ROOT
+from tests.support.served import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("base", *(f"overlays/{path.name}" for path in sorted((FOLDER / "overlays").iterdir())))

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.served import ROOT, wait_for
+from tests.support.served import ROOT, wait_for
 
 # Inside a container or a CI job there is no systemd for podman to lean on (``deploy/engine`` decides the same).
 if not Path("/run/systemd/system").is_dir():

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.containers.podman import BUILD_S, START_S, inspect, is_ready, podman, run
-from tests.redis_server import free_port
-from tests.served import wait_for
+from tests.support.redis_server import free_port
+from tests.support.served import wait_for
 
 NAME = "bundle-test"
 OF_STACK = ("--filter", f"label=io.podman.compose.project={NAME}")

@@ -11,7 +11,7 @@ from core.settings import Settings
 from models import registry
 from tests.containers.podman import podman, run
 from tests.containers.test_manifests import component
-from tests.served import ROOT
+from tests.support.served import ROOT
 
 DEPLOY = ROOT / "deploy"
 STACK, OBSERVABILITY = (

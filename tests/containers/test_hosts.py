@@ -17,12 +17,12 @@ import pytest
 
 from models import registry
 from runners.connections import ADDRESSES_KEPT_S
-from tests.ask_all import ask
 from tests.containers.figures import note
 from tests.containers.hosts import GATEWAY, PORT, Host, hosts
 from tests.containers.podman import is_ready
-from tests.served import DATA, KEY, wait_for
-from tests.site_thread import LocalSite, local_site
+from tests.support.ask_all import ask
+from tests.support.served import DATA, KEY, wait_for
+from tests.support.site_thread import LocalSite, local_site
 
 START_S = 240.0
 ON_FAR = "heart_sound"  # the model whose only runner is on the host that is cut off

@@ -20,14 +20,14 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from core.version import VERSION
-from tests.ask_all import ask
 from tests.containers.conftest import BUILDERS_KEY, SETTINGS
 from tests.containers.figures import note
 from tests.containers.layers import contents
 from tests.containers.podman import COMMAND_S, Container, container, environment, inspect, podman, run
-from tests.http_site import ok
-from tests.served import DATA, KEY, ROOT
-from tests.site_thread import LocalSite
+from tests.support.ask_all import ask
+from tests.support.http_site import ok
+from tests.support.served import DATA, KEY, ROOT
+from tests.support.site_thread import LocalSite
 
 MEGABYTE = 1e6
 LARGEST = 1.5e9  # bytes

@@ -13,13 +13,13 @@ import httpx
 import pytest
 import yaml
 
-from tests.ask_all import ask
 from tests.containers.conftest import SETTINGS
 from tests.containers.manifests import PROBES, Manifest, container_of, manifests
 from tests.containers.podman import COMMAND_S, is_ready, logs, podman
-from tests.redis_server import free_port
-from tests.served import DATA, KEY, wait_for
-from tests.site_thread import LocalSite
+from tests.support.ask_all import ask
+from tests.support.redis_server import free_port
+from tests.support.served import DATA, KEY, wait_for
+from tests.support.site_thread import LocalSite
 
 NETWORK = "bundle-pods-test"
 START_S = 240.0  # eight pods at once

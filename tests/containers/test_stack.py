@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.ask_all import ask
 from tests.containers.conftest import SETTINGS
 from tests.containers.figures import note
 from tests.containers.podman import inspect, podman
 from tests.containers.stack import Stack, batches, kill, most_memory, remains, stack
-from tests.served import DATA, KEY, wait_for
-from tests.shapes import assert_error
-from tests.site_thread import LocalSite
-from tests.test_resilience import routes  # noqa: F401 - a fixture
+from tests.serving.test_resilience import routes  # noqa: F401 - a fixture
+from tests.support.ask_all import ask
+from tests.support.served import DATA, KEY, wait_for
+from tests.support.shapes import assert_error
+from tests.support.site_thread import LocalSite
 
 Ask = Callable[[httpx.Client], httpx.Response]
 

@@ -14,9 +14,9 @@ import pytest
 import soxr
 
 from media.audio import AudioLimits, decode
-from tests.audio_bytes import Signal, encode, film, tone, wav
-from tests.served import DATA, Bundle
-from tests.shapes import assert_error
+from tests.support.audio_bytes import Signal, encode, film, tone, wav
+from tests.support.served import DATA, Bundle
+from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from models.face_gender import SPEC
-from tests.audio_bytes import tone, wav
-from tests.served import DATA
-from tests.shapes import assert_error
+from tests.support.audio_bytes import tone, wav
+from tests.support.served import DATA
+from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 

@@ -17,9 +17,9 @@ import pytest
 
 from media.pcm import pcm_to_wav
 from models.heart_sound.predict import predict_class_with_confidence
-from tests.audio_bytes import ENCODERS, encode, wav
-from tests.served import Bundle, wait_for
-from tests.shapes import assert_error
+from tests.support.audio_bytes import ENCODERS, encode, wav
+from tests.support.served import Bundle, wait_for
+from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 
@@ -260,7 +260,7 @@ def test_a_store_that_cannot_be_read(bundle: Bundle, client: httpx.Client, conte
 
 @pytest.mark.usefixtures("no_result")
 def test_storage_that_cannot_be_written(bundle: Bundle, client: httpx.Client) -> None:
-    """A file in place of the folder, since root writes into any folder; a full disk: ``tests/unit/test_latest.py``."""
+    """A file in place of the folder, since root writes into any folder; ``tests/unit/storage`` fills a disk."""
     aside = bundle.data_dir.rename(bundle.folder / "aside")
     bundle.data_dir.write_text("a file")
     try:

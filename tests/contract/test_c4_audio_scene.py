@@ -14,11 +14,11 @@ import pytest
 from api.routes.audio_scene import EXAMPLE
 from media.audio import AudioLimits, decode
 from media.examples import MUSIC_URL
-from tests.audio_bytes import encode, tone, wav
-from tests.http_site import raw, redirect, reply
-from tests.served import Bundle
-from tests.shapes import assert_error
-from tests.site_thread import LocalSite
+from tests.support.audio_bytes import encode, tone, wav
+from tests.support.http_site import raw, redirect, reply
+from tests.support.served import Bundle
+from tests.support.shapes import assert_error
+from tests.support.site_thread import LocalSite
 
 pytestmark = pytest.mark.served
 

@@ -12,9 +12,9 @@ import pytest
 
 from core.settings import VOTING
 from media.audio import AudioLimits, decode
-from tests.audio_bytes import ENCODERS, Signal, encode, tone, wav
-from tests.served import DATA, KEY, SECOND_KEY, Bundle, wait_for
-from tests.shapes import assert_error
+from tests.support.audio_bytes import ENCODERS, Signal, encode, tone, wav
+from tests.support.served import DATA, KEY, SECOND_KEY, Bundle, wait_for
+from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 

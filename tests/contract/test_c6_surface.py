@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from models import registry
-from tests.shapes import assert_error
+from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.audio_bytes import speech, tone, wav
-from tests.crowd import too_many
-from tests.served import KEY, Bundle
-from tests.shapes import assert_error
+from tests.support.audio_bytes import speech, tone, wav
+from tests.support.crowd import too_many
+from tests.support.served import KEY, Bundle
+from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 
@@ -135,7 +135,7 @@ def test_a_path_in_json_is_never_opened(client: httpx.Client) -> None:
 
 def test_a_url_in_place_of_a_file_is_never_fetched(client: httpx.Client, site: object) -> None:
     """BentoML's own parser would download it."""
-    from tests.site_thread import LocalSite
+    from tests.support.site_thread import LocalSite
 
     assert isinstance(site, LocalSite)
     url = site.add_file("/canary.wav", wav(tone(16_000), 16_000))

@@ -24,7 +24,7 @@ from core.errors import Forbidden, TooManyRequests, Unavailable
 from core.settings import Settings, get_settings
 from storage.circuit_breaker import StoreUnavailable
 from storage.keys import REDIS_KEY, REFRESH_S, CallerKey, KeyFile, KnownKeys, hash_key
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,90 @@
+"""``docs/adding-a-model.md`` is true: its files in a copy of the tree are served, and nothing else is edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.audio_bytes import tone, wav
+from tests.support.markdown import blocks
+from tests.support.served import ROOT, Bundle, serve
+from tests.support.shapes import assert_error
+
+pytestmark = pytest.mark.served
+
+PAGE = ROOT / "docs" / "adding-a-model.md"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the source tree with the files of the page."""
+    folder = tmp_path_factory.mktemp("tree")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    shown = subprocess.run(listed, cwd=ROOT, text=True, capture_output=True, check=True, timeout=60).stdout
+    names = shown.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(ROOT / name, folder / name)
+    for block in blocks(PAGE, "python"):
+        path = folder / block.text.splitlines()[0].removeprefix("# ")
+        assert not path.exists(), "only new files"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text.split("\n", 1)[1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extended(tree: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """The bundle with its sixth question: the page's commands, but for the last, which serves it."""
+    home = tmp_path_factory.mktemp("home") / "bentoml"
+    shutil.copytree(store, home, copy_function=os.link)
+    (block,) = blocks(PAGE, "sh")
+    *commands, last = block.text.splitlines()
+    assert last == "make serve"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {**os.environ, "BENTOML_HOME": str(home), "PATH": path}
+    for command in commands:
+        command = f"{command} VENV={sys.prefix}" if command.startswith("make") else command
+        run = subprocess.run(
+            ["bash", "-ec", command], cwd=tree, env=variables, text=True, capture_output=True, check=False, timeout=200
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+    with serve(home, {}, source=tree) as running:
+        yield running
+
+
+def test_it_is_served(extended: Bundle) -> None:
+    with extended.client() as client:
+        for level, expected in [(0.5, "loud"), (0.001, "quiet")]:
+            answer = client.post("/api/loudness", files={"audio": wav(level * tone(44_100, 1.0), 44_100)})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["loudness"] == expected
+            assert answer.headers["x-model"].startswith("loudness:")
+        assert_error(client.post("/api/loudness", files={"audio": b"words"}), 400, "not audio")
+        assert client.get("/readyz").json()["models"]["loudness"] == "ready"
+        assert 'model="loudness"' in client.get("/metrics").text
+
+
+def test_it_is_in_the_document(extended: Bundle, tree: Path) -> None:
+    document = httpx.get(f"{extended.url}/docs.json").json()
+    assert "/api/loudness" in document["paths"]
+    assert document == json.loads((tree / "openapi.json").read_text())
+    assert "/api/loudness" not in (ROOT / "openapi.json").read_text()
+
+
+def test_the_code_of_the_page_is_in_the_style_of_the_project(tree: Path) -> None:
+    names = [block.text.splitlines()[0].removeprefix("# ") for block in blocks(PAGE, "python")]
+    for command in (["ruff", "check"], ["ruff", "format", "--check"]):
+        run = subprocess.run(
+            [sys.executable, "-m", *command, *names], cwd=tree, text=True, capture_output=True, check=False, timeout=200
+        )
+        assert run.returncode == 0, run.stdout + run.stderr

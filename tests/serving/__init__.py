@@ -1,0 +1,1 @@
+"""Tests that serve the whole bundle."""

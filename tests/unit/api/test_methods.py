@@ -1,0 +1,66 @@
+"""How the native methods let requests in, and how they read their input."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.types import Message
+
+from api.methods import ANSWERS, KEYED, MODELS, AddressBody, JsonBody, NativeMethods, VoiceBody
+from core.errors import BadRequest, UnsupportedMedia
+from runners import all_runners
+from tasks.voice_deepfake import MEMBERS
+from tests.unit.scheduling.test_shedding import Runner, bundle
+
+pytestmark = pytest.mark.anyio
+
+VOICE = {"language": "Tamil", "audioFormat": "mp3", "audioBase64": "QUJD"}
+PATHS: dict[type[JsonBody], str] = {AddressBody: "/v1/audio-scene", VoiceBody: KEYED}
+
+
+class Answers:
+    """What a request carries, as far as reading needs it."""
+
+    def __init__(self) -> None:
+        self.context = bundle(Runner(), None)  # type: ignore[arg-type]  # a small body needs no thread
+
+
+def request(kind: type[JsonBody], body: object, content_type: bytes = b"application/json") -> Request:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+
+    headers = [(b"content-type", content_type)]
+    scope = {"type": "http", "method": "POST", "path": PATHS[kind], "headers": headers, ANSWERS: Answers()}
+    return Request(scope, receive)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [(AddressBody, {"audio_url": "http://a.example/b.mp3"}), (VoiceBody, {"request": VOICE})]
+)
+async def test_a_body_is_read(kind: type[JsonBody], body: dict[str, Any]) -> None:
+    read = await kind.from_http_request(request(kind, body), None)
+    assert isinstance(read, BaseModel)
+    assert read.model_dump(mode="json") == body
+
+
+@pytest.mark.parametrize("body", [{}, [], "x", {"request": {**VOICE, "language": "Latin"}}, {"audio_url": 1}])
+@pytest.mark.parametrize("kind", PATHS)
+async def test_another_body_is_a_bad_request(kind: type[JsonBody], body: object) -> None:
+    """A failure of ours and not of Pydantic's: BentoML logs the trace of every other one."""
+    with pytest.raises(BadRequest):
+        await kind.from_http_request(request(kind, body), None)
+
+
+async def test_another_content_type_is_refused() -> None:
+    with pytest.raises(UnsupportedMedia, match="application/json"):
+        await VoiceBody.from_http_request(request(VoiceBody, {"request": VOICE}, b"text/plain"), None)
+
+
+def test_every_method_says_which_models_it_asks() -> None:
+    assert set(MODELS) == {made.route for made in vars(NativeMethods).values() if hasattr(made, "route")}
+    assert MODELS[KEYED] == MEMBERS
+    assert {name for names in MODELS.values() for name in names} == set(all_runners())

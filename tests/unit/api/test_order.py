@@ -1,0 +1,174 @@
+"""The order on every route: key, room, body, decode."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.answers import Answers
+from api.app import build_app
+from api.methods import MODELS, Native
+from core.errors import TooManyRequests
+from core.settings import Settings
+from storage.cache import open_cache
+from tasks import voice_deepfake
+from tasks.results import SceneEntry
+from tests.support.served import KEY
+from tests.unit.scheduling.test_shedding import Runner, bundle, fill, let_through
+
+pytestmark = pytest.mark.anyio
+
+KEYED = ["/api/voice-detection", "/v1/voice-detection", "/ui/ask/ai-voice"]
+ROUTES = [
+    "/api/detect-gender", "/api/gender", "/predict", "/upload_audio", *KEYED, "/v1/voice-gender", "/v1/face-gender",
+    "/v1/heart-sound", "/ui/ask/voice-gender", "/ui/ask/face-gender", "/ui/ask/heart-sound", "/ui/ask/audio-scene",
+]  # fmt: skip
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as made:
+        yield made
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+def answers(runner: Runner, threads: ThreadPoolExecutor, tmp_path: Path) -> Answers:
+    """Everything but runners: one stand-in for all, which can be held up."""
+    cache = open_cache(None, tmp_path, SceneEntry, namespace="audio-scene", ttl_s=60)
+    return Answers(replace(bundle(runner, threads), settings=Settings(api_key=KEY), cache=cache))
+
+
+def app_of(path: str, answers: Answers) -> ASGIApp:
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        pytest.fail("it was asked")
+
+    if path in MODELS:
+        return Native(never, lambda: answers)
+    app = build_app()
+    app.state.answers = answers
+    return app
+
+
+async def ask(app: ASGIApp, path: str, body: bytes | None, *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
+    """Sends a request, whose body may not be read where there is none; gives status and answer."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if body is None:
+            pytest.fail("the body was read")
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": list(headers)}
+    async with asyncio.timeout(20):
+        await app(scope, receive, send)
+    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_without_room_no_body_is_read(path: str, answers: Answers, runner: Runner) -> None:
+    tasks = await fill([model.queue for model in answers.context.models.values()], runner)
+    app = app_of(path, answers)
+    kind = b"audio/flac" if path.startswith(("/ui", "/upload")) else b"multipart/form-data; boundary=x"
+    status, said = await ask(app, path, None, (b"content-type", kind), (b"x-api-key", KEY.encode()))
+    assert (status, said["status"]) == (429, "error")
+    if path in KEYED:  # the key comes before that
+        assert (await ask(app, path, None, (b"content-type", kind)))[0] == 403
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_known_address_waits_for_nobody(answers: Answers, runner: Runner, threads: ThreadPoolExecutor) -> None:
+    """Neither for a thread, all of which decode, nor for room."""
+    context, url, later = answers.context, "http://known.example/a.flac", threading.Event()
+
+    async def known() -> SceneEntry:
+        return SceneEntry(duration=1.0, sample_rate=8000, channels=1, classification="music", model="audio_scene:1")
+
+    await context.cache.get_or_compute(url, known, version="audio_scene:1")
+    tasks = await fill([context.models["audio_scene"].queue], runner)
+    threads.submit(later.wait, 60)
+    try:
+        for padding in (0, 10_000):
+            body = json.dumps({"audio_url": url, "more": "x" * padding}).encode()
+            status, said = await ask(app_of("", answers), "/analyze-audio", body)
+            assert (status, said["data"]["classification"]) == (200, "music")
+        other = json.dumps({"audio_url": "http://unknown.example/"}).encode()
+        assert (await ask(app_of("", answers), "/analyze-audio", other))[0] == 429
+    finally:
+        later.set()
+        runner.open.set()
+        await asyncio.gather(*tasks)
+        await context.cache.aclose()
+
+
+async def test_a_large_body_is_parsed_only_where_there_is_room(answers: Answers, runner: Runner) -> None:
+    """Room that was there before it was read may have gone meanwhile."""
+    context = answers.context
+    tasks: list[asyncio.Task[Any]] = []
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        tasks.extend(await fill([model.queue for model in context.models.values()], runner))
+        return {"type": "http.request", "body": b"no JSON" + bytes(1 << 17), "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"x-api-key", KEY.encode())]
+    path = "/api/voice-detection"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await app_of(path, answers)(scope, receive, send)
+    assert sent[0]["status"] == 429
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers, runner: Runner) -> None:
+    """Whoever comes behind must not be let in because it is not yet in the queue of a model."""
+    context, later = answers.context, threading.Event()
+    queues = [context.models[name].queue for name in voice_deepfake.MEMBERS]
+    await let_through(queues, runner)
+    context.threads.submit(later.wait, 60)
+    text = base64.b64encode(b"no sound").decode()
+    first = asyncio.create_task(voice_deepfake.classify_base64(context, text, None, 99))
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(TooManyRequests):
+            await voice_deepfake.classify_base64(context, text, None, 99)
+    finally:
+        later.set()
+        await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_models_that_answer_together_make_one_appointment(answers: Answers, runner: Runner) -> None:
+    """Whichever of them is busy: else a caller who was told by one would be a newcomer to the next."""
+    context, (first, *_, last) = answers.context, voice_deepfake.MEMBERS
+    tasks = await fill([context.models[last].queue], runner)
+    told: list[float] = []
+    for _ in range(3):
+        with pytest.raises(TooManyRequests) as refused:
+            context.ensure_room(*voice_deepfake.MEMBERS)
+        told.append(refused.value.retry_after or 0.0)
+    assert told == sorted(told)
+    assert len(context.models[first].queue._admission._appointments) == 3
+    assert not context.models[last].queue._admission._appointments
+    runner.open.set()
+    await asyncio.gather(*tasks)

@@ -1,0 +1,130 @@
+"""Connections on which nothing is asked, against a real server in a process of its own with few descriptors."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.redis_server import free_port
+from tests.support.served import ROOT, wait_for
+
+HEAD_S, KEEP_S, DESCRIPTORS = 1.0, 6.0, 128
+PROGRAM = f"""
+import logging, resource, sys, uvicorn
+resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+from api import connections
+connections.install({HEAD_S}, {KEEP_S})
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        while (await receive()).get("more_body"):
+            pass
+        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}})
+        await send({{"type": "http.response.body", "body": b"ok"}})
+
+uvicorn.Server(uvicorn.Config(app, port=int(sys.argv[1]), log_config=None, workers=1)).run()
+"""
+ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Callable[[], str]) -> None:
+        self.port = port
+        self.process = process
+        self.log = log
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def answers(self) -> bool:
+        """Whether a new caller is answered."""
+        with contextlib.suppress(OSError), self.connect() as caller:
+            return is_answered(caller, ASK)
+        return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    file = tmp_path_factory.mktemp("server") / "log"
+    port = free_port()
+    with file.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT, stderr=log)
+    running = Server(port, process, file.read_text)
+    try:
+        wait_for(running.answers, 60, why=running.log)
+        yield running
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_answered(caller: socket.socket, request: bytes) -> bool:
+    """Sends, and reads the answer to its end."""
+    caller.sendall(request)
+    answer = b""
+    while not answer.endswith(b"ok") and (more := caller.recv(4096)):
+        answer += more
+    return b"200 OK" in answer
+
+
+def is_closed(caller: socket.socket, within_s: float = 30.0) -> bool:
+    """Whether the server closes the connection."""
+    caller.settimeout(within_s)
+    try:
+        return caller.recv(4096) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[b""], [b"GET / HTTP/1.1\r\nHost: a\r\nX: "], [b"\r\n"], [b"G", b"E", b"T", b" ", b"/", b" ", b"H"]],
+    ids=["nothing", "a part of a head", "an empty line", "bit by bit"],
+)
+def test_a_head_must_be_complete_in_time(server: Server, pieces: list[bytes]) -> None:
+    with server.connect() as caller:
+        for piece in pieces:
+            caller.sendall(piece)
+            time.sleep(0.1)
+        assert is_closed(caller)
+
+
+@pytest.mark.parametrize("piece", [b"GET / HT", b"\r\n"])
+def test_the_next_head_on_a_kept_connection_too(server: Server, piece: bytes) -> None:
+    with server.connect() as caller:
+        assert is_answered(caller, ASK)
+        caller.sendall(piece)
+        assert is_closed(caller)
+
+
+def test_a_kept_connection_and_a_slow_body_are_left_alone(server: Server) -> None:
+    with server.connect() as kept, server.connect() as slow:
+        assert is_answered(kept, ASK)
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1")
+        time.sleep(3 * HEAD_S)
+        assert is_answered(kept, ASK)
+        assert is_answered(slow, b"2")
+
+
+def test_a_crowd_of_silent_connections_shuts_nobody_out(server: Server) -> None:
+    """Three times as many as there are descriptors; those that are kept are the last to be closed."""
+    with contextlib.ExitStack() as open_ones:
+        kept = open_ones.enter_context(server.connect())
+        assert is_answered(kept, ASK)
+        for _ in range(3 * DESCRIPTORS):
+            with contextlib.suppress(OSError):
+                open_ones.enter_context(server.connect())
+        wait_for(server.answers, 20)
+        assert is_answered(kept, ASK)
+    assert server.log().count("WARNING few descriptors") == 1

@@ -1,0 +1,202 @@
+"""``python -m cli``: the five questions about files, without a server."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.__main__ import main
+from cli.files import expand
+from cli.questions import QUESTIONS, SOUNDS
+from tests.support.served import DATA, ROOT
+
+COMMAND = (sys.executable, "-m", "cli")
+
+
+def classify(*arguments: str | Path, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command in the source tree."""
+    variables = {**os.environ, "COLUMNS": "200", **environment}
+    run = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=ROOT,
+        env=variables,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == status, run.stdout + run.stderr
+    return run
+
+
+def lines(run: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, Any]]]:
+    """The same in this process, which is quicker: exit status and lines."""
+    status = main([str(argument) for argument in arguments])
+    return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("question", "file", "answer"),
+    [
+        ("voice-gender", "voices/male_1.flac", "male"),
+        ("face-gender", "faces/male_1.jpg", "male"),
+        ("heart-sound", "hearts/normal_1.pcm", "Normal"),
+        ("audio-scene", "scenes/speech_1.flac", "speech"),
+        ("ai-voice", "ai_voice/ai_ta_espeak.mp3", "AI_GENERATED"),
+    ],
+)
+def test_each_question(question: str, file: str, answer: str) -> None:
+    (found,) = lines(classify(question, DATA / file))
+    assert found["file"] == str(DATA / file)
+    assert found["answer"] == answer
+    assert 0.5 < found["confidence"] <= 1
+    if question == "ai-voice":
+        assert set(found["members"]) == set(QUESTIONS[question].models)
+        assert "jitter" in found["explanation"]
+    else:
+        assert sum(found["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.served
+def test_the_answers_are_those_of_the_service(client: httpx.Client, voice: bytes) -> None:
+    (found,) = lines(classify("voice-gender", DATA / "voices" / "male_1.flac"))
+    served = {item["label"]: item["score"] for item in client.post("/api/detect-gender", files={"audio": voice}).json()}
+    assert found["probabilities"] == pytest.approx(served, abs=1e-3)
+    (heart,) = lines(classify("heart-sound", DATA / "hearts" / "murmur_1.pcm"))
+    given = client.post("/upload_audio", content=(DATA / "hearts" / "murmur_1.pcm").read_bytes()).text
+    name, percent = given.split(", ")
+    assert (heart["answer"], heart["confidence"]) == (name, pytest.approx(float(percent) / 100, abs=2e-3))
+
+
+def test_a_heart_sound_in_a_container_and_in_another_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = tmp_path / "heart.raw"
+    raw.write_bytes((DATA / "hearts" / "normal_1.pcm").read_bytes())
+    status, found = here(capsys, "heart-sound", DATA / "hearts" / "normal_1.flac", raw, "--sample-rate", "8000")
+    assert status == 0
+    assert [set(item) >= {"answer", "problems"} for item in found] == [True, True]
+    status, wrong = here(capsys, "heart-sound", raw, "--sample-width", "5")
+    assert status == 1
+    assert "sample_width must be 1, 2, 3 or 4" in wrong[0]["error"]
+
+
+def test_a_file_that_fails_stops_no_other(tmp_path: Path) -> None:
+    """In the order of the command line, with words, and an exit status that says that one has no answer."""
+    shutil.copy(DATA / "voices" / "female_1.flac", tmp_path / "b.flac")
+    (tmp_path / "a.wav").write_bytes(b"this is not audio")
+    (tmp_path / "c.wav").write_bytes(b"")
+    run = classify(
+        "voice-gender", tmp_path / "a.wav", tmp_path / "none.wav", tmp_path / "b.flac", tmp_path / "c.wav", status=1
+    )
+    first, missing, good, empty = lines(run)
+    assert "not audio" in first["error"]
+    assert missing["error"] == "no such file or directory"
+    assert good["answer"] == "female"
+    assert empty["error"] == "the audio is empty"
+    assert run.stderr == ""
+
+
+def test_folders_and_patterns(tmp_path: Path) -> None:
+    for name in ("b/two.wav", "a.FLAC", "notes.txt", "b/one.mp3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    below = [tmp_path / name for name in ("a.FLAC", "b/one.mp3", "b/two.wav")]
+    assert list(expand([str(tmp_path)], SOUNDS)) == below
+    assert list(expand([f"{tmp_path}/b/*.wav", str(tmp_path / "b")], SOUNDS)) == [below[2], below[1]]
+    assert list(expand([f"{tmp_path}/**/*.mp3"], SOUNDS)) == [below[1]]
+    assert list(expand([str(tmp_path / "notes.txt"), "gone*"], SOUNDS)) == [tmp_path / "notes.txt", Path("gone*")]
+
+
+def test_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["voice-gender", str(DATA / "voices"), str(DATA / "hearts" / "README.md"), "--table"]) == 1
+    shown = capsys.readouterr().out
+    assert "female_1.flac" in shown
+    assert re.search(r"female +│ +(?:9\d|100)\.\d%", shown)
+    assert "not audio" in shown
+
+
+def read_terminal(terminal: int) -> str:
+    """What is shown until nobody writes any more.
+
+    It is read while the command runs: a terminal holds 4 KiB that nobody has read, and then whoever writes waits.
+    """
+    shown = b""
+    try:
+        while part := os.read(terminal, 4096):
+            shown += part
+    except OSError as error:  # how Linux tells the end of a pseudo-terminal
+        if error.errno != errno.EIO:
+            raise
+    return shown.decode()
+
+
+@pytest.mark.timeout(60)
+def test_progress_is_shown_to_a_person_only() -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "voice-gender", "tests/data/voices"], cwd=ROOT, env={**os.environ, "TERM": "xterm"},
+        stdout=subprocess.PIPE, stderr=theirs, text=True,
+    ) as run:  # fmt: skip
+        os.close(theirs)
+        shown = read_terminal(ours)
+        printed, _ = run.communicate()
+    os.close(ours)
+    assert run.returncode == 0
+    assert "voice-gender" in shown
+    assert "3/3" in shown
+    assert len(printed.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["voice-gender"], ["weather", "a.wav"], ["voice-gender", "tests/data/faces"]]
+)
+def test_a_wrong_command(arguments: list[str]) -> None:
+    assert "usage: python -m cli" in classify(*arguments, status=2).stderr
+
+
+def test_a_setting_that_cannot_be_right_is_named() -> None:
+    run = classify("voice-gender", "a.wav", status=1, MAX_AUDIO_SECONDS="long")
+    assert run.stderr.startswith("configuration error: MAX_AUDIO_SECONDS: ")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_limits_are_those_of_the_service() -> None:
+    (found,) = lines(classify("voice-gender", DATA / "voices" / "male_1.flac", status=1, MAX_AUDIO_SECONDS="1"))
+    assert "longer than" in found["error"]
+
+
+def test_nothing_is_written_and_no_framework_is_loaded(tmp_path: Path) -> None:
+    script = (
+        "import sys; from cli.__main__ import main; "
+        f"status = main(['heart-sound', {str(DATA / 'hearts' / 'normal_1.flac')!r}]); "
+        "print(*({'torch', 'transformers', 'keras', 'tensorflow', 'scipy', 'sklearn'} & set(sys.modules))); "
+        "sys.exit(status)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True, capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert run.stdout.splitlines()[1] == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    script = f"set -o pipefail; {sys.executable} -m cli voice-gender tests/data/voices | head -1"
+    run = subprocess.run(["bash", "-c", script], cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
+    assert run.stderr == ""
+    assert len(run.stdout.splitlines()) == 1

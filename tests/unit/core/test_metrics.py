@@ -1,0 +1,61 @@
+"""Metrics: what a batch records, and bounded labels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from api.middleware.observe import route_template
+from core import metrics
+
+ROOT = Path(__file__).parents[3]
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_a_batch() -> None:
+    metrics.observe_batch("toy", [2.0, 3.0])
+    assert value("bundle_batch_items_sum", model="toy") == 2
+    assert value("bundle_batch_cost_sum", model="toy") == 6
+    assert value("bundle_padding_cost_total", model="toy") == 1
+
+
+def test_equal_items_of_a_batch_pad_nothing() -> None:
+    """Twelve times 2.53525 is more than their sum as floats are added up; a counter refuses what is below 0."""
+    metrics.observe_batch("even", [2.53525] * 12)
+    assert value("bundle_padding_cost_total", model="even") == 0
+
+
+def test_exposition_has_every_name() -> None:
+    text = metrics.exposition().decode()
+    for name in ("bundle_requests", "bundle_batch_items", "bundle_engine_seconds", "bundle_cache", "bundle_answers"):
+        assert f"# TYPE {name}" in text
+
+
+@pytest.mark.parametrize("scope", [{}, {"path": "/secret"}, {"route": object()}, {"route": None}])
+def test_a_request_without_a_route_is_unmatched(scope: dict[str, object]) -> None:
+    assert route_template(scope) == "unmatched"
+
+
+def test_what_waited_in_a_process_that_died_is_forgotten(tmp_path: Path) -> None:
+    """Counters stay, as a counter must."""
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def run(program: str) -> str:
+        return subprocess.check_output([sys.executable, "-c", program], env=environment, text=True, timeout=60)
+
+    run("from core import metrics as m; m.QUEUE_DEPTH.labels('toy').inc(5); m.REFUSED.labels('toy').inc(2)")
+    text = run("from core import metrics as m; m.QUEUE_DEPTH.labels('toy').inc(1); print(m.exposition().decode())")
+    assert 'bundle_queue_depth{model="toy"} 1.0' in text
+    assert 'bundle_queue_refused_total{model="toy"} 2.0' in text
+
+
+def test_the_page_has_the_table_of_all_metrics() -> None:
+    page = (ROOT / "docs" / "observability.md").read_text()
+    assert metrics.table() in page, "python -m core.metrics prints the table"

@@ -1,0 +1,62 @@
+"""The supervisor: what was killed is started again soon, what cannot start is not started all the time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from core.supervisor import PAUSE_S
+
+ROOT = Path(__file__).parents[3]
+
+SUPERVISOR = """
+import sys
+import bentoml_cli
+from bentoml._internal.utils.circus import create_standalone_arbiter
+from bentoml.serving import create_watcher
+from core import supervisor
+
+supervisor.YOUNG_S = float(sys.argv[2])
+supervisor.look_often()
+child = ["-c", f"import os, time; print(os.getpid(), flush=True); time.sleep({sys.argv[1]})"]
+arbiter = create_standalone_arbiter([create_watcher("child", child, use_sockets=False)])
+arbiter.start(cb=lambda _: arbiter.loop.call_later(PAUSE_S, arbiter.loop.stop))
+"""
+
+
+def starts(life_s: float, young_s: float) -> int:
+    """How often a supervisor starts a process that lives so long, before BentoML's own would look again."""
+    script = SUPERVISOR.replace("PAUSE_S", str(PAUSE_S - 1))
+    command = [sys.executable, "-c", script, str(life_s), str(young_s)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
+    return len(set(done.stdout.split()))
+
+
+def test_what_has_ended_is_started_again_soon() -> None:
+    assert starts(life_s=1.0, young_s=0.0) > 1
+
+
+def test_what_ends_at_once_is_left_alone_for_a_while() -> None:
+    assert starts(life_s=0.0, young_s=60.0) == 1
+
+
+STARTING = """
+import os, signal, threading
+import bentoml_cli
+from bentoml._internal.utils.circus import create_standalone_arbiter
+from bentoml.serving import create_watcher
+from core import supervisor
+
+supervisor.look_often()
+child = ["-c", "import time; time.sleep(600)"]
+arbiter = create_standalone_arbiter([create_watcher(f"child{n}", child, use_sockets=False) for n in range(4)])
+arbiter.warmup_delay = 1  # seconds from one watcher to the next
+threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+arbiter.start()
+"""
+
+
+def test_a_signal_that_comes_while_processes_are_started_is_not_lost() -> None:
+    done = subprocess.run([sys.executable, "-c", STARTING], cwd=ROOT, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()

@@ -1,0 +1,411 @@
+"""The decoder: every container, any rate and channel count, bounds, damage, and hostile bytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut
+from media import containers
+from media.audio import AudioLimits, DecodedAudio, decode, resample
+from tests.support.audio_bytes import ENCODERS, encode, film, mux, tone, wav
+
+LIMITS = AudioLimits()
+ROOT = Path(__file__).parents[3]
+OPUS_RATE = 48_000  # Hz; Opus decodes to this whatever went in
+
+
+def decoded(data: bytes, **options: float | str | None) -> DecodedAudio:
+    return decode(data, limits=LIMITS, **options)  # type: ignore[arg-type]
+
+
+def strength(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples))))
+
+
+RATES = [8_000, 16_000, 44_100, 48_000]
+OPUS = {"ogg", "webm"}  # which has no 44.1 kHz
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "rate"), [(name, rate) for name in ENCODERS for rate in RATES if name not in OPUS or rate != 44_100]
+)
+def test_every_container_of_the_contract(name: str, rate: int, channels: int) -> None:
+    audio = decoded(encode(name, tone(rate, 2.0, channels), rate), declared_format=name)
+    assert (audio.container, audio.as_declared) == (name, True)
+    assert (audio.sample_rate, audio.channels) == (OPUS_RATE if name in OPUS else rate, channels)
+    assert audio.duration_s == pytest.approx(2.0, abs=0.2 if name == "aac" else 0.05)  # ADTS knows no padding
+    assert strength(audio.samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+    assert audio.mime_type.startswith("audio/")
+
+
+@pytest.mark.parametrize("container", ["WAV", "WAVEX"])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW"])
+@pytest.mark.parametrize(("rate", "channels"), [(1_000, 1), (11_025, 2), (96_000, 6), (384_000, 32)])
+def test_every_kind_of_wav(container: str, subtype: str, rate: int, channels: int) -> None:
+    signal = tone(rate, 0.1, channels)
+    audio = decoded(wav(signal, rate, subtype, container))
+    coarse = subtype in {"PCM_U8", "ALAW", "ULAW"}
+    assert (audio.sample_rate, audio.channels, audio.container) == (rate, channels, "wav")
+    np.testing.assert_allclose(audio.samples, signal[:, 0], atol=0.03 if coarse else 1e-4)
+
+
+def test_channels_are_mixed_by_their_mean() -> None:
+    signal = np.stack([np.full(100, 0.5), np.full(100, -0.1)], axis=1)
+    np.testing.assert_allclose(decoded(wav(signal, 8_000, "FLOAT")).samples, 0.2, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["flac", "aac", "ogg", "webm", "m4a"])
+def test_eight_planes_do_not_crash_the_process(name: str) -> None:
+    audio = decoded(encode(name, tone(48_000, 0.5, 8), 48_000))
+    assert audio.channels == 8
+    assert strength(audio.samples) > 0.25
+
+
+def ogg_of(encoder: str, rate: int, channels: int) -> bytes:
+    signal = tone(rate, 4.41, channels)
+    if encoder != "vorbis":
+        return mux("ogg", encoder, signal, rate)
+    out = io.BytesIO()
+    soundfile.write(out, signal, rate, format="OGG", subtype="VORBIS")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "first", "second"),
+    [
+        ("flac", (16_000, 1), (44_100, 2)),
+        ("vorbis", (16_000, 1), (44_100, 2)),
+        ("vorbis", (44_100, 2), (44_100, 2)),
+        ("libopus", (16_000, 1), (48_000, 2)),
+    ],
+)
+def test_a_chain_of_ogg_streams_is_decoded_to_its_end(
+    encoder: str, first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    """A recorder of internet radio writes a link for each programme, with the rate of its own."""
+    chain = ogg_of(encoder, *first) + ogg_of(encoder, *second)
+    audio = decoded(chain, target_rate=16_000)
+    assert audio.duration_s == pytest.approx(8.82, abs=0.02)
+    assert audio.samples.size == pytest.approx(8.82 * 16_000, abs=800)
+    assert audio.channels == first[1]
+    assert strength(audio.samples[5 * 16_000 : 8 * 16_000]) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+    assert decoded(chain, keep_seconds=6.0, target_rate=16_000).samples.size == pytest.approx(6 * 16_000, abs=2)
+    cut = decoded(chain[: len(ogg_of(encoder, *first)) + 40], target_rate=16_000)
+    assert cut.duration_s == pytest.approx(4.41, abs=0.01)
+
+
+def test_a_chain_of_endless_links_is_refused() -> None:
+    link = mux("ogg", "flac", tone(8_000, 0.05), 8_000)
+    with pytest.raises(BadRequest, match="changes"):
+        decoded(link * 300)
+
+
+def test_a_flac_file_behind_a_tag_is_read() -> None:
+    tag = b"ID3\4\0\0" + bytes([0, 1, 0x7F, 0x7F]) + bytes(1 << 14 | 0x7F << 7 | 0x7F)
+    for name in ("flac", "aac", "mp3"):
+        audio = decoded(tag + encode(name, tone(44_100, 1.0), 44_100))
+        assert audio.duration_s == pytest.approx(1.0, abs=0.1)
+        assert audio.container == name
+
+
+def test_recorder_of_a_browser_states_no_duration() -> None:
+    data = mux("webm", "libopus", tone(48_000, 2.0), 48_000, {"live": "1"})
+    assert decoded(data, declared_format="webm").duration_s == pytest.approx(2.0, abs=0.01)
+
+
+def test_fragmented_mp4() -> None:
+    data = mux("mp4", "aac", tone(48_000, 2.0), 48_000, {"movflags": "frag_keyframe+empty_moov"})
+    assert decoded(data).duration_s == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("options", [None, {"moov_size": "8192"}])
+def test_m4a_index_at_either_end(options: dict[str, str] | None) -> None:
+    data = mux("ipod", "aac", tone(44_100, 2.0), 44_100, options)
+    assert (data.find(b"moov") < data.find(b"mdat")) == (options is not None)
+    assert decoded(data).duration_s == pytest.approx(2.0, abs=0.005)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_wav_of_a_stream_states_a_false_length(size: int) -> None:
+    data = bytearray(wav(tone(16_000), 16_000))
+    data[4:8] = data[40:44] = struct.pack("<I", size)
+    assert decoded(bytes(data)).duration_s == pytest.approx(1.0)
+
+
+def test_another_container_than_declared_is_accepted_and_noted() -> None:
+    audio = decoded(encode("flac", tone(16_000), 16_000), declared_format="mp3")
+    assert (audio.container, audio.as_declared) == ("flac", False)
+
+
+@pytest.mark.parametrize(
+    ("found", "declared"),
+    [("m4a", "mp4"), ("webm", "audio/webm"), ("ogg", "OPUS"), ("wav", "audio/x-wav"), ("mp3", "MP3")],
+)
+def test_other_names_of_the_same_container(found: str, declared: str) -> None:
+    assert containers.is_declared(found, declared)
+
+
+def test_film_without_sound() -> None:
+    with pytest.raises(BadRequest, match="no sound track"):
+        decoded(film(sound=False))
+
+
+def test_film_with_sound() -> None:
+    assert decoded(film(sound=True)).duration_s == pytest.approx(0.5, abs=0.05)
+
+
+def test_target_rate_is_that_of_the_samples_only() -> None:
+    data = encode("flac", tone(44_100, 1.5, 2), 44_100)
+    audio = decoded(data, target_rate=16_000)
+    assert (audio.samples_rate, audio.sample_rate, audio.samples.size) == (16_000, 44_100, 24_000)
+    whole = decoded(data)
+    np.testing.assert_allclose(audio.samples, resample(whole.samples, 44_100, 16_000), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_keeping_the_first_seconds(name: str) -> None:
+    audio = decoded(encode(name, tone(48_000, 3.0), 48_000), keep_seconds=1.0, target_rate=16_000)
+    assert audio.samples.size == 16_000
+    assert audio.duration_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_what_is_cut_may_be_longer_than_the_limit(name: str) -> None:
+    data, limits = encode(name, tone(48_000, 3.0), 48_000), AudioLimits(max_seconds=2.0)
+    assert decode(data, limits=limits, keep_seconds=1.0).duration_s == pytest.approx(1.0)
+    with pytest.raises(PayloadTooLarge, match="longer than 2 seconds"):
+        decode(data, limits=limits)
+    with pytest.raises(PayloadTooLarge, match="longer than 2 seconds"):
+        decode(data, limits=limits, keep_seconds=2.5)
+
+
+def test_a_single_sample_is_audio() -> None:
+    audio = decoded(wav(np.array([0.25]), 48_000, "FLOAT"), target_rate=16_000)
+    assert audio.samples.size == 1
+
+
+@pytest.mark.parametrize("scale", [1.2, 30_000.0, 1e30])
+def test_beyond_full_scale_is_scaled_and_not_clipped(scale: float) -> None:
+    signal = tone(16_000, 0.5)[:, 0] * 2  # peak 1
+    audio = decoded(wav(signal * np.float32(scale), 16_000, "FLOAT"))
+    np.testing.assert_allclose(audio.samples, signal, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rate", [None, 8_000])
+def test_samples_that_are_no_numbers(value: float, rate: int | None) -> None:
+    signal = tone(16_000, 0.5)[:, 0]
+    signal[1000] = value
+    with pytest.raises(BadRequest, match="finite"):
+        decoded(wav(signal, 16_000, "FLOAT"), target_rate=rate)
+
+
+@pytest.mark.parametrize("subtype", ["DOUBLE"])
+def test_doubles_too_large_for_floats(subtype: str) -> None:
+    with pytest.raises(BadRequest, match="finite"):
+        decoded(wav(np.full((100, 2), 1e300), 16_000, subtype))
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_longer_than_allowed(name: str) -> None:
+    data = encode(name, tone(48_000, 3.0), 48_000)
+    with pytest.raises(PayloadTooLarge, match="2 seconds"):
+        decode(data, limits=AudioLimits(max_seconds=2.0))
+
+
+def test_a_claimed_length_is_refused_before_decoding() -> None:
+    data = bytearray(encode("flac", tone(16_000), 16_000))
+    start = data.index(b"fLaC") + 8 + 10  # STREAMINFO: rate, channels, bits, 36 bits of sample count
+    packed = int.from_bytes(data[start : start + 8], "big") | ((1 << 36) - 1)
+    data[start : start + 8] = packed.to_bytes(8, "big")
+    with pytest.raises(PayloadTooLarge):
+        decoded(bytes(data))
+
+
+def test_more_samples_than_allowed() -> None:
+    with pytest.raises(PayloadTooLarge, match="10000 samples"):
+        decode(wav(tone(16_000, 1.0, 2), 16_000), limits=AudioLimits(max_samples=10_000))
+
+
+def test_bomb_of_silence_stops_at_the_limit() -> None:
+    out = io.BytesIO()
+    with soundfile.SoundFile(out, "w", 48_000, 8, format="FLAC", subtype="PCM_16") as file:
+        for _ in range(60):
+            file.write(np.zeros((48_000, 8), np.int16))
+    assert len(out.getvalue()) < 100_000
+    started = time.monotonic()
+    with pytest.raises(PayloadTooLarge):
+        decode(out.getvalue(), limits=AudioLimits(max_samples=1_000_000))
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("name", ["wav", "mp3"])
+def test_deadline(name: str) -> None:
+    with pytest.raises(TimedOut):
+        decode(encode(name, tone(48_000), 48_000), limits=AudioLimits(deadline=time.monotonic() - 1))
+
+
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"m4a"}))
+def test_cut_off_recording_is_taken_as_far_as_it_goes(name: str) -> None:
+    data = encode(name, tone(48_000, 4.0), 48_000)
+    audio = decoded(data[: len(data) // 2])
+    assert 1.0 < audio.duration_s < 3.0
+
+
+def test_cut_off_m4a_without_its_index() -> None:
+    data = encode("m4a", tone(48_000, 4.0), 48_000)
+    with pytest.raises(BadRequest):
+        decoded(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"RIFF", b"hello, world", bytes(5000), b"\x89PNG\r\n\x1a\n" + bytes(99), wav(np.zeros(0), 8_000)]
+)
+@pytest.mark.parametrize("declared", [None, *sorted(ENCODERS)])
+def test_not_audio(data: bytes, declared: str | None) -> None:
+    with pytest.raises(BadRequest):
+        decoded(data, declared_format=declared)
+
+
+@pytest.mark.parametrize("rate", [1, 99, 10_000_000])
+def test_impossible_rates(rate: int) -> None:
+    with pytest.raises(BadRequest, match="Hz"):
+        decoded(wav(np.zeros(100), rate))
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret.wav"
+    path.write_bytes(wav(tone(16_000), 16_000))
+    return path
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{path}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+        "[playlist]\nNumberOfEntries=1\nFile1={path}\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><BaseURL>file://{path}</BaseURL></MPD>',
+        "{path}",
+        "file:{path}",
+        "concat:{path}|{path}",
+    ],
+)
+@pytest.mark.parametrize("declared", [None, "mp3", "hls", "concat", "sdp", "dash", "lavfi"])
+def test_playlists_open_no_file(playlist: str, declared: str | None, secret: Path) -> None:
+    with pytest.raises(BadRequest):
+        decoded(playlist.format(path=secret).encode(), declared_format=declared)
+
+
+@pytest.mark.parametrize("reference", [b"url ", b"alis"])
+def test_m4a_that_refers_to_another_file(reference: bytes, secret: Path) -> None:
+    data = encode("m4a", tone(44_100), 44_100)
+    entry = data.index(b"url \x00\x00\x00\x01")  # "the samples are in this very file"
+    link = reference + b"\x00\x00\x00\x00" + str(secret).encode() + b"\x00"
+    try:
+        audio = decoded(data[:entry] + link + data[entry + len(link) :])
+    except BadRequest:
+        return
+    assert audio.sample_rate == 44_100  # its own samples, not the other file's
+
+
+INDEX_BOMB = """
+import resource, sys
+from core.errors import BadRequest
+from media.audio import AudioLimits, decode
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    decode(sys.stdin.buffer.read(), limits=AudioLimits())
+except BadRequest:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_m4a_that_states_an_endless_index_costs_no_memory() -> None:
+    data = bytearray(encode("m4a", tone(44_100), 44_100))
+    count = 20_000_000  # samples of one byte: 750 MB of index where it is built
+    sizes, chunks, times = (data.index(name) for name in (b"stsz", b"stsc", b"stts"))
+    data[sizes + 8 : sizes + 16] = struct.pack(">II", 1, count)
+    data[chunks + 8 : chunks + 24] = struct.pack(">IIII", 1, 1, count, 1)
+    data[times + 12 : times + 20] = struct.pack(">II", count, 1)
+    command = [sys.executable, "-c", INDEX_BOMB]
+    done = subprocess.run(command, input=bytes(data), capture_output=True, check=True, cwd=ROOT, timeout=60)
+    assert int(done.stdout) < 100_000  # kilobytes
+
+
+def test_messages_name_no_library_and_no_path() -> None:
+    for data in (b"x" * 100, b"RIFF", encode("mp3", tone(16_000), 16_000)[:200]):
+        with pytest.raises(BadRequest) as caught:
+            decoded(data)
+        text = caught.value.message.lower()
+        assert not any(word in text for word in ("ffmpeg", "libsndfile", "errno", "bytesio", "/", "none"))
+
+
+CLIPS = [encode(name, tone(48_000, 0.3, 2), 48_000) for name in sorted(ENCODERS)]
+CLIPS += [wav(tone(16_000, 0.3), 16_000, subtype) for subtype in ("FLOAT", "ALAW")]
+
+
+def status_of(data: bytes, declared: str | None, rate: int | None) -> int:
+    """Decodes whatever comes, and checks it when it decodes."""
+    try:
+        audio = decode(data, limits=LIMITS, declared_format=declared, target_rate=rate)
+    except ServiceError as error:
+        return error.status
+    assert audio.samples.dtype == np.float32
+    assert audio.samples.size > 0
+    assert float(np.abs(audio.samples).max()) <= 1.0
+    assert audio.samples_rate == (rate or audio.sample_rate)
+    return 200
+
+
+DECLARED = st.sampled_from([None, "mp3", "aac", "wav"])
+RATE = st.sampled_from([None, 16_000])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=4000), DECLARED, RATE)
+def test_random_bytes(data: bytes, declared: str | None, rate: int | None) -> None:
+    assert status_of(data, declared, rate) in {200, 400, 413}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(CLIPS), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=40), DECLARED, RATE)
+def test_damaged_recordings(
+    clip: bytes, flips: list[tuple[float, int]], declared: str | None, rate: int | None
+) -> None:
+    damaged = bytearray(clip)
+    for position, value in flips:
+        damaged[int(position**3 * (len(clip) - 1))] = value  # mostly in the headers
+    assert status_of(bytes(damaged), declared, rate) in {200, 400, 413}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(CLIPS), st.floats(0, 1), st.floats(0, 1), RATE)
+def test_pieces_of_recordings(clip: bytes, start: float, stop: float, rate: int | None) -> None:
+    piece = clip[int(start * len(clip) / 2) : int(stop * len(clip))]
+    assert status_of(piece, None, rate) in {200, 400, 413}
+
+
+@pytest.mark.parametrize(
+    ("from_rate", "to_rate"), [(48_000, 16_000), (1_000, 16_000), (384_000, 16_000), (44_100, 2_000)]
+)
+def test_resampling_keeps_a_tone(from_rate: int, to_rate: int) -> None:
+    frequency = 0.1 * min(from_rate, to_rate)
+    source = np.sin(2 * np.pi * frequency * np.arange(from_rate) / from_rate).astype(np.float32)
+    wanted = np.sin(2 * np.pi * frequency * np.arange(to_rate) / to_rate)
+    middle = slice(to_rate // 4, -to_rate // 4)
+    np.testing.assert_allclose(resample(source, from_rate, to_rate)[middle], wanted[middle], atol=2e-3)

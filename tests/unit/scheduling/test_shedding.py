@@ -1,0 +1,246 @@
+"""A full queue refuses before it costs anybody anything; what nobody waits for any more never reaches a model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from api.middleware.limits import Limits
+from core.errors import BadRequest, TooManyRequests
+from core.memory import Budget
+from core.settings import Settings
+from media.pcm import PcmFormat
+from models import registry
+from models.messages import InferenceRequest, InferenceResult
+from scheduling.queue import ModelQueue
+from scheduling.throughput import REMEMBERED
+from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
+from tasks.context import Context, Model
+from tests.support.audio_bytes import tone, wav
+from tests.support.queued import Client
+
+pytestmark = pytest.mark.anyio
+
+NOT_MEDIA = b"neither sound nor picture"
+
+
+class Runner:
+    """Answers when it is let; remembers how much it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.open = asyncio.Event()
+
+    async def __call__(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
+        self.asked.append(len(requests))
+        await self.open.wait()
+        return [InferenceResult(model="m:1", probabilities=[1.0]) for _ in requests]
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as made:
+        yield made
+
+
+def bundle(runner: Runner, threads: ThreadPoolExecutor, max_queue_wait_s: float = 0.0) -> Context:
+    """All models behind one runner, and nothing of the rest."""
+    nothing: Any = None
+    models = {
+        name: Model(
+            spec, Client(f"{name}:1"), ModelQueue(name, runner, max_batch_items=1, max_queue_wait_s=max_queue_wait_s)
+        )
+        for name, spec in registry.specs().items()
+    }
+    return Context(Settings(), models, threads, fetcher=nothing, cache=nothing, latest=nothing, redis=None)
+
+
+QUESTIONS: dict[str, Callable[[Context], Awaitable[object]]] = {
+    "voice gender": lambda context: voice_gender.classify(context, NOT_MEDIA),
+    "face gender": lambda context: face_gender.classify(context, NOT_MEDIA),
+    "heart sound": lambda context: heart_sound.classify(context, NOT_MEDIA),
+    "raw heart sound": lambda context: heart_sound.classify_pcm(context, b"odd", PcmFormat(), 10.0),
+    "audio scene": lambda context: audio_scene.classify(context, NOT_MEDIA),
+    "AI voice": lambda context: voice_deepfake.classify(context, NOT_MEDIA),
+    "AI voice in base64": lambda context: voice_deepfake.classify_base64(context, "no base64!", "wav", 99),
+    "heart sound in a file": lambda context: heart_sound.classify_upload(context, NOT_MEDIA, "wav", PcmFormat(), 1.0),
+}
+
+
+async def let_through(queues: Sequence[ModelQueue], runner: Runner) -> None:
+    """Teaches queues their pace."""
+    runner.open.set()
+    await asyncio.gather(*(queue.submit(np.zeros(1, np.float32)) for queue in queues))
+    runner.open.clear()
+
+
+async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[InferenceResult]]:
+    """Teaches queues their pace, and gives each work that does not end before the runner is let."""
+    await let_through(queues, runner)
+    tasks = [asyncio.create_task(queue.submit(np.zeros(1, np.float32))) for queue in queues]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_a_request_is_refused_before_it_is_decoded(question: str, threads: ThreadPoolExecutor) -> None:
+    """What is not even media would get 400 if anybody had looked at it."""
+    runner = Runner()
+    context = bundle(runner, threads)
+    with pytest.raises(BadRequest):
+        await QUESTIONS[question](context)
+    tasks = await fill([model.queue for model in context.models.values()], runner)
+    with pytest.raises(TooManyRequests) as refused:
+        await QUESTIONS[question](context)
+    assert refused.value.retry_after is not None
+    assert refused.value.retry_after >= 1
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_request_is_refused_before_anything_is_downloaded(threads: ThreadPoolExecutor) -> None:
+    """There is not even anything here that could download."""
+    runner = Runner()
+    context = bundle(runner, threads)
+    tasks = await fill([context.models["audio_scene"].queue], runner)
+    with pytest.raises(TooManyRequests):
+        await audio_scene.classify_url(context, "http://host.example/clip.wav")
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolExecutor) -> None:
+    """What comes first is not in the queue yet; whoever comes behind must not learn of it only after his own turn."""
+    runner, later = Runner(), threading.Event()
+    context = bundle(runner, threads, max_queue_wait_s=10.0)
+    queues = [model.queue for model in context.models.values()]
+    await let_through(queues, runner)
+    for queue in queues:
+        queue._throughput._times.extend([20.0] * REMEMBERED)  # seconds for one item
+    first = asyncio.create_task(
+        context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), 1, then=voice_deepfake.MEMBERS)
+    )
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(TooManyRequests):
+            await voice_deepfake.classify(context, NOT_MEDIA)
+        with pytest.raises(BadRequest):
+            await voice_gender.classify(context, NOT_MEDIA)
+    finally:
+        later.set()
+        await first
+    with pytest.raises(BadRequest):
+        await voice_deepfake.classify(context, NOT_MEDIA)
+
+
+async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads: ThreadPoolExecutor) -> None:
+    """Though its model has nothing to do: the threads are shared by all."""
+    context, later = bundle(Runner(), threads, max_queue_wait_s=10.0), threading.Event()
+    context.decoding.note("image", 6.0, 1000)  # seconds for one
+    work = [context.in_thread("face_gender", "image", lambda: later.wait(10), 1000) for _ in range(2)]
+    tasks = [asyncio.create_task(piece) for piece in work]
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(TooManyRequests):
+            await voice_gender.classify(context, NOT_MEDIA)
+    finally:
+        later.set()
+        await asyncio.gather(*tasks)
+    with pytest.raises(BadRequest):
+        await voice_gender.classify(context, NOT_MEDIA)
+
+
+async def test_a_refusal_waits_for_nothing() -> None:
+    """Not even one turn of the event loop: the first step of the call raises."""
+    runner = Runner()
+    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
+    tasks = await fill([queue], runner)
+    asked = len(runner.asked)
+    with pytest.raises(TooManyRequests):
+        queue.submit(np.zeros(1, np.float32)).send(None)
+    runner.open.set()
+    await asyncio.gather(*tasks)
+    assert len(runner.asked) == asked
+
+
+async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
+    runner = Runner()
+    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
+    tasks = await fill([queue], runner)
+    queue._throughput._times.clear()
+    queue._throughput._times.append(
+        10.0
+    )  # seconds for one item: the pace of a large model, known without waiting for it
+    stated = []
+    for _ in range(3):
+        with pytest.raises(TooManyRequests) as refused:
+            await queue.submit(np.zeros(1, np.float32))
+        stated.append(refused.value.retry_after)
+        tasks.append(asyncio.create_task(queue.submit(np.zeros(1, np.float32), admitted=True)))
+        await asyncio.sleep(0)
+    # Behind what waits, and behind those who were told before: each of these adds 10 s.
+    assert stated == [10, 30, 50]
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_work_whose_time_limit_has_passed_never_reaches_the_model() -> None:
+    """One request is under way, the next waits behind it until its time is up: 504, and the model never hears of it."""
+    runner = Runner()
+    queue = ModelQueue("m", runner, max_batch_items=1)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await queue.submit(np.zeros(1, np.float32))
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        await asyncio.sleep(3600)
+
+    first = asyncio.create_task(queue.submit(np.zeros(1, np.float32)))
+    await asyncio.sleep(0)
+    scope: Scope = {"type": "http", "path": "/", "headers": []}
+    await Limits(app, max_body_bytes=1, timeout_s=0.02, budget=Budget(1000))(scope, receive, send)
+    assert sent[0]["status"] == 504
+    runner.open.set()
+    await first
+    await queue.submit(np.zeros(1, np.float32))
+    assert runner.asked == [1, 1]
+
+
+async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) -> None:
+    """While a recording of minutes is decoded, others are served: the loop goes on turning."""
+    file = wav(tone(48_000, 120.0), 48_000)
+    context = bundle(Runner(), threads)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    decoded = await context.decode("m", file, 16_000)
+    turning.cancel()
+    assert decoded.duration_s == pytest.approx(120.0)
+    assert turns > 100
+
+
+async def test_one_slow_decoding_does_not_hold_up_others(threads: ThreadPoolExecutor) -> None:
+    """It ends only when another one, asked for later, has been answered."""
+    context, later = bundle(Runner(), threads), threading.Event()
+    slow = asyncio.create_task(context.in_thread("m", "audio", lambda: later.wait(60), 1))
+    await context.in_thread("m", "audio", later.set, 1)
+    assert await slow

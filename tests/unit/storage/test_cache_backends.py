@@ -1,0 +1,137 @@
+"""The stores of the result cache: a Redis that dies, hangs or never was; a file that is full, damaged or forbidden."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from storage.cache import CACHE_FILE, ResultCache, open_cache
+from storage.cache_backends import RedisStore, SqliteStore
+from storage.redis_client import RedisClient
+from tests.support.caching import PATIENT_S, URL, Found, Work, ask
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_many_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    """Turning write-ahead mode on is refused without waiting while another connection does so."""
+    for attempt in range(10):
+        stores = [SqliteStore(tmp_path / str(attempt) / "cache.sqlite3") for _ in range(12)]
+        holders = await asyncio.gather(*(store.acquire("key", str(n), 3.0) for n, store in enumerate(stores)))
+        assert len(set(holders)) == 1
+        for store in stores:
+            await store.aclose()
+
+
+@pytest.mark.redis
+async def test_redis_killed_and_back(redis_server: RedisServer) -> None:
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S, rest_s=0.3)
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
+    await ask(cache, work)
+    redis_server.kill()
+    assert [(await ask(cache, work)).hit for _ in range(3)] == [False] * 3
+    redis_server.start()
+    await asyncio.sleep(0.5)
+    assert [(await ask(cache, work)).hit for _ in range(3)] == [False, True, True]
+    await link.aclose()
+
+
+@pytest.mark.redis
+async def test_redis_dies_while_an_answer_is_computed(redis_server: RedisServer) -> None:
+    link = RedisClient(redis_server.url)
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.5)
+    waiting = [asyncio.create_task(ask(cache, work)) for _ in range(5)]
+    await asyncio.sleep(0.2)
+    redis_server.kill()
+    assert [answer.value.run for answer in await asyncio.gather(*waiting)] == [1] * 5
+    await link.aclose()
+
+
+@pytest.mark.redis
+async def test_redis_hangs(redis_server: RedisServer) -> None:
+    link = RedisClient(redis_server.url)
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
+    await ask(cache, work)
+    redis_server.freeze()
+    started = time.monotonic()
+    for number in range(20):
+        await ask(cache, work, f"{URL}{number}")
+    assert time.monotonic() - started < 8  # one time-out or two, not twenty of half a second each and more
+    redis_server.thaw()
+    await link.aclose()
+
+
+async def test_redis_that_never_was() -> None:
+    link = RedisClient("redis://127.0.0.1:1/0")
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.1)
+    answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
+    assert {answer.value.run for answer in answers} == {1}
+    await link.aclose()
+
+
+@pytest.mark.redis
+async def test_no_secret_in_redis(redis_server: RedisServer) -> None:
+    link = RedisClient(redis_server.url)
+    cache = open_cache(link, Path("unused"), Found, namespace="scene", ttl_s=60.0)
+    await ask(cache, Work())
+    with redis_server.client as client:
+        keys = list(client.scan_iter())
+        assert keys
+        assert all(key.startswith("bundle:") and "s3cret" not in key for key in keys)
+        assert all(0 < client.pttl(key) <= 60_000 for key in keys)
+    await link.aclose()
+
+
+async def test_embedded_cache_is_bounded(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "cache.sqlite3", max_rows=10)
+    for number in range(50):
+        await store.set(f"key{number}", b"{}", 60.0)
+    assert await store.get("key49") == b"{}"
+    assert await store.get("key0") is None
+    await store.aclose()
+    with sqlite3.connect(tmp_path / "cache.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM results").fetchone() == (10,)
+    database.close()
+
+
+async def test_embedded_cache_forgets_what_has_expired(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "cache.sqlite3")
+    await store.set("old", b"{}", 0.01)
+    await asyncio.sleep(0.05)
+    await store.set("new", b"{}", 60.0)
+    await store.aclose()
+    with sqlite3.connect(tmp_path / "cache.sqlite3") as database:
+        assert database.execute("SELECT key FROM results").fetchall() == [("new",)]
+    database.close()
+
+
+@pytest.mark.parametrize("damage", [b"this is not a database" * 100, b"SQLite format 3\x00" + b"\xff" * 8000])
+async def test_damaged_file_is_replaced(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / CACHE_FILE).write_bytes(damage)
+    cache, work = open_cache(None, tmp_path, Found, namespace="scene", ttl_s=60.0), Work()
+    await ask(cache, work)
+    assert (await ask(cache, work)).hit
+    await cache.aclose()
+
+
+async def test_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where a folder should be")
+    cache, work = open_cache(None, tmp_path / "data", Found, namespace="scene", ttl_s=60.0), Work(delay_s=0.05)
+    answers = await asyncio.gather(*(ask(cache, work) for _ in range(10)))
+    assert {answer.value.run for answer in answers} == {1}
+    await cache.aclose()
+
+
+async def test_stored_nonsense_counts_as_nothing(tmp_path: Path) -> None:
+    cache, work = open_cache(None, tmp_path, Found, namespace="scene", ttl_s=60.0), Work()
+    await ask(cache, work)
+    with sqlite3.connect(tmp_path / CACHE_FILE) as database:
+        database.execute("UPDATE results SET value = ?", (b"[1, 2",))
+    database.close()
+    assert not (await ask(cache, work)).hit
+    await cache.aclose()
