@@ -1,7 +1,8 @@
-"""The five questions in the contract's words: what the operations find, as the routes and native methods answer it."""
+"""The five questions in the contract's words: what the tasks conclude, as the routes and typed methods answer it."""
 
 from __future__ import annotations
 
+import logging
 import platform
 from typing import Any
 
@@ -14,16 +15,21 @@ from api.schemas import (
     VoiceRequest,
     VoiceResponse,
 )
+from core import metrics
+from core.request import note_model
 from media.pcm import PcmFormat
+from models.results import HeartResult, SceneData, SceneEntry
 from models.spec import ModelSpec
-from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from tasks.answer import Prediction
-from tasks.context import Context
-from tasks.results import HeartResult, SceneData
+from tasks import audio_scene, face_gender, heart_sound
+from tasks.base import Conclusion, Prediction
+from tasks.questions import questions
+from tasks.run import Context
+
+log = logging.getLogger("bundle.answers")
 
 
 class Answers:
-    """Asks the operations of one bundle.
+    """Asks the questions of one bundle.
 
     Args:
         context: The bundle.
@@ -31,49 +37,95 @@ class Answers:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self._questions = questions()
 
     async def voice_gender(self, audio: bytes) -> list[ClassScore]:
-        """Both classes, highest score first (docs/contract.md, Voice gender)."""
-        found = await voice_gender.classify(self.context, audio)
-        pairs = sorted(found.answer.probabilities.items(), key=lambda pair: -pair[1])
+        """Both classes, highest score first."""
+        found = (await self.context.answer(self._questions["voice-gender"], audio)).found
+        pairs = sorted(found.probabilities.items(), key=lambda pair: -pair[1])
         return [ClassScore.model_validate({"score": min(score, 1.0), "label": label}) for label, score in pairs]
 
     async def face_gender(self, image: bytes) -> FaceResponse:
-        """Both classes, and what answered (docs/contract.md, Face gender)."""
-        found = await face_gender.classify(self.context, image)
-        return described(found.answer, self.context.models[face_gender.MODEL].spec)
+        """Both classes, and what answered."""
+        found = (await self.context.answer(self._questions["face-gender"], image)).found
+        name = face_gender.MODEL
+        return described(found.members[name], self.context.models[name].spec)
 
     async def heart_sound(self, audio: bytes) -> HeartResult:
-        """Class and confidence of a recording in any container (docs/contract.md, Heart sound)."""
-        found = await heart_sound.classify(self.context, audio)
-        return heart_sound.as_result(found.answer)
+        """Class and confidence of a recording in any container, kept as the latest before it is returned."""
+        return await self.keep((await self.context.answer(self._questions["heart-sound"], audio)).found)
 
     async def heart_upload(self, data: bytes, declared: str, layout: PcmFormat, amplification: float) -> HeartResult:
-        """Class and confidence of raw PCM, or of a recording in any container (docs/contract.md, Heart sound)."""
-        found = await heart_sound.classify_upload(self.context, data, declared, layout, amplification)
-        return heart_sound.as_result(found.answer)
+        """The same for raw PCM, or a recording in any container.
+
+        Args:
+            data: The body.
+            declared: The container that the content type names, or ``unknown``.
+            layout: How to read raw PCM.
+            amplification: Its gain, limited by the headroom of the loudest sample.
+
+        Raises:
+            ServiceError: As ``heart_sound.check_upload`` and ``Context.answer``; InsufficientStorage when the answer
+                cannot be kept.
+        """
+        question = self._questions["heart-sound"]
+        self.context.ensure_room(*question.models)
+        heart_sound.check_upload(data, declared, layout, self.context.limits)
+        is_file = heart_sound.is_file(data, declared)
+        read = None if is_file else heart_sound.pcm_reader(layout, amplification)
+        answer = await self.context.answer(question, data, declared=declared if is_file else None, read=read)
+        return await self.keep(answer.found)
+
+    async def keep(self, found: Conclusion) -> HeartResult:
+        """Stores a heart sound's answer as the latest.
+
+        Raises:
+            InsufficientStorage: It cannot be kept.
+        """
+        for problem in found.problems:
+            metrics.QUALITY.labels(heart_sound.MODEL, problem).inc()
+            log.warning("this heart sound is hard to judge", extra={"problem": problem})
+        result = heart_sound.as_result(found)
+        await self.context.latest.store(result)
+        return result
 
     async def audio_scene(self, url: str) -> SceneResponse:
-        """What the audio at an address is (docs/contract.md, Audio scene)."""
-        analysis = await audio_scene.analyze_url(self.context, url)
-        return SceneResponse(data=SceneData.model_validate(analysis.model_dump(exclude={"model"})))
+        """What the audio at an address is; remembered under it, downloaded once however many ask at the same time."""
+        served = await self.context.models[audio_scene.MODEL].client.served()
+        cached = await self.context.cache.get_or_compute(url, lambda: self._describe(url), version=served.tag)
+        metrics.CACHE.labels("hit" if cached.hit else "miss").inc()
+        note_model(cached.value.model)
+        return SceneResponse(data=SceneData.model_validate(cached.value.model_dump(exclude={"model"})))
 
     async def voice_detection(self, body: VoiceRequest) -> VoiceResponse:
-        """The ensemble's decision and its reasons (docs/contract.md, AI-generated voice)."""
-        limit = self.context.settings.max_body_bytes
-        answer = await voice_deepfake.classify_base64(self.context, body.audioBase64, body.audioFormat, limit)
+        """The ensemble's decision and its reasons."""
+        question = self._questions["ai-voice"]
+        found = (await self.context.answer_base64(question, body.audioBase64, body.audioFormat)).found
         return VoiceResponse.model_validate(
             {
                 "language": body.language,
-                "classification": answer.verdict.classification,
-                "confidenceScore": answer.verdict.confidence,
-                "explanation": answer.explanation,
+                "classification": found.prediction,
+                "confidenceScore": found.confidence,
+                "explanation": found.explanation,
+            }
+        )
+
+    async def _describe(self, url: str) -> SceneEntry:
+        answer = await self.context.answer_url(self._questions["audio-scene"], url)
+        assert answer.audio is not None  # noqa: S101 - the question is about a recording
+        return SceneEntry.model_validate(
+            {
+                "duration": round(answer.audio.duration_s, 2),
+                "sample_rate": answer.audio.sample_rate,
+                "channels": answer.audio.channels,
+                "classification": answer.found.prediction,
+                "model": answer.found.members[audio_scene.MODEL].tag,
             }
         )
 
 
 def described(answer: Prediction, spec: ModelSpec) -> FaceResponse:
-    """The answer in the contract's form; classes are numbered in the model's order, female 0 and male 1."""
+    """The answer in the form of the contract; classes are numbered in the model's order, female 0 and male 1."""
     classes: list[dict[str, Any]] = [
         {"class": name, "label": label, "probability": min(probability, 1.0)}
         for label, (name, probability) in enumerate(answer.probabilities.items())

@@ -11,7 +11,7 @@ from api.answers import Answers
 from api.uploads import check_plain, is_json, media_type
 from core.errors import BadRequest, Unavailable, UnsupportedMedia
 from core.memory import hold
-from tasks.context import Context
+from tasks.run import Context
 
 M = TypeVar("M", bound=BaseModel)
 

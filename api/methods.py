@@ -24,7 +24,7 @@ from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, V
 from api.uploads import read_file
 from core.errors import ServiceError, UnsupportedMedia
 from core.request import CURRENT
-from tasks.results import HeartResult
+from models.results import HeartResult
 
 if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
     from api.answers import Answers

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.results import SceneData
+from models.results import SceneData
 
 Gender = Literal["female", "male"]
 Language = Literal["Tamil", "English", "Hindi", "Malayalam", "Telugu"]

@@ -16,11 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.files import expand
 from cli.local import local_context
 from cli.output import Grid, JsonLines, Output
-from cli.questions import QUESTIONS, File, Question, Report
+from cli.questions import File, Report, ask, suffixes
 from core.errors import PayloadTooLarge, ServiceError
 from core.settings import get_settings
 from media.pcm import PcmFormat
-from tasks.context import Context
+from tasks.questions import Question, questions
+from tasks.run import Context
 
 AT_ONCE = 16  # files that are read and decoded ahead of the models
 EPILOGUE = """exit status: 0 when every file has an answer, 1 when one has none (its line says why), 2 when the command
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         description="Answers one of five questions about files, with the bundled models and without a server.",
         epilog=EPILOGUE,
     )
-    made.add_argument("question", choices=QUESTIONS, help="; ".join(f"{k}: {v.help}" for k, v in QUESTIONS.items()))
+    made.add_argument("question", choices=questions(), help="; ".join(f"{k}: {v.text}" for k, v in questions().items()))
     made.add_argument("paths", nargs="+", metavar="PATH", help="files, folders with all below them, or quoted patterns")
     made.add_argument(
         "--table", action="store_true", help="a table at the end, instead of a line of JSON for each file"
@@ -53,7 +54,7 @@ async def report(context: Context, question: Question, path: Path, options: argp
     try:
         layout = PcmFormat(options.sample_rate, options.num_channels, options.sample_width)
         data = await asyncio.to_thread(read, path, get_settings().max_body_bytes)
-        found = await question.ask(context, File(path, data, layout, options.amplification_factor))
+        found = await ask(context, question, File(path, data, layout, options.amplification_factor))
     except ServiceError as error:
         return {"file": str(path), "error": error.message}
     except OSError as error:
@@ -81,7 +82,7 @@ async def run(options: argparse.Namespace, files: Sequence[Path], output: Output
     Returns:
         Whether every file has an answer.
     """
-    question = QUESTIONS[options.question]
+    question = questions()[options.question]
     context = local_context(get_settings(), question.models)
     gate = asyncio.Semaphore(AT_ONCE)
     task = progress.add_task(options.question, total=len(files))
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return keys.main(given[1:])
     made = parser()
     options = made.parse_args(given)
-    files = list(expand(options.paths, QUESTIONS[options.question].suffixes))
+    files = list(expand(options.paths, suffixes(questions()[options.question])))
     if not files:
         made.error("there is no such file in these folders")
     output: Output = Grid() if options.table else JsonLines()

@@ -12,11 +12,11 @@ from engine.threads import cores
 from media.fetch import Fetcher, FetchLimits
 from models import registry
 from models.messages import InferenceRequest, InferenceResult, ServedModel
+from models.results import SceneEntry
 from scheduling.queue import ModelQueue
 from storage.cache import open_cache
 from storage.latest import LatestResult
-from tasks.context import Context, Model
-from tasks.results import SceneEntry
+from tasks.run import Context, Model
 
 MAX_QUEUE_WAIT_S = 1e9  # nobody is refused: files wait for one another
 
@@ -26,10 +26,11 @@ class LocalRunner:
 
     Args:
         name: The model.
+        settings: The engine's apply.
     """
 
-    def __init__(self, name: str) -> None:
-        self._predictor = Predictor.bundled(name)
+    def __init__(self, name: str, settings: Settings) -> None:
+        self._predictor = Predictor.bundled(name, settings)
         self.known = ServedModel(tag=self._predictor.entry.tag)
         self.streams = self._predictor.engine.streams
         self._threads = ThreadPoolExecutor(self.streams, thread_name_prefix=name)
@@ -68,7 +69,7 @@ def local_context(settings: Settings, names: Sequence[str]) -> Context:
 
 
 def _model(name: str, settings: Settings) -> Model:
-    runner = LocalRunner(name)
+    runner = LocalRunner(name, settings)
     options = settings.runner(name)
     queue = ModelQueue(
         name,

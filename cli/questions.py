@@ -1,16 +1,15 @@
-"""The five questions: which models each needs, and how its answer is reported."""
+"""How a file is asked about on the command line, and how its answer is reported."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from media import pcm
-from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from tasks.answer import Prediction
-from tasks.context import Context
+from tasks import heart_sound
+from tasks.questions import Question
+from tasks.run import Answer, Context
 
 Report = dict[str, Any]
 
@@ -37,69 +36,42 @@ class File:
     amplification: float
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question.
+def suffixes(question: Question) -> frozenset[str]:
+    """The endings of the files of a folder that a question is asked about."""
+    if question.kind == "face":
+        return PICTURES
+    return SOUNDS | PCM if heart_sound.MODEL in question.models else SOUNDS
 
-    Attributes:
-        help: The question in words.
-        models: Models that answer it.
-        suffixes: Files of a folder that are asked about.
-        ask: Answers for one file; raises ``ServiceError`` with words on what is wrong with it.
+
+async def ask(context: Context, question: Question, file: File) -> Report:
+    """Answers for one file.
+
+    Raises:
+        ServiceError: With words on what is wrong with it.
     """
-
-    help: str
-    models: tuple[str, ...]
-    suffixes: frozenset[str]
-    ask: Callable[[Context, File], Awaitable[Report]]
+    is_pcm = heart_sound.MODEL in question.models and file.path.suffix.lower() in PCM
+    read = heart_sound.pcm_reader(file.layout, file.amplification) if is_pcm else None
+    return report(question, await context.answer(question, file.data, read=read))
 
 
-def _report(answer: Prediction) -> Report:
-    probabilities = {name: round(value, DIGITS) for name, value in answer.probabilities.items()}
-    return {"answer": answer.best, "confidence": probabilities[answer.best], "probabilities": probabilities}
+def report(question: Question, answer: Answer) -> Report:
+    """What is said of a file: class and confidence, and what the question has beside them."""
+    found = answer.found
+    said: Report = {"answer": found.prediction, "confidence": round(found.confidence, DIGITS)}
+    if found.verdict is not None:
+        members = {name: member.probabilities["AI_GENERATED"] for name, member in found.members.items()}
+        said |= {"members": _rounded(members), "explanation": found.explanation}
+    else:
+        said["probabilities"] = _rounded(dict(found.probabilities))
+    if answer.face is not None:
+        said["face"] = [round(value) for value in answer.face.face.box]
+    if heart_sound.MODEL in question.models:
+        said["problems"] = list(found.problems)
+    if question.name == "audio-scene" and (audio := answer.audio) is not None:
+        source = {"sample_rate": audio.sample_rate, "channels": audio.channels}
+        said |= {"duration": round(audio.duration_s, 2), **source}
+    return said
 
 
-async def _voice_gender(context: Context, file: File) -> Report:
-    return _report((await voice_gender.classify(context, file.data)).answer)
-
-
-async def _face_gender(context: Context, file: File) -> Report:
-    found = await face_gender.classify(context, file.data)
-    return {**_report(found.answer), "face": [round(value) for value in found.face.box]}
-
-
-async def _heart_sound(context: Context, file: File) -> Report:
-    data = file.data
-    if file.path.suffix.lower() in PCM:
-        layout = (file.layout.sample_rate, file.layout.num_channels, file.layout.sample_width)
-        data = pcm.pcm_to_wav(data, *layout, file.amplification)
-    answer = (await heart_sound.judge(context, data)).answer
-    return {**_report(answer), "problems": heart_sound.problems(answer)}
-
-
-async def _audio_scene(context: Context, file: File) -> Report:
-    found = await audio_scene.classify(context, file.data)
-    audio = found.audio
-    source = {"duration": round(audio.duration_s, 2), "sample_rate": audio.sample_rate, "channels": audio.channels}
-    return {**_report(found.answer), **source}
-
-
-async def _ai_voice(context: Context, file: File) -> Report:
-    answer = await voice_deepfake.classify(context, file.data)
-    return {
-        "answer": answer.verdict.classification,
-        "confidence": round(answer.verdict.confidence, DIGITS),
-        "members": {
-            name: round(member.probabilities["AI_GENERATED"], DIGITS) for name, member in answer.members.items()
-        },
-        "explanation": answer.explanation,
-    }
-
-
-QUESTIONS = {
-    "voice-gender": Question("Is this voice male or female?", (voice_gender.MODEL,), SOUNDS, _voice_gender),
-    "face-gender": Question("Is this face male or female?", (face_gender.MODEL,), PICTURES, _face_gender),
-    "heart-sound": Question("What does this heart sound show?", (heart_sound.MODEL,), SOUNDS | PCM, _heart_sound),
-    "audio-scene": Question("Speech, music, noise or silence?", (audio_scene.MODEL,), SOUNDS, _audio_scene),
-    "ai-voice": Question("Did a human or an AI speak this?", voice_deepfake.MEMBERS, SOUNDS, _ai_voice),
-}
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, DIGITS) for name, value in values.items()}

@@ -70,13 +70,14 @@ class Predictor:
         return made
 
     @classmethod
-    def bundled(cls, name: str) -> Self:
+    def bundled(cls, name: str, settings: Settings | None = None) -> Self:
         """Opens the weights of the source tree, without a model store.
 
         Args:
             name: A model of the registry.
+            settings: As of ``open``.
         """
-        return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name)))
+        return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name)), settings)
 
     def answer(self, items: Sequence[NDArray[Any]]) -> list[InferenceResult]:
         """Answers for decoded inputs, one outcome for each, in order; an item never fails its company.

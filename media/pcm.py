@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadRequest
-from media.downmix import Downmix
-from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, Samples
+from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, AudioLimits, DecodedAudio
+from media.sink import Sink
 
 Integers = NDArray[np.int32]
 
@@ -104,24 +104,34 @@ def pcm_to_wav(
     return out.getvalue()
 
 
-def pcm_to_samples(pcm_data: bytes, layout: PcmFormat, amplification_factor: float = 10.0) -> Samples:
+def decode(
+    pcm_data: bytes, layout: PcmFormat, amplification_factor: float, limits: AudioLimits, target_rate: int
+) -> DecodedAudio:
     """Turns raw PCM into what decoding the result of :func:`pcm_to_wav` gives, without the way through a file.
 
     Args:
         pcm_data: Little-endian interleaved PCM.
         layout: How it is laid out.
         amplification_factor: Gain wanted, limited by the headroom.
+        limits: Of its length.
+        target_rate: Rate of the answer (Hz).
 
     Returns:
-        float32 [frames], mono, in [-1, 1], at ``layout.sample_rate``.
+        The recording, mono, in [-1, 1].
 
     Raises:
         BadRequest: No data, not whole frames, or a factor out of range.
+        PayloadTooLarge: Longer than the limits.
     """
+    limits.check_time()
+    sink = Sink(limits, target_rate, None)
+    sink.begin(layout.sample_rate, layout.num_channels, layout.frames(pcm_data))
     scale = np.float32(1 / layout.full_scale)
-    blocks = _amplified(pcm_data, amplification_factor, layout)
-    mixer = Downmix(layout.sample_rate, layout.num_channels)
-    return np.concatenate([mixer.mix(louder.reshape(-1, layout.num_channels) * scale) for louder in blocks])
+    for louder in _amplified(pcm_data, amplification_factor, layout):
+        block = louder.reshape(-1, layout.num_channels) * scale
+        sink.check(len(block))
+        sink.add(block)
+    return sink.finish("wav", True)
 
 
 def _amplified(data: bytes, factor: float, layout: PcmFormat) -> Iterator[Integers]:

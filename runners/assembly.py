@@ -17,6 +17,7 @@ from engine.threads import cores
 from media.addresses import AllowedHosts
 from media.fetch import Fetcher, FetchLimits
 from models import registry
+from models.results import SceneEntry
 from models.spec import ModelSpec
 from runners.connections import share_among_replicas
 from scheduling.queue import ModelQueue
@@ -25,8 +26,7 @@ from scheduling.throughput import DecodingEstimator
 from storage.cache import open_cache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
-from tasks.context import Context, Model
-from tasks.results import SceneEntry
+from tasks.run import Context, Model
 
 # Batches under way at once for a runner on the network, which may have replicas that nobody tells the API about. What
 # is too much for one replica is put together again by its own batcher.

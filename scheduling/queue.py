@@ -97,7 +97,7 @@ class ModelQueue:
         return self._throughput.expected_wait_s(waiting + coming * self._usual())
 
     @contextlib.contextmanager
-    def coming(self) -> Iterator[None]:
+    def expect(self) -> Iterator[None]:
         """Counts an item that was let in while it is still downloaded or decoded."""
         self._expected += 1
         try:

@@ -23,11 +23,11 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from core import errors, metrics
 from core.errors import ServiceError
+from models.results import Entry, Kept
 from storage.cache_backends import CacheStore, RedisStore, SqliteStore
 from storage.circuit_breaker import StoreUnavailable
 from storage.redis_client import RedisClient
 from storage.single_flight import SingleFlight
-from tasks.results import Entry, Kept
 
 E = TypeVar("E", bound=Entry)
 K = TypeVar("K", bound=Kept)

@@ -21,10 +21,10 @@ from pydantic import ValidationError
 
 from core import metrics
 from core.errors import InsufficientStorage, InternalError
+from models.results import HeartResult
 from storage.circuit_breaker import StoreUnavailable
 from storage.latest_file import LATEST_US, MAX_BYTES, LatestFile, Stored
 from storage.redis_client import PREFIX, RedisClient
-from tasks.results import HeartResult
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tasks.results import HeartResult, Kept
+from models.results import HeartResult, Kept
 
 FILE_NAME: Final = "data.json"
 STALE_S = 60.0  # a temporary file of this age belongs to a process that died while writing

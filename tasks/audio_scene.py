@@ -1,85 +1,43 @@
-"""Is this audio speech, music, noise or silence? (docs/contract.md, Audio scene)"""
+"""Is this audio speech, music, noise or silence? (``docs/contract.md``, audio scene)"""
 
 from __future__ import annotations
 
-import logging
+import numpy as np
 
-from core import metrics, tracing
-from core.errors import BadRequest, Unprocessable
-from core.request import note_model
-from media.examples import carried
-from media.urls import describe_url
-from models.audio_scene.joining import join
-from tasks.answer import AudioPrediction
-from tasks.context import Context
-from tasks.results import SceneEntry
+from media.audio import DecodedAudio
+from models.audio_scene import SPEC
+from models.windows import average
+from tasks.base import Ask, Conclusion, Rows, Steps
 
-log = logging.getLogger("bundle.audio_scene")
-
-MODEL = "audio_scene"
+MODEL = SPEC.name
+SILENCE = SPEC.classes.index("silence")
+# Where at least this share of a recording is something else, its silent windows do not count: a few words are speech
+# however long the pauses, but one doubtful window does not make a scene of an hour of silence.
+MIN_SOUND_SHARE = 0.05
 
 
-async def classify(context: Context, audio: bytes) -> AudioPrediction:
-    """Answers for a recording of any length, over all of it.
+def classify(audio: DecodedAudio) -> Steps[Conclusion]:
+    """Concludes from all windows of a recording.
 
     Args:
-        context: The bundle.
-        audio: The file's bytes.
+        audio: A recording of any length, at the model's rate.
 
     Raises:
-        ServiceError: As ``Context.decode`` and ``Context.classify_audio``.
+        ServiceError: As ``Answered.check``.
     """
-    context.ensure_room(MODEL)
-    decoded = await context.decode(MODEL, audio, context.audio_input(MODEL).sample_rate)
-    return AudioPrediction(await context.classify_audio(MODEL, decoded.samples, join), decoded)
+    (found,) = yield [Ask(MODEL, audio.samples)]
+    return Conclusion.of(found.join(join=join))
 
 
-async def classify_url(context: Context, url: str) -> AudioPrediction:
-    """Answers for the audio at an address, downloaded anew.
+def join(rows: Rows, weights: Rows) -> Rows:
+    """Joins the answers of windows, such that silence does not outvote the sound between pauses.
 
     Args:
-        context: The bundle.
-        url: ``http`` or ``https``.
+        rows: float64 [windows, classes], probabilities.
+        weights: float64 [windows], lengths in any unit, not all zero.
 
-    Raises:
-        ServiceError: As ``Fetcher.fetch`` and ``classify``; Unprocessable when the file is not audio.
+    Returns:
+        float64 [classes], summing to 1.
     """
-    context.ensure_room(MODEL)
-    if (data := carried(url)) is None:
-        with context.coming(MODEL), tracing.step("download"), metrics.DOWNLOAD_SECONDS.time():
-            data = (await context.fetcher.fetch(url)).data
-        log.info("downloaded", extra={"source": describe_url(url), "bytes": len(data)})
-    try:
-        return await classify(context, data)
-    except BadRequest as error:  # the caller's request was right: it is the file at the address that is not audio
-        raise Unprocessable(f"the file at the URL is not usable: {error.message}") from error
-
-
-async def analyze_url(context: Context, url: str) -> SceneEntry:
-    """Answers for the audio at an address; remembered under it, downloaded once however many ask at the same time.
-
-    Args:
-        context: The bundle.
-        url: ``http`` or ``https``.
-
-    Raises:
-        ServiceError: As ``classify_url``.
-    """
-    served = await context.models[MODEL].client.served()
-    cached = await context.cache.get_or_compute(url, lambda: _describe(context, url), version=served.tag)
-    metrics.CACHE.labels("hit" if cached.hit else "miss").inc()
-    note_model(cached.value.model)
-    return cached.value
-
-
-async def _describe(context: Context, url: str) -> SceneEntry:
-    found = await classify_url(context, url)
-    return SceneEntry.model_validate(
-        {
-            "duration": round(found.audio.duration_s, 2),
-            "sample_rate": found.audio.sample_rate,
-            "channels": found.audio.channels,
-            "classification": found.answer.best,
-            "model": found.answer.tag,
-        }
-    )
+    sound = np.where(rows.argmax(axis=1) == SILENCE, 0.0, weights)
+    return average(rows, sound if sound.sum() >= MIN_SOUND_SHARE * np.sum(weights) else weights)

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from core.errors import Unprocessable
-from models.messages import InferenceResult
+from tasks.base import Answered
 
 SECONDS = "speech_s"  # what the models that find speech measure of each window
-LEAST_S = 0.5  # less speech than this is none
+MIN_S = 0.5  # less speech than this is none
 NO_SPEECH = "no speech was found in the recording"
 
 
-def seconds(outcomes: Sequence[InferenceResult], lengths: Sequence[float]) -> list[float]:
+def seconds(found: Answered) -> list[float]:
     """Seconds of speech in each window; of a model that does not find speech, the windows' own lengths.
 
-    Args:
-        outcomes: One for each window.
-        lengths: Of the windows (seconds).
+    Raises:
+        ServiceError: As ``Answered.check``.
     """
-    return [outcome.extras.get(SECONDS, length) for outcome, length in zip(outcomes, lengths, strict=True)]
+    found.check()
+    return [result.extras.get(SECONDS, length) for result, length in zip(found.results, found.lengths, strict=True)]
 
 
-def weights(outcomes: Sequence[InferenceResult], lengths: Sequence[float]) -> list[float]:
+def weights(found: Answered) -> list[float]:
     """How much each window counts in the answer for a voice: its seconds of speech.
 
-    Args:
-        outcomes: One for each window.
-        lengths: Of the windows (seconds).
-
     Raises:
-        Unprocessable: There is too little speech in all of them.
+        ServiceError: As ``Answered.check``; Unprocessable where there is too little speech in all windows.
     """
-    found = seconds(outcomes, lengths)
-    if sum(found) < LEAST_S and any(SECONDS in outcome.extras for outcome in outcomes):
+    spoken = seconds(found)
+    if sum(spoken) < MIN_S and any(SECONDS in result.extras for result in found.results):
         raise Unprocessable(NO_SPEECH)
-    return found
+    return spoken

@@ -29,9 +29,10 @@ from tests.support.served import DATA, ROOT, Bundle, serve  # noqa: E402
 from tests.support.site_thread import LocalSite, local_site  # noqa: E402
 
 # On a developer's machine each run looks elsewhere; in CI a run that passed passes again.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 Settings.model_config["env_file"] = None
 for _name in Settings.model_fields:

@@ -14,8 +14,8 @@ from api.pages import landing
 from api.uploads import audio_type
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat
+from models.results import HeartResult
 from tasks.heart_sound import MODEL
-from tasks.results import HeartResult
 
 router = APIRouter(tags=["heart sound"])
 

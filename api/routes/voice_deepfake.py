@@ -13,7 +13,7 @@ from api.dependencies import admitted, answers, read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import VoiceRequest, VoiceResponse
 from media.examples import read
-from tasks.voice_deepfake import MEMBERS, MODEL
+from tasks.voice_deepfake import MEMBERS, NAME
 
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of `API_KEY` or `API_KEYS`.")
 
@@ -48,4 +48,4 @@ async def voice_detection(request: Request) -> VoiceResponse:
     The key is one of `API_KEY` or `API_KEYS`, in the header `x-api-key`; on this page, give it under "Authorize".
     """
     bundle = admitted(request, *MEMBERS)
-    return await bundle.voice_detection(await read_json(request, VoiceRequest, bundle.context, MODEL, *MEMBERS))
+    return await bundle.voice_detection(await read_json(request, VoiceRequest, bundle.context, NAME, *MEMBERS))

@@ -1,24 +1,24 @@
-"""Asks the operations, as the routes do, and reports what they found along the way."""
+"""Asks the questions, as the routes do, and reports what was found along the way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
+from api.answers import Answers
 from api.ui import views
 from api.ui.cards import card_address
 from api.ui.reports import Answerer, Report
 from models.spec import is_of
-from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from tasks.answer import AudioPrediction, Prediction
-from tasks.context import Context
+from tasks.questions import questions
+from tasks.run import Answer, Context
 
 T = TypeVar("T")
 
 
 class Questions:
-    """The five questions; what they raise is what the operations raise.
+    """The questions of the playground; they raise what ``Context.answer`` raises.
 
     Args:
         context: The bundle.
@@ -27,59 +27,48 @@ class Questions:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def voice_gender(self, audio: bytes) -> Report:
-        """Is this voice male or female?"""
-        return await self._heard(await voice_gender.classify(self._context, audio))
+    async def ask(self, name: str, data: bytes) -> Report:
+        """Answers for a file; that of a heart sound is kept as the latest.
 
-    async def face_gender(self, image: bytes) -> Report:
-        """Is this face male or female?"""
-        found = await face_gender.classify(self._context, image)
-        face = await self._drawn(lambda: views.found_face(found))
-        return self._report(found.answer.best, found.answer.probabilities, [found.answer], face=face)
+        Args:
+            name: Of ``tasks.questions``.
+            data: The file's bytes.
+        """
+        answer = await self._context.answer(questions()[name], data)
+        if name == "heart-sound":
+            await Answers(self._context).keep(answer.found)
+        return await self._report(answer)
 
-    async def heart_sound(self, audio: bytes) -> Report:
-        """What does this heart sound show? The answer is kept as the latest."""
-        found = await heart_sound.classify(self._context, audio)
-        return await self._heard(found, problems=heart_sound.problems(found.answer))
+    async def ask_url(self, name: str, url: str) -> Report:
+        """The same for the file at an address."""
+        return await self._report(await self._context.answer_url(questions()[name], url))
 
-    async def audio_scene(self, audio: bytes) -> Report:
-        """Is this audio speech, music, noise or silence?"""
-        return await self._heard(await audio_scene.classify(self._context, audio))
-
-    async def audio_scene_url(self, url: str) -> Report:
-        """The same, for the audio at an address."""
-        return await self._heard(await audio_scene.classify_url(self._context, url))
-
-    async def ai_voice(self, audio: bytes) -> Report:
-        """Did a human or an AI speak this?"""
-        found = await voice_deepfake.classify(self._context, audio)
-        return self._report(
-            found.verdict.classification,
-            {"AI_GENERATED": found.verdict.score, "HUMAN": 1 - found.verdict.score},
-            list(found.members.values()),
-            sound=await self._drawn(lambda: views.sound(found.audio)),
-            votes=views.votes(found.members, self._context.settings.voting.weights),
-            threshold=self._context.settings.voting.threshold,
-            uncertain=found.verdict.uncertain,
-            features=views.measured(found.features),
+    async def _report(self, answer: Answer) -> Report:
+        found = answer.found
+        parts: dict[str, Any] = {}
+        if (audio := answer.audio) is not None:
+            parts["sound"] = await self._drawn(lambda: views.sound(audio))
+        if (face := answer.face) is not None:
+            parts["face"] = await self._drawn(lambda: views.found_face(face))
+        if found.verdict is not None:
+            voting = self._context.settings.voting
+            parts |= {"votes": views.votes(found.members, voting.weights), "threshold": voting.threshold}
+            parts |= {"features": views.measured(found.members["deepfake_mlp"].extras)}
+        elif audio is not None:
+            parts["windows"] = views.windows(next(iter(found.members.values())), audio.duration_s)
+        return Report(
+            verdict=found.prediction,
+            shares=views.shares(found.probabilities),
+            models=[self._answerer(member.tag) for member in found.members.values()],
+            problems=list(found.problems),
+            uncertain=found.uncertain,
             explanation=found.explanation,
+            **parts,
         )
-
-    async def _heard(self, found: AudioPrediction, **parts: Any) -> Report:
-        sound = await self._drawn(lambda: views.sound(found.audio))
-        windows = views.windows(found.answer, found.audio.duration_s)
-        answer = found.answer
-        return self._report(answer.best, answer.probabilities, [answer], sound=sound, windows=windows, **parts)
 
     async def _drawn(self, draw: Callable[[], T]) -> T:
         """Runs in a thread what would hold up the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._context.threads, draw)
-
-    def _report(
-        self, verdict: str, probabilities: Mapping[str, float], answers: Sequence[Prediction], **parts: Any
-    ) -> Report:
-        models = [self._answerer(answer.tag) for answer in answers]
-        return Report(verdict=verdict, shares=views.shares(probabilities), models=models, **parts)
 
     def _answerer(self, tag: str) -> Answerer:
         spec = next(model.spec for model in self._context.models.values() if is_of(model.spec, tag))

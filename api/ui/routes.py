@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
+from api.auth import check_key
 from api.dependencies import admitted, answers, read_json
 from api.pages import HEADERS
-from api.routes.voice_deepfake import keyed
 from api.schemas import AnalyzeRequest
 from api.ui import files
 from api.ui.questions import Questions
-from api.ui.reports import Report
 from api.ui.stream import respond
 from api.uploads import check_plain, media_type
 from core.errors import BadRequest, NotFound
-from tasks.audio_scene import MODEL as AUDIO_SCENE
-from tasks.face_gender import MODEL as FACE_GENDER
-from tasks.heart_sound import MODEL as HEART_SOUND
-from tasks.voice_deepfake import MEMBERS
-from tasks.voice_gender import MODEL as VOICE_GENDER
+from tasks.questions import questions
 
 router = APIRouter(tags=["service"])
 
-Ask = Callable[[bytes], Awaitable[Report]]
-
-
-def questions(request: Request) -> Questions:
-    """The questions of this process."""
-    return Questions(answers(request).context)
-
-
-Asked = Annotated[Questions, Depends(questions)]
+KEYED = "ai-voice"
 
 
 @router.get("/ui", response_class=HTMLResponse, summary="A page to try")
@@ -65,37 +49,19 @@ def card(name: str) -> Response:
     return HTMLResponse(page, headers=HEADERS)
 
 
-@router.post("/ui/ask/voice-gender", include_in_schema=False)
-async def voice_gender(request: Request, ask: Asked) -> Response:
-    """A recording in the body."""
-    return await respond(ask.voice_gender(await body(request, VOICE_GENDER)))
-
-
-@router.post("/ui/ask/face-gender", include_in_schema=False)
-async def face_gender(request: Request, ask: Asked) -> Response:
-    """A picture in the body."""
-    return await respond(ask.face_gender(await body(request, FACE_GENDER)))
-
-
-@router.post("/ui/ask/heart-sound", include_in_schema=False)
-async def heart_sound(request: Request, ask: Asked) -> Response:
-    """A recording in the body."""
-    return await respond(ask.heart_sound(await body(request, HEART_SOUND)))
-
-
-@router.post("/ui/ask/audio-scene", include_in_schema=False)
-async def audio_scene(request: Request, ask: Asked) -> Response:
-    """A recording in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
+@router.post("/ui/ask/{name}", include_in_schema=False)
+async def ask(request: Request, name: str) -> Response:
+    """A recording or a picture in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
+    if (question := questions().get(name)) is None:
+        raise NotFound(f"the questions are {', '.join(questions())}")
+    if name == KEYED:
+        check_key(answers(request).context.settings.keys, request.headers)
+    asked = Questions(answers(request).context)
     if media_type(request) == "application/json":
-        asked = await read_json(request, AnalyzeRequest, answers(request).context, AUDIO_SCENE, AUDIO_SCENE)
-        return await respond(ask.audio_scene_url(asked.audio_url))
-    return await respond(ask.audio_scene(await body(request, AUDIO_SCENE)))
-
-
-@router.post("/ui/ask/ai-voice", include_in_schema=False, dependencies=[Depends(keyed)])
-async def ai_voice(request: Request, ask: Asked) -> Response:
-    """A recording in the body, and a key."""
-    return await respond(ask.ai_voice(await body(request, *MEMBERS)))
+        context, models = answers(request).context, question.models
+        where = await read_json(request, AnalyzeRequest, context, question.label, *models)
+        return await respond(asked.ask_url(name, where.audio_url))
+    return await respond(asked.ask(name, await body(request, *question.models)))
 
 
 async def body(request: Request, *models: str) -> bytes:

@@ -12,9 +12,9 @@ from api.ui.reports import FoundFace, Measured, Place, Share, Sound, Spectrogram
 from dsp.features import FEATURES, Feature
 from dsp.overview import mel_picture, outline
 from media.audio import DecodedAudio
-from tasks.answer import Prediction
+from tasks.base import FoundFace as Found
+from tasks.base import Prediction
 from tasks.explanation import MEMBER_TITLES, NEED_VOICE
-from tasks.face_gender import FaceAnswer
 from tasks.human_speech import bundled_reference
 
 COLUMNS = 600  # of outline and spectrogram: about as wide as the page shows them
@@ -60,7 +60,7 @@ def windows(answer: Prediction, duration_s: float) -> list[Window]:
     ]
 
 
-def found_face(found: FaceAnswer) -> FoundFace:
+def found_face(found: Found) -> FoundFace:
     """Where the face is, and what the model saw of it."""
     width, height = found.size
     left, top, face_width, face_height = found.face.box

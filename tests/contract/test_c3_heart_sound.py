@@ -15,8 +15,8 @@ import httpx
 import numpy as np
 import pytest
 
+from cli.heart_sound import predict_class_with_confidence
 from media.pcm import pcm_to_wav
-from models.heart_sound.predict import predict_class_with_confidence
 from tests.support.audio_bytes import ENCODERS, encode, wav
 from tests.support.served import Bundle, wait_for
 from tests.support.shapes import assert_error

@@ -20,9 +20,9 @@ import pytest
 from core.errors import InsufficientStorage
 from media.examples import read
 from models import registry, save
+from models.results import HeartResult
 from models.store import WeightsError, verify
 from storage.latest import LatestResult
-from tasks.results import HeartResult
 from tests.support.audio_bytes import speech, tone, wav
 from tests.support.crowd import too_many
 from tests.support.served import BENTOML, DATA, ROOT, Bundle, environment

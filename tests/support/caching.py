@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from models.results import Entry
 from storage.cache import Cached, ResultCache
 from storage.cache_backends import RedisStore, SqliteStore
 from storage.redis_client import RedisClient
-from tasks.results import Entry
 
 PATIENT_S = 10.0  # for a Redis on a machine that does other things too
 URL = "https://media.example/a.wav?token=s3cret"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from scheduling.queue import ModelQueue
+from tasks.base import Ask, Conclusion, Prediction, Steps
+from tasks.run import Context
 
 
 class Runner:
@@ -66,3 +69,13 @@ async def settle() -> None:
     """Lets every task that can go on do so."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+async def judged(context: Context, name: str, item: NDArray[Any]) -> Prediction:
+    """What one model says of an item, by the way of every task."""
+
+    def steps() -> Steps[Conclusion]:
+        (found,) = yield [Ask(name, item)]
+        return Conclusion.of(found.join())
+
+    return (await context.follow(steps())).members[name]

@@ -15,26 +15,24 @@ from tqdm import tqdm
 
 from core.errors import ServiceError
 from core.settings import Settings, Voting, get_settings
-from dsp.activity import without_pauses
 from engine.predictor import Predictor
-from media.audio import AudioLimits, decode
-from media.faces import crop_face, largest_face
-from media.image import decode_image
-from media.pcm import pcm_to_wav
-from models.audio_scene.joining import join
+from media.audio import AudioLimits, DecodedAudio, decode
+from media.pcm import PcmFormat
 from models.calibration import Calibration
-from models.spec import AudioInput, ImageInput, ModelSpec
-from models.windows import average, split
-from tasks import speech
+from models.messages import InferenceResult
+from models.spec import ImageInput, ModelSpec
+from tasks import face_gender, heart_sound, voice_deepfake
+from tasks.base import FoundFace, Prediction, Steps, follow
 from tasks.ensemble import decide
-from tasks.voice_deepfake import MEMBERS, fit
+from tasks.questions import questions
+from tasks.voice_deepfake import MEMBERS
 from training.data.datasets import Clip, class_indices
 
 Rows = NDArray[np.float64]
 
-JOINS = {"audio_scene": join}
-SPOKEN = ("voice_gender", MEMBERS[0])  # of which speech alone has a vote
-HEART_RATE = 16_000  # Hz: the form in which /upload_audio takes recordings
+MAX_PIXELS = 50_000_000
+AMPLIFICATION = 10.0  # the default of /upload_audio
+HEART_FORMAT = PcmFormat()  # in which /upload_audio takes recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def ensemble(members: Sequence[Answers], settings: Settings | None = None) -> An
     return Answers(classes, first.clips, class_indices(first.clips, classes), served, raw, decided, refused)
 
 
-def load(clip: Clip, spec: ModelSpec) -> NDArray[Any]:
+def load(clip: Clip, spec: ModelSpec) -> DecodedAudio | FoundFace:
     """One clip or picture, the way a request brings it to the model.
 
     Raises:
@@ -102,38 +100,54 @@ def load(clip: Clip, spec: ModelSpec) -> NDArray[Any]:
     """
     data = clip.path.read_bytes()
     if isinstance(spec.input, ImageInput):
-        picture = decode_image(data, max_pixels=50_000_000)
-        return crop_face(picture, largest_face(picture), spec.input.size)
+        return face_gender.find(data, spec.input.size, MAX_PIXELS)
     limits = AudioLimits()
-    if spec.name == "heart_sound":
-        samples = decode(data, limits=limits, target_rate=HEART_RATE).samples
-        data = pcm_to_wav(np.round(samples * 32767).astype("<i2").tobytes(), HEART_RATE)
-    samples = decode(data, limits=limits, target_rate=spec.input.sample_rate).samples
-    if spec.name in (*SPOKEN, *MEMBERS):
-        samples = without_pauses(samples, spec.input.sample_rate)
-    return fit(samples) if spec.name in MEMBERS[1:] else samples
+    if spec.name == heart_sound.MODEL:
+        return heart_sound.pcm_reader(HEART_FORMAT, AMPLIFICATION)(as_pcm(data), limits, spec.input.sample_rate)
+    return decode(data, limits=limits, target_rate=spec.input.sample_rate)
+
+
+def as_pcm(data: bytes) -> bytes:
+    """A recording in the form that ``/upload_audio`` takes, ``HEART_FORMAT``."""
+    samples = decode(data, limits=AudioLimits(), target_rate=HEART_FORMAT.sample_rate).samples
+    return np.round(samples * 32767).astype("<i2").tobytes()
+
+
+def steps(spec: ModelSpec, source: DecodedAudio | FoundFace) -> Steps[Prediction]:
+    """The task of a model: its question's, or its part in the AI-voice ensemble."""
+    if spec.name in MEMBERS:
+        assert isinstance(source, DecodedAudio)  # noqa: S101 - its input says so
+        return (yield from voice_deepfake.member(spec.name, source))
+    question = next(question for question in questions().values() if question.models == (spec.name,))
+    found = yield from question.classify(source, get_settings())
+    return found.members[spec.name]
 
 
 def _one(predictor: Predictor, clip: Clip, calibration: Calibration) -> tuple[Rows, Rows] | None:
     """Calibrated and raw probabilities, float64 [classes] each; None where a request would be refused."""
-    spec = predictor.spec
+    spec, results = predictor.spec, dict[int, list[InferenceResult]]()
+
+    def served(_: str, windows: Sequence[NDArray[Any]]) -> Sequence[InferenceResult]:
+        results[len(results)] = predictor.answer(windows)
+        return results[len(results) - 1]
+
+    def raw(_: str, __: Sequence[NDArray[Any]]) -> Sequence[InferenceResult]:
+        return [undone(result, calibration) for result in again.pop(0)]
+
     try:
-        item = load(clip, spec)
+        source = load(clip, spec)
+        first = follow(steps(spec, source), {spec.name: spec}, served)
+        again = list(results.values())
+        second = follow(steps(spec, source), {spec.name: spec}, raw)
     except ServiceError:
         return None
-    size = round(spec.input.window_s * spec.input.sample_rate) if isinstance(spec.input, AudioInput) else 0
-    pieces = split(item, size) if size else [item]
-    outcomes = predictor.answer(pieces)
-    served = np.array([outcome.probabilities for outcome in outcomes])
-    lengths = [
-        piece.shape[0] / spec.input.sample_rate if isinstance(spec.input, AudioInput) else 1.0 for piece in pieces
-    ]
-    try:
-        weights = np.array(speech.weights(outcomes, lengths) if spec.name in SPOKEN else lengths)
-    except ServiceError:
-        return None
-    joined = JOINS.get(spec.name, average)
-    return joined(served, weights), joined(calibration.undone(served), weights)
+    return tuple(np.array(list(one.probabilities.values())) for one in (first, second))  # type: ignore[return-value]
+
+
+def undone(result: InferenceResult, calibration: Calibration) -> InferenceResult:
+    """A result as it would be without calibration."""
+    rows = calibration.undone(np.array([result.probabilities]))
+    return result.model_copy(update={"probabilities": rows[0].tolist()})
 
 
 def _weighed(scores: Sequence[Rows], voting: Voting) -> Rows:

@@ -20,9 +20,10 @@ from api.app import build_app
 from api.methods import MODELS, Native
 from core.errors import TooManyRequests
 from core.settings import Settings
+from models.results import SceneEntry
 from storage.cache import open_cache
 from tasks import voice_deepfake
-from tasks.results import SceneEntry
+from tasks.questions import questions
 from tests.support.served import KEY
 from tests.unit.scheduling.test_shedding import Runner, bundle, fill, let_through
 
@@ -148,11 +149,11 @@ async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers
     await let_through(queues, runner)
     context.threads.submit(later.wait, 60)
     text = base64.b64encode(b"no sound").decode()
-    first = asyncio.create_task(voice_deepfake.classify_base64(context, text, None, 99))
+    first = asyncio.create_task(context.answer_base64(questions()["ai-voice"], text))
     await asyncio.sleep(0)
     try:
         with pytest.raises(TooManyRequests):
-            await voice_deepfake.classify_base64(context, text, None, 99)
+            await context.answer_base64(questions()["ai-voice"], text)
     finally:
         later.set()
         await asyncio.gather(first, return_exceptions=True)

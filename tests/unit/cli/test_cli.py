@@ -18,7 +18,8 @@ import pytest
 
 from cli.__main__ import main
 from cli.files import expand
-from cli.questions import QUESTIONS, SOUNDS
+from cli.questions import SOUNDS
+from tasks.questions import questions
 from tests.support.served import DATA, ROOT
 
 COMMAND = (sys.executable, "-m", "cli")
@@ -66,7 +67,7 @@ def test_each_question(question: str, file: str, answer: str) -> None:
     assert found["answer"] == answer
     assert 0.5 < found["confidence"] <= 1
     if question == "ai-voice":
-        assert set(found["members"]) == set(QUESTIONS[question].models)
+        assert set(found["members"]) == set(questions()[question].models)
         assert "jitter" in found["explanation"]
     else:
         assert sum(found["probabilities"].values()) == pytest.approx(1, abs=1e-3)

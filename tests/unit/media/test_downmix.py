@@ -10,13 +10,14 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from media import pcm
 from media.audio import AudioLimits, decode
 from media.downmix import downmix
-from media.pcm import PcmFormat, pcm_to_samples
+from media.pcm import PcmFormat
 from tests.support.audio_bytes import encode, wav
 
 RATE = 16_000
-VOICES = Path(__file__).parents[2] / "data" / "voices"
+VOICES = Path(__file__).parents[1] / "data" / "voices"
 RNG = np.random.default_rng(5)
 Signal = NDArray[np.float64]
 
@@ -151,5 +152,5 @@ def test_every_container_is_mixed_by_it(name: str) -> None:
 def test_raw_pcm_is_mixed_by_it() -> None:
     sound = voice()
     body = io.BytesIO(wav(np.stack([sound, -sound], axis=1), RATE)).getvalue()[44:]
-    mixed = pcm_to_samples(body, PcmFormat(RATE, 2), 1.0)
+    mixed = pcm.decode(body, PcmFormat(RATE, 2), 1.0, AudioLimits(), RATE).samples
     np.testing.assert_allclose(mixed, sound, atol=1e-3)

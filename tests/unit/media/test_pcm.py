@@ -5,27 +5,31 @@ from __future__ import annotations
 import io
 import tracemalloc
 import wave
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from core.errors import BadRequest, PayloadTooLarge
-from core.settings import Settings
+from media import pcm as raw_pcm
 from media.audio import AudioLimits, decode
-from media.pcm import PcmFormat, pcm_to_samples, pcm_to_wav
+from media.containers import UNKNOWN
+from media.pcm import PcmFormat, pcm_to_wav
 from media.samples import BLOCK_VALUES
-from tasks.context import Context
-from tasks.heart_sound import classify_pcm
+from tasks.heart_sound import check_upload
 
 
 def values(data: bytes) -> np.ndarray:
     """Reads 16-bit values back out of a WAV file."""
     with wave.open(io.BytesIO(data)) as file:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def samples(data: bytes, layout: PcmFormat, factor: float = 10.0) -> NDArray[np.float32]:
+    """What the service reads of raw PCM, at its own rate."""
+    return raw_pcm.decode(data, layout, factor, AudioLimits(), layout.sample_rate).samples
 
 
 def pcm(*samples: int) -> bytes:
@@ -106,7 +110,7 @@ def test_the_gain_is_that_of_the_whole(channels: int, width: int) -> None:
     audio = decode(pcm_to_wav(data, 8_000, channels, width), limits=AudioLimits())
     assert audio.samples[0] == pytest.approx(0.25)
     assert audio.samples[-1] == pytest.approx((0.25 * (channels - 1) - 1) / channels, abs=1e-6)
-    np.testing.assert_allclose(audio.samples, pcm_to_samples(data, layout), atol=1e-6)
+    np.testing.assert_allclose(audio.samples, samples(data, layout), atol=1e-6)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
@@ -120,12 +124,10 @@ def test_memory_stays_near_the_size_of_the_recording(width: int) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(("layout", "frames"), [(PcmFormat(16_000, 1, 1), 96_001), (PcmFormat(8_000, 2, 2), 48_001)])
-async def test_what_is_too_long_is_refused_before_it_is_converted(layout: PcmFormat, frames: int) -> None:
-    context = SimpleNamespace(ensure_room=lambda *_: None, settings=Settings(max_audio_seconds=6))
+def test_what_is_too_long_is_refused_before_it_is_converted(layout: PcmFormat, frames: int) -> None:
     with pytest.raises(PayloadTooLarge, match="longer than 6 seconds"):
-        await classify_pcm(cast("Context", context), bytes(frames * layout.frame_bytes), layout, 10.0)
+        check_upload(bytes(frames * layout.frame_bytes), UNKNOWN, layout, AudioLimits(max_seconds=6))
 
 
 WIDTHS = st.sampled_from([1, 2, 3, 4])
@@ -140,7 +142,7 @@ def test_wav_decodes_to_the_amplified_samples(raw: bytes, width: int, channels: 
     wav = pcm_to_wav(data, 8_000, channels, width, factor)
     audio = decode(wav, limits=AudioLimits())
     assert (audio.sample_rate, audio.channels) == (8_000, channels)
-    direct = pcm_to_samples(data, PcmFormat(8_000, channels, width), factor)
+    direct = samples(data, PcmFormat(8_000, channels, width), factor)
     np.testing.assert_allclose(audio.samples, direct, atol=1e-6)
 
 
@@ -148,8 +150,8 @@ def test_wav_decodes_to_the_amplified_samples(raw: bytes, width: int, channels: 
 def test_nothing_wraps_and_nothing_is_bent(raw: bytes, width: int, factor: float) -> None:
     data = raw * width
     layout = PcmFormat(8_000, 1, width)
-    before = pcm_to_samples(data, layout, 1.0).astype(np.float64)
-    after = pcm_to_samples(data, layout, factor).astype(np.float64)
+    before = samples(data, layout, 1.0).astype(np.float64)
+    after = samples(data, layout, factor).astype(np.float64)
     step = 1.0 / layout.full_scale
     loudest = np.abs(before).argmax()
     gain = after[loudest] / before[loudest] if before[loudest] else 1.0

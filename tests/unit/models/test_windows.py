@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.audio_scene import SPEC
-from models.audio_scene.joining import SILENCE, join
 from models.windows import average, split
+from tasks.audio_scene import SILENCE, join
 
 
 @given(st.integers(1, 5_000), st.integers(1, 900))

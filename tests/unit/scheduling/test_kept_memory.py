@@ -20,10 +20,10 @@ from scheduling import runner_client
 from scheduling.queue import ModelQueue
 from scheduling.runner_client import RunnerClient
 from storage.single_flight import SingleFlight
-from tasks.context import Context, Model
+from tasks.run import Context, Model
 from tests.support.fetching import fetcher
 from tests.support.http_site import raw, serve
-from tests.support.queued import Client
+from tests.support.queued import Client, judged
 from tests.unit.api.test_limits import Connection, run
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_a_recording_whose_runner_failed() -> None:
     spec = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 10.0), "", "", "")
     model = Model(spec, Client("sound:1"), ModelQueue("sound", Down()))
     context = Context(Settings(), {"sound": model}, nothing, nothing, nothing, nothing, None)
-    assert await kept(lambda number: context.classify_audio("sound", np.zeros(BIG // 4, np.float32))) < BIG
+    assert await kept(lambda number: judged(context, "sound", np.zeros(BIG // 4, np.float32))) < BIG
 
 
 async def test_a_batch_that_a_runner_failed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ async def test_what_is_still_being_read_counts_at_the_door_and_not_behind_it() -
     with contextlib.ExitStack() as reading:
         for _ in range(3):  # the third is the first that may come too late, and takes its chance
             queue.ensure_room()
-            reading.enter_context(queue.coming())
+            reading.enter_context(queue.expect())
         with pytest.raises(TooManyRequests):
             queue.ensure_room()
         await queue.submit(item(1), 4.0)  # was let in before
@@ -161,7 +161,7 @@ async def test_those_who_come_back_when_told_find_room() -> None:
                 await asyncio.sleep(refused.retry_after or 0)
                 continue
             returned.extend([True] * (attempt > 0))
-            with queue.coming():
+            with queue.expect():
                 await asyncio.sleep(0)  # its body is decoded
             await queue.submit(item(value))
             return

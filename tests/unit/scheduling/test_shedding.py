@@ -12,17 +12,20 @@ import numpy as np
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from api.answers import Answers
 from api.middleware.limits import Limits
 from core.errors import BadRequest, TooManyRequests
 from core.memory import Budget
 from core.settings import Settings
+from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
 from scheduling.queue import ModelQueue
 from scheduling.throughput import REMEMBERED
-from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from tasks.context import Context, Model
+from tasks import voice_deepfake
+from tasks.questions import questions
+from tasks.run import Context, Model
 from tests.support.audio_bytes import tone, wav
 from tests.support.queued import Client
 
@@ -62,15 +65,24 @@ def bundle(runner: Runner, threads: ThreadPoolExecutor, max_queue_wait_s: float 
     return Context(Settings(), models, threads, fetcher=nothing, cache=nothing, latest=nothing, redis=None)
 
 
+def ask(context: Context, name: str) -> Awaitable[object]:
+    """Asks one question about what is not even media."""
+    return context.answer(questions()[name], NOT_MEDIA)
+
+
+def upload(context: Context, data: bytes, declared: str) -> Awaitable[object]:
+    return Answers(context).heart_upload(data, declared, PcmFormat(), 10.0)
+
+
 QUESTIONS: dict[str, Callable[[Context], Awaitable[object]]] = {
-    "voice gender": lambda context: voice_gender.classify(context, NOT_MEDIA),
-    "face gender": lambda context: face_gender.classify(context, NOT_MEDIA),
-    "heart sound": lambda context: heart_sound.classify(context, NOT_MEDIA),
-    "raw heart sound": lambda context: heart_sound.classify_pcm(context, b"odd", PcmFormat(), 10.0),
-    "audio scene": lambda context: audio_scene.classify(context, NOT_MEDIA),
-    "AI voice": lambda context: voice_deepfake.classify(context, NOT_MEDIA),
-    "AI voice in base64": lambda context: voice_deepfake.classify_base64(context, "no base64!", "wav", 99),
-    "heart sound in a file": lambda context: heart_sound.classify_upload(context, NOT_MEDIA, "wav", PcmFormat(), 1.0),
+    "voice gender": lambda context: ask(context, "voice-gender"),
+    "face gender": lambda context: ask(context, "face-gender"),
+    "heart sound": lambda context: ask(context, "heart-sound"),
+    "raw heart sound": lambda context: upload(context, bytes(3), UNKNOWN),
+    "audio scene": lambda context: ask(context, "audio-scene"),
+    "AI voice": lambda context: ask(context, "ai-voice"),
+    "AI voice in base64": lambda context: context.answer_base64(questions()["ai-voice"], "no base64!", "wav"),
+    "heart sound in a file": lambda context: upload(context, NOT_MEDIA, "wav"),
 }
 
 
@@ -112,7 +124,7 @@ async def test_a_request_is_refused_before_anything_is_downloaded(threads: Threa
     context = bundle(runner, threads)
     tasks = await fill([context.models["audio_scene"].queue], runner)
     with pytest.raises(TooManyRequests):
-        await audio_scene.classify_url(context, "http://host.example/clip.wav")
+        await context.answer_url(questions()["audio-scene"], "http://host.example/clip.wav")
     runner.open.set()
     await asyncio.gather(*tasks)
 
@@ -131,14 +143,14 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
     await asyncio.sleep(0)
     try:
         with pytest.raises(TooManyRequests):
-            await voice_deepfake.classify(context, NOT_MEDIA)
+            await ask(context, "ai-voice")
         with pytest.raises(BadRequest):
-            await voice_gender.classify(context, NOT_MEDIA)
+            await ask(context, "voice-gender")
     finally:
         later.set()
         await first
     with pytest.raises(BadRequest):
-        await voice_deepfake.classify(context, NOT_MEDIA)
+        await ask(context, "ai-voice")
 
 
 async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads: ThreadPoolExecutor) -> None:
@@ -150,12 +162,12 @@ async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads
     await asyncio.sleep(0)
     try:
         with pytest.raises(TooManyRequests):
-            await voice_gender.classify(context, NOT_MEDIA)
+            await ask(context, "voice-gender")
     finally:
         later.set()
         await asyncio.gather(*tasks)
     with pytest.raises(BadRequest):
-        await voice_gender.classify(context, NOT_MEDIA)
+        await ask(context, "voice-gender")
 
 
 async def test_a_refusal_waits_for_nothing() -> None:
@@ -232,7 +244,7 @@ async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) 
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    decoded = await context.decode("m", file, 16_000)
+    decoded = await context.decode(questions()["audio-scene"], file)
     turning.cancel()
     assert decoded.duration_s == pytest.approx(120.0)
     assert turns > 100

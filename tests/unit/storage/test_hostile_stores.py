@@ -13,11 +13,11 @@ import redis
 
 from core import metrics
 from core.errors import InternalError, UpstreamError
+from models.results import HeartResult, SceneEntry
 from storage.cache import CACHE_FILE, ResultCache
 from storage.cache_backends import MAX_VALUE_BYTES, CacheStore, RedisStore, SqliteStore
 from storage.latest import REDIS_KEY, LatestResult
 from storage.redis_client import PREFIX, RedisClient
-from tasks.results import HeartResult, SceneEntry
 from tests.support.caching import PATIENT_S, Found, Work, ask
 from tests.support.redis_server import RedisServer
 

@@ -16,9 +16,9 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import InsufficientStorage, InternalError
+from models.results import HeartResult
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
-from tasks.results import HeartResult
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +112,7 @@ from pathlib import Path
 from core.errors import InsufficientStorage
 from storage.cache import open_cache
 from storage.latest import LatestResult
-from tasks.results import HeartResult
+from models.results import HeartResult
 from tests.support.caching import Found, Work, ask
 
 async def main():

@@ -21,8 +21,8 @@ from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
 from scheduling.queue import ModelQueue
-from tasks.context import WINDOWS_AT_ONCE, Context, Model
-from tests.support.queued import Client
+from tasks.run import WINDOWS_AT_ONCE, Context, Model
+from tests.support.queued import Client, judged
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +73,7 @@ def level(value: float, seconds: float) -> NDArray[np.float32]:
 
 
 async def test_a_short_recording_is_one_item(context: Context, runner: Runner) -> None:
-    answer = await context.classify_audio("sound", level(0.25, 0.5))
+    answer = await judged(context, "sound", level(0.25, 0.5))
     assert answer.best == "low"
     assert dict(answer.probabilities) == pytest.approx({"low": 0.75, "high": 0.25})
     assert dict(answer.extras) == {"mean": 0.25}
@@ -82,7 +82,7 @@ async def test_a_short_recording_is_one_item(context: Context, runner: Runner) -
 
 async def test_a_long_recording_is_judged_over_all_of_it(context: Context, runner: Runner) -> None:
     samples = np.concatenate([level(0.0, 1.0), level(1.0, 3.0)])
-    answer = await context.classify_audio("sound", samples)
+    answer = await judged(context, "sound", samples)
     assert runner.items == 4
     assert [window["high"] for window in answer.windows] == [0, 1, 1, 1]
     assert answer.probabilities["high"] == pytest.approx(0.75)
@@ -91,26 +91,26 @@ async def test_a_long_recording_is_judged_over_all_of_it(context: Context, runne
 
 
 async def test_a_long_recording_leaves_room_for_others(context: Context, runner: Runner) -> None:
-    await context.classify_audio("sound", level(0.5, 100.0))
+    await judged(context, "sound", level(0.5, 100.0))
     assert runner.items == 100
     assert runner.most_at_once <= WINDOWS_AT_ONCE
 
 
 async def test_a_window_that_cannot_be_judged(context: Context) -> None:
     with pytest.raises(BadRequest, match="too quiet"):
-        await context.classify_audio("sound", np.concatenate([level(0.5, 1.0), level(-1, 1.0)]))
+        await judged(context, "sound", np.concatenate([level(0.5, 1.0), level(-1, 1.0)]))
 
 
 async def test_a_window_that_the_model_fails_on(context: Context) -> None:
     with pytest.raises(InternalError, match="failed"):
-        await context.classify_audio("sound", np.concatenate([level(0.5, 1.0), level(-2, 1.0)]))
+        await judged(context, "sound", np.concatenate([level(0.5, 1.0), level(-2, 1.0)]))
 
 
 async def test_the_request_remembers_which_models_answered(context: Context) -> None:
     state = RequestState("id")
     token = CURRENT.set(state)
-    await context.classify_audio("sound", level(0.5, 2.5))
-    await context.classify("picture", np.zeros((4, 4, 3), np.uint8))
+    await judged(context, "sound", level(0.5, 2.5))
+    await judged(context, "picture", np.zeros((4, 4, 3), np.uint8))
     CURRENT.reset(token)
     assert state.models == ["sound:1"]
 
@@ -130,11 +130,11 @@ async def test_the_time_of_decoding_is_that_in_the_thread(context: Context) -> N
 
 async def test_a_picture_is_not_audio(context: Context) -> None:
     with pytest.raises(TypeError):
-        await context.classify_audio("picture", level(0, 1))
+        context.audio_input("picture")
 
 
 async def test_leaving_cancels_the_windows(context: Context, runner: Runner) -> None:
-    task = asyncio.create_task(context.classify_audio("sound", level(0.5, 500.0)))
+    task = asyncio.create_task(judged(context, "sound", level(0.5, 500.0)))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -158,5 +158,5 @@ async def test_a_recording_is_cut_anew_for_the_checkpoint_that_answers(context: 
         return await runner(requests)
 
     context.models["sound"].queue.call = learn
-    answer = await context.classify_audio("sound", level(0.25, 4.0))
+    answer = await judged(context, "sound", level(0.25, 4.0))
     assert (len(answer.windows), runner.items) == (2, 4 + 2)

@@ -15,9 +15,9 @@ from core.settings import Settings
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ModelSpec
 from scheduling.queue import ModelQueue
-from tasks.answer import Prediction
-from tasks.context import Context, Model
-from tests.support.queued import Client
+from tasks.base import Prediction
+from tasks.run import Context, Model
+from tests.support.queued import Client, judged
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ def context() -> Context:
 async def ask(context: Context, seconds: float) -> tuple[Prediction | TooManyRequests, float]:
     started = time.monotonic()
     try:
-        answer = await context.classify_audio("sound", np.zeros(round(100 * seconds), np.float32))
+        answer = await judged(context, "sound", np.zeros(round(100 * seconds), np.float32))
     except TooManyRequests as error:
         return error, time.monotonic() - started
     return answer, time.monotonic() - started

@@ -1,0 +1,234 @@
+"""The shape of a task: what it asks of models, what they answered, and what it concludes.
+
+A task does no input or output. It is a generator: it yields what is to be asked, is sent what the models answered, and
+returns its conclusion. So the same code runs behind the queues of the service (``tasks.run``) and, one step after the
+other, in evaluation and scripts (``follow``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BadRequest, InternalError
+from media.audio import DecodedAudio
+from media.faces import Face
+from models.messages import InferenceResult
+from models.spec import AudioInput, ModelSpec
+from models.windows import average, split
+from tasks.ensemble import Verdict
+
+T = TypeVar("T")
+Rows = NDArray[np.float64]
+Join = Callable[[Rows, Rows], Rows]  # of rows [windows, classes] and their weights [windows]
+
+# Calibrated: a class of a lower probability is wrong more than one time in four.
+UNCERTAIN_BELOW = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked of one model.
+
+    Attributes:
+        model: Its name.
+        item: A recording of any length, float32 [samples] at the model's rate, or a picture, uint8 [size, size, 3] RGB.
+    """
+
+    model: str
+    item: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model says of one recording or picture.
+
+    Attributes:
+        model: Its name.
+        tag: Store entry that answered.
+        probabilities: By class name, in the model's order; they sum to 1.
+        extras: Values measured on the way, by name; means over the windows.
+        windows: Probabilities of each window, in order.
+    """
+
+    model: str
+    tag: str
+    probabilities: Mapping[str, float]
+    extras: Mapping[str, float] = field(default_factory=dict)
+    windows: Sequence[Mapping[str, float]] = ()
+
+    @property
+    def best(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one model answered to an ``Ask``.
+
+    Attributes:
+        spec: The model, as it is served.
+        windows: The pieces that it saw, in order.
+        results: One for each of them.
+    """
+
+    spec: ModelSpec
+    windows: Sequence[NDArray[Any]]
+    results: Sequence[InferenceResult]
+
+    @property
+    def lengths(self) -> list[float]:
+        """Of the windows (seconds); 1 for a picture."""
+        kind = self.spec.input
+        return [window.shape[0] / kind.sample_rate if isinstance(kind, AudioInput) else 1.0 for window in self.windows]
+
+    def check(self) -> None:
+        """Checks that every window has an answer.
+
+        Raises:
+            BadRequest: The model cannot judge the input.
+            InternalError: The model failed.
+        """
+        for result in self.results:
+            if result.kind != "ok":
+                message = result.error or "no answer"
+                raise BadRequest(message) if result.kind == "invalid" else InternalError(message)
+
+    def join(self, weights: Sequence[float] | None = None, join: Join = average) -> Prediction:
+        """Joins the answers on the windows.
+
+        Args:
+            weights: Of the windows; their lengths where none are given.
+            join: Makes one row of probabilities of theirs.
+
+        Raises:
+            ServiceError: As ``check``.
+        """
+        self.check()
+        weights = self.lengths if weights is None else weights
+        rows = np.array([result.probabilities for result in self.results])
+        mean = join(rows, np.asarray(weights, np.float64))
+        extras = [result.extras for result in self.results]
+        return Prediction(
+            self.spec.name,
+            self.results[0].model,
+            dict(zip(self.spec.classes, mean.tolist(), strict=True)),
+            _joined(extras, weights, self.spec.measures),
+            [dict(zip(self.spec.classes, row, strict=True)) for row in rows.tolist()],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """The face that a picture is judged by.
+
+    Attributes:
+        face: The largest one, in pixels of the decoded picture.
+        size: Width and height of the decoded picture (pixels).
+        crop: What the model sees of it, uint8 RGB [size, size, 3].
+    """
+
+    face: Face
+    size: tuple[int, int]
+    crop: NDArray[np.uint8]
+
+
+Source = DecodedAudio | FoundFace
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a task concludes.
+
+    Attributes:
+        prediction: The class.
+        confidence: Of that class, 0 to 1.
+        probabilities: By class.
+        members: What each model said, by name.
+        problems: Why the input is hard to judge, in short names.
+        uncertain: Whether such answers are wrong more than one time in four.
+        verdict: Of the AI-voice ensemble.
+        explanation: Why, in words; empty where a task gives none.
+    """
+
+    prediction: str
+    confidence: float
+    probabilities: Mapping[str, float]
+    members: Mapping[str, Prediction]
+    problems: Sequence[str] = ()
+    uncertain: bool = False
+    verdict: Verdict | None = None
+    explanation: str = ""
+
+    @classmethod
+    def of(cls, prediction: Prediction, problems: Sequence[str] = ()) -> Conclusion:
+        """The conclusion that one model's prediction is."""
+        best = prediction.best
+        confidence = min(prediction.probabilities[best], 1.0)
+        members = {prediction.model: prediction}
+        return cls(
+            best, confidence, prediction.probabilities, members, tuple(problems), uncertain=confidence < UNCERTAIN_BELOW
+        )
+
+
+Steps = Generator[Sequence[Ask], Sequence[Answered], T]
+Answer = Callable[[str, Sequence[NDArray[Any]]], Sequence[InferenceResult]]
+
+
+def windows(spec: ModelSpec, item: NDArray[Any]) -> list[NDArray[Any]]:
+    """The pieces of a recording that a model sees at once; of a picture, itself.
+
+    Args:
+        spec: The model, as it is served.
+        item: As of ``Ask``.
+    """
+    if not isinstance(spec.input, AudioInput):
+        return [item]
+    return split(item, round(spec.input.window_s * spec.input.sample_rate))
+
+
+def follow(steps: Steps[T], specs: Mapping[str, ModelSpec], answer: Answer) -> T:
+    """Runs a task step by step in this thread.
+
+    Args:
+        steps: The task.
+        specs: The models, as they are served, by name.
+        answer: Gives what the model of a name says of windows.
+
+    Raises:
+        ServiceError: As the task does.
+    """
+    try:
+        asked = next(steps)
+        while True:
+            pieces = [windows(specs[one.model], one.item) for one in asked]
+            found = [
+                Answered(specs[one.model], parts, answer(one.model, parts))
+                for one, parts in zip(asked, pieces, strict=True)
+            ]
+            asked = steps.send(found)
+    except StopIteration as end:
+        concluded: T = end.value
+        return concluded
+
+
+def _joined(
+    extras: Sequence[Mapping[str, float]], weights: Sequence[float], amounts: Sequence[str]
+) -> Mapping[str, float]:
+    """What was measured in the windows of a recording: sums of amounts, and means, weighted like the answers.
+
+    A flag, which is 0 or 1 in a window, becomes the part of the recording that it holds for.
+    """
+    if len(extras) == 1:
+        return extras[0]
+    return {
+        name: float(sum(one[name] for one in extras))
+        if name in amounts
+        else float(np.average([one[name] for one in extras], weights=weights))
+        for name in extras[0]
+    }

@@ -1,0 +1,81 @@
+"""All questions of the bundle, by name: what each needs, and how it is concluded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.settings import Settings
+from media.audio import DecodedAudio
+from models import registry
+from models.spec import AudioInput, ModelSpec
+from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
+from tasks.base import Ask, Conclusion, FoundFace, Steps
+
+Kind = Literal["audio", "face"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question.
+
+    Attributes:
+        name: In addresses and on the command line.
+        text: The question in words.
+        models: That answer it.
+        kind: Of its input: a recording, or a picture with a face.
+        classify: The task, for a decoded recording or a found face.
+        label: What metrics call the work that is done for it before any model is asked.
+        cuts: Whether a recording that is longer than the limit is cut, and not refused.
+    """
+
+    name: str
+    text: str
+    models: tuple[str, ...]
+    kind: Kind
+    classify: Callable[[Any, Settings], Steps[Conclusion]]
+    label: str
+    cuts: bool = False
+
+
+@functools.cache
+def questions() -> dict[str, Question]:
+    """The five questions, and one for each further model of the registry."""
+    asked = {name for question in _BUNDLED for name in question.models}
+    further = [_further(spec) for name, spec in registry.specs().items() if name not in asked]
+    return {question.name: question for question in (*_BUNDLED, *further)}
+
+
+def _single(name: str, text: str, model: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]]) -> Question:
+    return Question(name, text, (model,), kind, lambda source, _: classify(source), model)
+
+
+def _further(spec: ModelSpec) -> Question:
+    """The question of a model that no task is written for: all windows, weighed by their lengths."""
+
+    def classify(source: DecodedAudio | FoundFace) -> Steps[Conclusion]:
+        item = source.samples if isinstance(source, DecodedAudio) else source.crop
+        (found,) = yield [Ask(spec.name, item)]
+        return Conclusion.of(found.join())
+
+    kind: Kind = "audio" if isinstance(spec.input, AudioInput) else "face"
+    return _single(spec.name.replace("_", "-"), spec.description, spec.name, kind, classify)
+
+
+_BUNDLED = (
+    _single("voice-gender", "Is this voice male or female?", voice_gender.MODEL, "audio", voice_gender.classify),
+    _single("face-gender", "Is this face male or female?", face_gender.MODEL, "face", face_gender.classify),
+    _single("heart-sound", "What does this heart sound show?", heart_sound.MODEL, "audio", heart_sound.classify),
+    _single("audio-scene", "Speech, music, noise or silence?", audio_scene.MODEL, "audio", audio_scene.classify),
+    Question(
+        "ai-voice",
+        "Did a human or an AI speak this?",
+        voice_deepfake.MEMBERS,
+        "audio",
+        lambda audio, settings: voice_deepfake.classify(audio, settings.voting),
+        voice_deepfake.NAME,
+        cuts=True,
+    ),
+)
