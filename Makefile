@@ -40,6 +40,7 @@ test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests
 lint: $(DEVELOPMENT)  ## Checks style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(DEVELOPMENT)  ## Checks types
 	$(BIN)/mypy

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from api.auth import QUESTIONS
+from cli.questions import QUESTIONS
 from core.settings import MEBIBYTE, get_settings
 from storage.circuit_breaker import StoreUnavailable
 from storage.keys import REFRESH_S, CallerKey, KeyStore, make_key, open_keys

@@ -64,7 +64,8 @@ class DeepfakeCnn(members.Member):
 
     def export(self, out: Path, clips: Sequence[Clip]) -> float:
         """Clip by clip, as they are of different lengths."""
-        return network.export(out, [PROCESSOR.collate([picture]) for picture in self.features(clips)])
+        batches = [PROCESSOR.collate([picture]) for picture in self.features(clips)]
+        return export.save_torch(network.load_native(out), out, network.SHAPES, batches)
 
 
 def piece(picture: Features, frames: int, rng: np.random.Generator) -> Features:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from models.deepfake_mlp import SPEC, network
 from models.deepfake_mlp.processing import PROCESSOR
-from training import human_speech
+from training import export, human_speech
 from training.data.datasets import Clip, draw
 from training.fitting import loop, members
 
 EPOCHS, STEPS, BATCH = 12, 25, 64  # clips of each copy of the network
 RATE, DECAY, SMOOTHING = 5e-3, 0.05, 0.05
+CHECKED = 32  # clips at once, where the compiled form is compared with the native one
 MIXUP = 0.4  # both parameters of the beta distribution of the shares
 
 
@@ -58,7 +59,7 @@ class DeepfakeMlp(members.Member):
     def trained(self, clips: Sequence[Clip]) -> members.Fitted:
         """All copies: they are small."""
         module = self.train(clips)
-        return lambda others: network.run(module, np.concatenate(self.features(others)))
+        return lambda others: export.logits(module, {network.INPUT: np.concatenate(self.features(others))})
 
     def write(self, clips: Sequence[Clip], out: Path) -> None:
         """The network, and what human speech is like for the explanations."""
@@ -68,7 +69,9 @@ class DeepfakeMlp(members.Member):
 
     def export(self, out: Path, clips: Sequence[Clip]) -> float:
         """In batches."""
-        return network.export(out, np.concatenate(self.features(clips)))
+        features = np.concatenate(self.features(clips))
+        batches = [{network.INPUT: features[start : start + CHECKED]} for start in range(0, len(features), CHECKED)]
+        return export.save_torch(network.load_native(out), out, network.SHAPES, batches)
 
 
 def loss(module: torch.nn.Module, batch: loop.Batch) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from models import ensembles, masked
 from models.deepfake_cnn import SPEC
 from models.deepfake_cnn.processing import BANDS
-from training import export as compiled
 
 WEIGHTS = Path(__file__).parent / "weights"
 CLASSES = len(SPEC.classes)
@@ -57,16 +55,3 @@ class Ensemble(ensembles.Ensemble):
 def load_native(weights: Path = WEIGHTS) -> Ensemble:
     """The ensemble of a folder, in evaluation mode."""
     return Ensemble.load(weights)
-
-
-def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
-    """Writes the compiled form beside the native one.
-
-    Args:
-        weights: Folder with the native files and the calibration.
-        batches: Collated clips to check it on.
-
-    Returns:
-        The largest difference of a probability.
-    """
-    return compiled.save_torch(load_native(weights), weights, SHAPES, batches)

@@ -8,21 +8,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsp.features import FEATURE_NAMES
 from dsp.mfcc import BANDS
 from models.deepfake_mlp import SPEC
-from training import export as compiled
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONFIG = "config.json"
 NATIVE = "model.safetensors"
 INPUT = "input_values"
+SHAPES = {INPUT: [-1, len(FEATURE_NAMES)]}
 
 UNITS: dict[str, tuple[str, ...]] = {
     "stability": ("jitter", "shimmer"),
@@ -186,22 +184,3 @@ def load_native(weights: Path = WEIGHTS) -> FeatureNetwork:
     network = FeatureNetwork(Config(**{**data, "widths": tuple(data["widths"])}))
     network.load_state_dict(load_file(weights / NATIVE))
     return network.eval()
-
-
-def export(weights: Path, features: NDArray[np.float32]) -> float:
-    """Writes the compiled form beside the native one.
-
-    Args:
-        weights: Folder with the native files and the calibration.
-        features: float32 [clips, 47] of real clips to check it on.
-
-    Returns:
-        The largest difference of a probability.
-    """
-    batches = [{INPUT: features[start : start + 32]} for start in range(0, len(features), 32)]
-    return compiled.save_torch(load_native(weights), weights, {INPUT: [-1, len(FEATURE_NAMES)]}, batches)
-
-
-def run(network: FeatureNetwork, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits, float32 [clips, 2], of features, float32 [clips, 47]."""
-    return compiled.logits(network, {INPUT: features})

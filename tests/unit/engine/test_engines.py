@@ -20,7 +20,7 @@ from engine.native import NativeEngine
 from engine.predictor import Predictor
 from models import examples, registry
 from models.calibration import Calibration
-from models.deepfake_mlp.network import load_native, run
+from models.deepfake_mlp.network import load_native
 from models.spec import ModelSpec
 from models.store import Entry
 from training import export
@@ -143,7 +143,7 @@ def test_a_compiled_form_that_disagrees_is_not_saved(shift: float, tmp_path: Pat
     Calibration.load(registry.weights(spec.name)).save(tmp_path)
 
     def expected(inputs: export.Arrays) -> NDArray[np.float32]:
-        return run(network, inputs["input_values"]) + np.array([shift, 0], np.float32)
+        return export.logits(network, inputs) + np.array([shift, 0], np.float32)
 
     if shift:
         with pytest.raises(ValueError, match="differ by"):

@@ -20,7 +20,7 @@ from models.deepfake_mlp.processing import PROCESSOR
 from models.processing import InvalidItem
 from models.store import check
 from tasks.human_speech import FILE_NAME
-from training import human_speech
+from training import export, human_speech
 
 WEIGHTS = registry.weights("deepfake_mlp")
 VOICES = sorted((Path(__file__).parents[2] / "data" / "voices").glob("*.flac"))
@@ -38,6 +38,10 @@ def compiled() -> ov.CompiledModel:
 def features() -> NDArray[np.float32]:
     clips = [np.asarray(soundfile.read(path, dtype="float32")[0], np.float32) for path in VOICES]
     return np.stack([PROCESSOR.prepare(clip).features for clip in clips])
+
+
+def logits(module: network.FeatureNetwork, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return export.logits(module, {network.INPUT: features})
 
 
 def small(copies: int = 2) -> network.FeatureNetwork:
@@ -123,7 +127,7 @@ def test_a_saved_network_is_the_same(tmp_path: Path) -> None:
     module.fit_scaling(torch.rand(50, 47))
     network.save(module, tmp_path)
     values = np.random.default_rng(0).random((5, 47)).astype(np.float32)
-    np.testing.assert_array_equal(network.run(network.load_native(tmp_path), values), network.run(module, values))
+    np.testing.assert_array_equal(logits(network.load_native(tmp_path), values), logits(module, values))
 
 
 def test_other_features_are_refused(tmp_path: Path) -> None:
@@ -137,7 +141,7 @@ def test_other_features_are_refused(tmp_path: Path) -> None:
 def test_the_compiled_form_is_the_native_one(compiled: ov.CompiledModel, features: NDArray[np.float32]) -> None:
     calibration = Calibration.load(WEIGHTS)
     ours = calibration.probabilities(compiled({network.INPUT: features})[0])
-    native = calibration.probabilities(network.run(network.load_native(WEIGHTS), features))
+    native = calibration.probabilities(logits(network.load_native(WEIGHTS), features))
     np.testing.assert_allclose(ours, native, atol=0.01)
     assert check(WEIGHTS)["max_probability_difference"] <= 0.01
 
@@ -154,8 +158,8 @@ def test_the_compiled_form_has_the_agreed_ports(compiled: ov.CompiledModel) -> N
 @given(rows)
 def test_an_answer_does_not_depend_on_its_company(values: NDArray[np.float32]) -> None:
     module = network.load_native(WEIGHTS)
-    together = network.run(module, PROCESSOR.collate(list(values))[network.INPUT])
-    alone = np.concatenate([network.run(module, row[None]) for row in values])
+    together = logits(module, PROCESSOR.collate(list(values))[network.INPUT])
+    alone = np.concatenate([logits(module, row[None]) for row in values])
     assert np.isfinite(together).all()
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
@@ -180,5 +184,5 @@ def test_the_level_does_not_matter(gain_db: int) -> None:
     gain = np.float32(10 ** (gain_db / 20))
     rows = np.stack([PROCESSOR.prepare(scale * clip).features for scale in (np.float32(1), gain)])
     assert abs(rows[0] - rows[1]).max() > 10, "the features themselves say how loud a recording is"
-    first, second = Calibration.load(WEIGHTS).probabilities(network.run(module, rows))
+    first, second = Calibration.load(WEIGHTS).probabilities(logits(module, rows))
     np.testing.assert_allclose(first, second, atol=0.02)
