@@ -18,7 +18,7 @@ from core.errors import ServiceError
 from core.log_queue import LogQueue
 from core.request import CURRENT
 
-# portalocker, by which the handler locks its file, imports all of redis for a lock that nobody asks for here, wherever
+# portalocker, by which the handler locks its file, imports all of redis for a lock that is not used, wherever
 # that is installed: 0.1 s in each of the server's processes, and they start all at once. It does without.
 sys.modules.setdefault("portalocker.redis", None)  # type: ignore[arg-type]  # None makes an import fail
 

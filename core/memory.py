@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from core import metrics
 from core.errors import Unavailable
 
-RETRY_AFTER_S = 5.0  # in which most of what is under way ends: a download at its least pace ends sooner
+RETRY_AFTER_S = 5.0  # most transfers end within this time: a download at the lowest rate allowed ends sooner
 SHOWN_BYTES = 1 << 20  # to which the metric is right: to write it takes longer than to count
 FULL = "the server has too many bytes in hand, try again later"
 

@@ -20,7 +20,7 @@ class RequestState:
         models: Tags of the store entries that have answered for it, in order.
         failure: What a native method failed with, kept where BentoML would hide it.
         admitted: The models that had room for it.
-        on_progress: Who is told how far the models are: model, windows answered, windows in all.
+        on_progress: Called with the progress of each model: its name, windows answered, windows in all.
     """
 
     id: str
@@ -52,7 +52,7 @@ def note_model(tag: str) -> None:
 
 
 def note_progress(model: str, done: int, total: int) -> None:
-    """Tells whoever asked for it how far a model is with the current request.
+    """Reports how far a model is with the current request.
 
     Args:
         model: Its name.

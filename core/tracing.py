@@ -136,7 +136,7 @@ def _step(tracer: Tracer, name: str, attributes: Mapping[str, Attribute]) -> Ite
             raise
 
 
-def here() -> str:
+def traceparent() -> str:
     """The current span as the value of a ``traceparent`` header; empty where traces are off."""
     if _tracer is None:
         return ""
@@ -155,7 +155,7 @@ def waited(name: str, parents: Sequence[str], waits_s: Sequence[float]) -> None:
 
     Args:
         name: Of the step.
-        parents: The span that each belongs to, as ``here`` gave it; of those with the same one, the longest counts.
+        parents: The span that each belongs to, as of ``traceparent``; of those with the same one, the longest counts.
         waits_s: How long each has waited (seconds).
     """
     if _tracer is None:
@@ -182,7 +182,7 @@ def shared(
         attributes: Of every span.
 
     Returns:
-        A context manager that gives the new span for each parent, in the form of ``here``.
+        A context manager that gives the new span for each parent, in the form of ``traceparent``.
     """
     return nullcontext(parents) if _tracer is None else _shared(_tracer, name, parents, kind, attributes or {})
 

@@ -80,7 +80,7 @@ class Predictor:
         return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name)), settings)
 
     def answer(self, items: Sequence[NDArray[Any]]) -> list[InferenceResult]:
-        """Answers for decoded inputs, one outcome for each, in order; an item never fails its company.
+        """Answers for decoded inputs, one outcome for each, in order; an item never fails its batch-mates.
 
         Args:
             items: Audio, float32 [samples] at the model's rate, or pictures, uint8 [height, width, 3] RGB.

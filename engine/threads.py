@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.cgroups import groups
 
-# Of one process, where nobody asks for more: each has buffers of its own, and all share one interpreter.
+# Of one process, unless it is configured: each has buffers of its own, and all share one interpreter.
 MOST_STREAMS = 4
 
 

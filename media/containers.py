@@ -1,4 +1,4 @@
-"""What audio containers and codecs are let in, how they are called, and how they are told by their first bytes."""
+"""The audio containers and codecs that are read: their names, and how their first bytes identify them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decoding a file will take of memory at most, beside the file itself: for whoever must reserve it beforehand."""
+"""Upper bounds of the memory that decoding a file takes beside the file itself; they are reserved before decoding."""
 
 from __future__ import annotations
 

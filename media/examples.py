@@ -16,7 +16,7 @@ MEDIA_TYPES = {
 }
 
 # Where ``/analyze-audio`` finds the music without a network. No host can ever have a name that ends in ``.invalid``
-# (RFC 2606), so this hides nobody's file.
+# (RFC 2606), so no real file is hidden.
 MUSIC_URL = "http://examples.invalid/music.flac"
 
 

@@ -1,4 +1,4 @@
-"""Files told by their first bytes where guessing is wrong: beside raw PCM, and for words about what is not read.
+"""Files identified by their first bytes where guessing is wrong: beside raw PCM, and for words about what is not read.
 
 Any bytes are raw PCM. Long signatures hardly ever begin a recording, but the sync words of MPEG and AAC streams are
 small negative samples, so that these count only where whole frames follow one another.

@@ -1,6 +1,6 @@
 """The contract between a runner and a model's own pre-processing.
 
-Everything here runs while serving: NumPy only.
+All of it runs while serving: NumPy only.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Processor(Protocol):
 
         Returns:
             Network inputs by name, batch axis first. Padding and masks are such that the answer for an input does
-            not depend on its company.
+            not depend on its batch-mates.
         """
 
 

@@ -1,7 +1,7 @@
 """What is kept in a store and read back: one model for each kind of value, which both writes and validates it.
 
-A store is shared with other programs, other versions and whatever damages a disk. What does not pass these models is
-no result, whoever wrote it. This module loads nothing but pydantic: every process imports it with ``api.schemas``.
+A store is shared with other programs, other versions and whatever damages a disk. A value that does not
+validate is treated as missing. This module loads nothing but pydantic: every process imports it with ``api.schemas``.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from storage.latest import LatestResult
 from storage.redis_client import RedisClient
 from tasks.run import Context, Model
 
-# Batches under way at once for a runner on the network, which may have replicas that nobody tells the API about. What
+# Batches under way at once for a runner on the network, which may have replicas that the API does not know of. What
 # is too much for one replica is put together again by its own batcher.
 MAX_IN_FLIGHT_ON_NETWORK = 4
 
@@ -43,9 +43,9 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
     Raises:
         SystemExit: A runner would be loaded into this process, because the deployment does not say where it is.
     """
-    here = [name for name, proxy in runners.items() if not isinstance(proxy, RemoteProxy)]
-    if here:
-        sys.exit(f"configuration error: no address for the runners of {', '.join(here)}")
+    local = [name for name, proxy in runners.items() if not isinstance(proxy, RemoteProxy)]
+    if local:
+        sys.exit(f"configuration error: no address for the runners of {', '.join(local)}")
     redis = RedisClient(str(settings.redis_url)) if settings.redis_url else None
     threads = cores() + 1  # one more, for when one waits for the disk
     return Context(

@@ -1,7 +1,7 @@
 """BentoML's batcher, without its waiting, and with several batches at once.
 
 For its first calls after every start it holds a lone item back, to learn how a batch's time grows with its size, and
-later as long as it has seen others wait. Company gathers in the API's queue, which waits for none; here an item goes as
+later as long as it has seen others wait. Batches gather in the API's queue; in the runner an item goes as
 soon as the model is free, with whatever has come in the meantime. And it computes one batch at a time, where the engine
 has several streams.
 """

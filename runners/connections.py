@@ -1,4 +1,4 @@
-"""Connections to the runners: whom each call goes to, and where that is."""
+"""Connections to the runners: which replica each call goes to, and its address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 ADDRESSES_KEPT_S = 2
 # A name server that is well answers within milliseconds; where a datagram is lost, the C library waits 5 s.
 LOOKUP_TIMEOUT_S = 0.5
-# A name server that restarts is back within seconds; addresses much older may be somebody else's.
+# A name server that restarts is back within seconds; much older addresses may belong to other hosts.
 TRUSTED_S = 60.0
 # Its own, so that a stuck lookup holds up no other work, nor one of a download, whose names strangers give, a runner.
 _THREADS = ThreadPoolExecutor(16, thread_name_prefix="runner-dns")
@@ -76,7 +76,7 @@ class LastKnown(AbstractResolver):
         return found is not None and time.monotonic() - found.at < self._trusted_s
 
     async def _look_up(self, name: Name, family: socket.AddressFamily) -> OSError | None:
-        """Remembers the addresses of a name, or returns why it got none: nobody may be left to raise it to."""
+        """Remembers the addresses of a name, or returns why it got none: there may be no caller left to raise it to."""
         try:
             addresses = await asyncio.get_running_loop().run_in_executor(_THREADS, _addresses, *name, family)
         except OSError as failure:
@@ -100,9 +100,9 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
 def share_among_replicas(proxy: RemoteProxy[Any], workers: int) -> bool:
     """Makes a connection for each call to a runner that may have several processes.
 
-    On the network the addresses of its name then take turns, and one that does not answer is passed over; beside the
+    On the network the addresses of its name are then used in turn, and one that does not answer is skipped; beside the
     API its processes accept from one socket, and the one that is idle is the quickest. Connections that are kept belong
-    to whoever accepted them: all of them to one replica, or by chance to one of two processes.
+    to the process that accepted them: all of them to one replica, or by chance to one of two processes.
 
     Args:
         proxy: What calls it.

@@ -42,7 +42,7 @@ def outlive_api(at_most_s: float) -> None:
     async def wait() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(at_most_s):
-                while api_is_alive(supervisor):  # noqa: ASYNC110 - nobody tells
+                while api_is_alive(supervisor):  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(LOOK_EVERY_S)
         end(signal.SIGTERM, None)
 

@@ -1,18 +1,18 @@
-"""Which items go together: from the API's queue to a runner, and there to the engine.
+"""Which items are computed together: in the calls of the API's queue, and in the batches of a runner's engine.
 
-The cost of a batch is what padding makes of it: its longest item times its number of items, and none costs more than
-the budget (the policy of text-embeddings-inference, ``core/src/queue.rs``). The queue sends the oldest item, and of
-those next in line the most like it. The runner cuts what has come in order of length, so that neighbours pad each other
-little; an item that alone is above the budget is computed alone, and so is one that would make too much of the batch
-padding, which is computed at the price of sound.
+The cost of a batch includes its padding: its longest item times its number of items. It is within a budget (the policy
+of text-embeddings-inference, ``core/src/queue.rs``). The queue sends the oldest item, and of those next in line the
+nearest to it in cost. The runner sorts items by length before it cuts them into batches, so that neighbours pad each
+other little. An item that alone is above the budget is computed alone, and so is one that would make too much of the
+batch padding, which costs as much to compute as sound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Waiting items, from the oldest on, among which the oldest one's company is sought. Were it sought among all, an item
-# of unusual length would be overtaken by everybody until it is the oldest.
+# Waiting items, from the oldest on, among which batch-mates of the oldest are chosen. Chosen among all, an item of
+# unusual length would be overtaken by all others until it is the oldest.
 IN_LINE = 8
 
 

@@ -1,11 +1,11 @@
 """The queue in front of a model: the one place where batching, bounds, waiting and cancellation are decided.
 
-A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so what is waiting goes
-together. Nobody waits for company: an idle lane takes what is there at once, and while it is busy a batch gathers by
-itself. The oldest item always goes next; of those next in line the most like it in length go along, within a budget of
-padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are dropped
-before they cost anything, and when more is waiting than can be answered in time, new items are refused with an honest
-waiting time.
+A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so waiting items are sent
+together. No item waits for batch-mates: an idle sender takes what is waiting at once, and a batch gathers while it is
+busy. The oldest item always goes next. Of the items next in line those nearest to it in length go with it, within a
+budget of padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are
+dropped before they cost anything. When more is waiting than can be answered in time, new items are refused with an
+estimate of the wait.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Call = Callable[[Sequence[InferenceRequest]], Awaitable[Sequence[InferenceResult
 
 # Memory that waiting items may hold for one model (bytes): about 130 clips of 30 s at 16 kHz.
 MAX_WAITING_BYTES = 256 * (1 << 20)
-# Time that a batch of several may take (seconds), by the measured pace. A model that needs longer for one item gains
-# nothing from company, and the first of a batch would only wait for the last; a fast one saves calls.
+# Time that a batch of several may take (seconds), by the measured throughput. A model that needs longer for one item
+# gains nothing from a batch: the first item would only wait for the last. A fast model saves calls.
 BATCH_S = 0.25
 # Time of a usual item (seconds) up to which one batch more is sent than the runner computes at once, so that it need
 # not idle for the time that an answer and the next call take. A slower model would gain nothing by it, and what waits
@@ -87,18 +87,18 @@ class ModelQueue:
         self._throughput = ThroughputEstimator(self.max_in_flight)
         self._admission = Admission(self.max_queue_wait_s)
 
-    def expected_wait_s(self, coming: int = 0) -> float:
-        """Time until what is here now will have been answered (seconds), by the measured pace.
+    def expected_wait_s(self, expected: int = 0) -> float:
+        """Time until all present items will have been answered (seconds), by the measured throughput.
 
         Args:
-            coming: Items of usual length that are to be here soon.
+            expected: Admitted items of usual length that are still downloaded or decoded.
         """
         waiting = sum(entry.cost for entry in self._waiting if not entry.answer.done())
-        return self._throughput.expected_wait_s(waiting + coming * self._usual())
+        return self._throughput.expected_wait_s(waiting + expected * self._usual())
 
     @contextlib.contextmanager
     def expect(self) -> Iterator[None]:
-        """Counts an item that was let in while it is still downloaded or decoded."""
+        """Counts an admitted item while it is still downloaded or decoded."""
         self._expected += 1
         try:
             yield
@@ -107,15 +107,15 @@ class ModelQueue:
 
     @contextlib.contextmanager
     def long_recording(self, cost: float) -> Iterator[Callable[[float], None]]:
-        """Lets in a recording of which a part is submitted at a time, where those like it that are here leave room.
+        """Admits a recording that is submitted part by part, if other long recordings leave room for it.
 
-        Shorter ones pass it by, so none of them is refused for what it has still to submit.
+        What it has still to submit counts against other long recordings only. Shorter ones overtake it.
 
         Args:
             cost: Of all its items.
 
         Yields:
-            What is to be told the cost of each item when it is submitted.
+            A function that is called with the cost of each item when it is submitted.
 
         Raises:
             TooManyRequests: More is waiting or to be submitted than can be answered within ``max_queue_wait_s``.
@@ -138,19 +138,19 @@ class ModelQueue:
 
     @property
     def outlook_s(self) -> tuple[float, float]:
-        """Time until what is here, and what was let in, will have been answered, and what one more adds (seconds)."""
+        """Time until all present and admitted items will have been answered, and what one more adds (seconds)."""
         return self.expected_wait_s(self._expected), self._each_s()
 
     def ensure_room(self, before_s: float = 0.0, before_each_s: float = 0.0, *, is_known: bool = False) -> None:
-        """Lets a request in, or refuses it at once: before anything is downloaded or decoded for it.
+        """Admits a request or refuses it at once, before anything is downloaded or decoded for it.
 
         Args:
-            before_s: Time until the answer of whatever else it needs, such as decoding, if that is longer (seconds).
+            before_s: Wait for other resources that it needs, such as decoding threads, if that is longer (seconds).
             before_each_s: Time that one request more adds there (seconds).
-            is_known: It was let in before its body was read, and is refused only when much has changed since.
+            is_known: It was admitted before its body was read, and is refused only when much has changed since.
 
         Raises:
-            TooManyRequests: More is waiting, or coming, than can be answered within ``max_queue_wait_s``.
+            TooManyRequests: More is waiting or expected than can be answered within ``max_queue_wait_s``.
             Unavailable: The runner is down.
         """
         if self._tasks:  # else the next batch finds out whether the runner is back
@@ -165,7 +165,7 @@ class ModelQueue:
             raise self._refusal(later)
 
     def _ensure(self, size: int) -> None:
-        """Refuses an item behind the door only when the estimate there was far from true, or memory is short."""
+        """Refuses an admitted item only when the estimate was far from true, or memory is short."""
         if self._tasks:
             self.ensure_up()
         held = sum(entry.request.item.nbytes for entry in self._waiting)
@@ -191,7 +191,7 @@ class ModelQueue:
         Args:
             item: What the runner takes.
             cost: Its length, in any unit that is the same for all items of the model (seconds for audio).
-            admitted: It belongs to a recording that was let in already, and is not refused.
+            admitted: It belongs to a recording that was admitted already, and is not refused.
 
         Raises:
             TooManyRequests: More is waiting than can be answered within ``max_queue_wait_s``.
@@ -202,36 +202,36 @@ class ModelQueue:
             self._costs.append(cost)
         loop = asyncio.get_running_loop()
         state = CURRENT.get()
-        request = InferenceRequest(item, state.id if state else "", tracing.here())
+        request = InferenceRequest(item, state.id if state else "", tracing.traceparent())
         entry = _Entry(request, cost, loop.create_future(), loop.time())
         self._waiting.append(entry)
         metrics.QUEUE_DEPTH.labels(self.name).inc()
-        self._open_lane()
+        self._start_sender()
         try:
             return await entry.answer
         finally:
             del entry  # or a failure would hold itself, and with it the item
 
-    def _open_lane(self) -> None:
-        if len(self._tasks) < self._lanes_now():
-            # In a context of its own: a lane works for many requests, not for the one whose item opened it.
-            lane = asyncio.create_task(self._run_lane(), name=f"lane of {self.name}", context=Context())
-            self._tasks.add(lane)
+    def _start_sender(self) -> None:
+        if len(self._tasks) < self._senders():
+            # In a context of its own: a sender works for many requests, not for the one whose item started it.
+            task = asyncio.create_task(self._send_all(), name=f"sender of {self.name}", context=Context())
+            self._tasks.add(task)
 
-    def _lanes_now(self) -> int:
+    def _senders(self) -> int:
         throughput = self._throughput.known_s
         return self.max_in_flight + (throughput is not None and throughput * self._usual() <= AHEAD_S)
 
-    async def _run_lane(self) -> None:
+    async def _send_all(self) -> None:
         """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""
         try:
-            while len(self._tasks) <= self._lanes_now() and (batch := self._take()):
+            while len(self._tasks) <= self._senders() and (batch := self._take()):
                 await self._send(batch)
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._tasks.discard(task)
             if any(not entry.answer.done() for entry in self._waiting):
-                self._open_lane()  # this one was ended, and they would wait for whoever comes next
+                self._start_sender()  # this task was ended, and the items would wait for the next submission
 
     def _take(self) -> list[_Entry]:
         """Removes the next batch from the waiting items: the oldest, and those nearest to it in cost."""
@@ -246,7 +246,7 @@ class ModelQueue:
         return [alive[index] for index in batch]
 
     def _affordable(self) -> float:
-        """Largest padded cost of a batch of several, at the pace of the model on this machine."""
+        """Largest padded cost of a batch of several, by the throughput of the model on this machine."""
         return (
             min(self.max_batch_cost, BATCH_S / self._throughput.known_s)
             if self._throughput.known_s
@@ -255,7 +255,7 @@ class ModelQueue:
 
     async def _send(self, batch: list[_Entry]) -> None:
         now = asyncio.get_running_loop().time()
-        try:  # from here on, whatever fails reaches those who wait
+        try:  # every failure from this point on reaches the waiting callers
             waited_s = [now - entry.since for entry in batch]
             for seconds in waited_s:
                 metrics.QUEUE_SECONDS.labels(self.name).observe(seconds)
@@ -263,11 +263,11 @@ class ModelQueue:
                 outcomes = await self._call([entry.request for entry in batch], waited_s)
                 if len(outcomes) != len(batch):
                     raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")
-        except Unavailable as error:  # those behind would only find out one batch after the other
+        except Unavailable as error:  # the other waiting items would fail one batch after the other
             self._fail([*batch, *self._leave()], error)
         except Exception as error:
             self._fail(batch, error)
-        except BaseException:  # as it is, a cancellation would look like one of the callers' own
+        except BaseException:  # passed on unchanged, it would look like a cancellation by the callers
             self._fail(batch, InternalError(f"the call of the {self.name} model was broken off"))
             raise
         else:

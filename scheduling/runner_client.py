@@ -123,7 +123,7 @@ class RunnerClient:
             Unavailable: It is down, and has never said.
         """
         if self.known is None or time.monotonic() - self._asked_at > KNOWN_FOR_S:
-            self._asked_at = time.monotonic()  # whoever asks meanwhile goes by what is known
+            self._asked_at = time.monotonic()  # calls in the meantime use the last known answer
             await self.alive()
         if self.known is None:
             raise self._unavailable()

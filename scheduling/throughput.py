@@ -1,4 +1,4 @@
-"""How fast work is done, as measured, and how long what is here will take by that."""
+"""Measured throughput, and the waits that are expected by it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import median_low
 
-# Pieces of work whose pace is remembered. Their lower median counts: a runner that was starting, restarted or stopped
-# for a while makes one batch last seconds, and one such batch must not make the queue refuse those who come after it.
+# Pieces of work whose time is remembered. Their lower median counts: a runner that was started or stopped for a while
+# makes one batch last seconds, and one such batch must not make the queue refuse the next requests.
 REMEMBERED = 9
 
 
 @dataclass(slots=True)
 class ThroughputEstimator:
-    """The pace of work that is done in several places at once.
+    """Time for a unit of work that is done in several places at once.
 
     Attributes:
         places: How many.
@@ -36,7 +36,7 @@ class ThroughputEstimator:
         self._times.append(seconds / cost)
 
     @contextlib.contextmanager
-    def here(self, cost: float = 1.0) -> Iterator[None]:
+    def under_way(self, cost: float = 1.0) -> Iterator[None]:
         """Counts a piece of work as under way."""
         begun = time.monotonic(), cost
         self._under_way.append(begun)
@@ -47,25 +47,25 @@ class ThroughputEstimator:
 
     @contextlib.contextmanager
     def work(self, cost: float) -> Iterator[None]:
-        """Counts a piece of work, and times it; one that fails says nothing about the pace.
+        """Counts a piece of work, and times it; one that fails says nothing about the throughput.
 
         Of pieces beyond the places, which wait for one, the time counts in part.
         """
         started = time.monotonic()
-        with self.here(cost):
+        with self.under_way(cost):
             crowd = max(self.places, len(self._under_way))
             yield
         self.note((time.monotonic() - started) * self.places / crowd, cost)
 
     def expected_work_s(self, cost: float) -> float:
-        """Time that work of so much cost adds where every place is busy (seconds); 0 before the pace is known."""
+        """Time that work of so much cost adds where every place is busy (seconds); 0 before the throughput is known."""
         return cost * (self.known_s or 0.0) / self.places
 
     def expected_wait_s(self, waiting: float) -> float:
         """Time until all that is under way, and what waits, will have been done (seconds).
 
         Where every place is busy with what takes longer than it should, it is expected to be late by as much again;
-        before anything has been done at all, the oldest piece under way shows the pace.
+        before anything has been done at all, the age of the oldest piece under way is taken for its time.
 
         Args:
             waiting: Cost of what waits.
@@ -78,7 +78,7 @@ class ThroughputEstimator:
         return (waiting + sum(cost for _, cost in under_way)) * throughput / self.places + max(0.0, late)
 
 
-# Pieces of each kind of reading whose time and size are remembered, and how many of them are left out, the longest
+# Pieces of each kind of decoding whose time and size are remembered, and how many of them are left out, the longest
 # first: a process that was stopped for a while says nothing about its work.
 REMEMBERED_OF_A_KIND = 32
 OUTLIERS = 1
@@ -123,7 +123,7 @@ class DecodingEstimator:
         self._rates.setdefault(kind, Rate()).note(seconds, size)
 
     @contextlib.contextmanager
-    def here(self, kind: str, size: int) -> Iterator[None]:
+    def under_way(self, kind: str, size: int) -> Iterator[None]:
         """Counts a piece as waiting or under way."""
         piece = time.monotonic(), self._rates[kind].seconds(size) if kind in self._rates else 0.0
         self._under_way.append(piece)
@@ -133,7 +133,7 @@ class DecodingEstimator:
             self._under_way.remove(piece)
 
     def expected_wait_s(self) -> float:
-        """Time until all that is here will have been done (seconds); late where every thread takes too long."""
+        """Time until all pieces will have been done (seconds); late where every thread takes too long."""
         now = time.monotonic()
         late = min(now - begun - cost for begun, cost in self._under_way) if len(self._under_way) >= self.places else 0
         return sum(cost for _, cost in self._under_way) / self.places + max(0.0, late)

@@ -34,10 +34,10 @@ K = TypeVar("K", bound=Kept)
 
 LEASE_S = 10.0  # a process that dies while it computes holds the others up for this long
 RENEW_S = 3.0  # two renewals may be lost before the lease is
-POLL_S = (0.02, 0.25)  # shortest and longest pause between two looks for somebody else's result
+POLL_S = (0.02, 0.25)  # shortest and longest pause between two looks for the result of another process
 FAILURE_TTL_S = 5.0  # long enough for those that wait to see it, too short to matter to those that come later
 CACHE_FILE = "cache.sqlite3"
-MAX_WAIT_S = 120.0  # for another process; then the answer is computed here
+MAX_WAIT_S = 120.0  # for another process; then this process computes the answer
 
 _KINDS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ServiceError)
@@ -112,7 +112,7 @@ class ResultCache(Generic[E]):
     async def get_or_compute(self, key: str, producer: Callable[[], Awaitable[E]], *, version: str) -> Cached[E]:
         """Gives the answer for a key, computed by ``producer`` when it is not known.
 
-        The producer goes on while anybody waits for it, whoever asked first; when the last has gone it is cancelled.
+        The producer goes on while any caller waits for it. When the last one has gone, it is cancelled.
 
         Args:
             key: What was asked, for example a URL; only its hash is stored.

@@ -17,7 +17,7 @@ from storage.redis_client import PREFIX, RedisClient
 T = TypeVar("T")
 
 MAX_VALUE_BYTES = 16 << 10  # a result has some 200; what is longer is none, and is not read whole
-LONGEST_LEASE_S = 60.0  # one that runs longer, or for ever, is not ours: nobody waits for it
+LONGEST_LEASE_S = 60.0  # a longer one, or one without end, was not made by this code and is ignored
 MAX_TOKEN_BYTES = 64  # of the name of a lease's holder; ours have 16
 MAX_ROWS = 10_000  # results of a few hundred bytes: some megabytes of disk
 BUSY_S = 2.0  # how long another process may hold the write lock, which it does for a millisecond
@@ -40,7 +40,7 @@ class CacheStore(Protocol):
         """Keeps a value for a time (seconds)."""
 
     async def acquire(self, key: str, token: str, lease_s: float) -> str:
-        """Takes the lease if nobody has it, renews it if the token has it, and gives the token that has it now."""
+        """Takes the lease if it is free, renews it if the token holds it, and gives the token that holds it now."""
 
     async def release(self, key: str, token: str) -> None:
         """Gives the lease up, if the token has it."""
@@ -52,7 +52,7 @@ class CacheStore(Protocol):
 class RedisStore:
     """Results and leases in Redis, which forgets both by itself."""
 
-    # One step each: what has expired in between, and is now somebody else's, must not be touched.
+    # Each is one step: a lease that expired in between and is held by another process must not be touched.
     _GET = """
         local kind = redis.call('TYPE', KEYS[1])['ok']
         if kind == 'none' then return false end
@@ -98,7 +98,7 @@ class RedisStore:
         await self._link.script(self._RELEASE, [f"{PREFIX}:lease:{key}"], token)
 
     async def aclose(self) -> None:
-        """Nothing to close: the link belongs to whoever opened it."""
+        """Closes nothing: the client is shared, and closed by its owner."""
 
 
 # The last is what SQLite says of statements that do not fit the tables of the file: those of another program.

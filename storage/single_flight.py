@@ -2,7 +2,7 @@
 
 A failure holds its traceback, which holds the variables of every frame that it came through. A frame that keeps the
 task which failed makes a ring of these, and what was read on the way (a download) stays until a full garbage
-collection. So whoever waits for a task lets go of it, here and wherever else tasks are awaited.
+collection. So every function that awaits a task drops its reference to it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class _Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """Tasks under way, by key.
 
-    A computation goes on while anybody waits for it, whoever asked first; when the last has gone it is cancelled.
+    A computation goes on while any caller waits for it. When the last one has gone, it is cancelled.
     """
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight[T]] = {}
-        self._tasks: set[asyncio.Task[T]] = set()  # those that end because nobody waits any more, too
+        self._tasks: set[asyncio.Task[T]] = set()  # also those that were cancelled and have not ended yet
 
     async def join(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
         """Gives the result of the computation under way for a key, which is started if there is none.
@@ -46,7 +46,7 @@ class SingleFlight(Generic[T]):
         finally:
             flight.waiters -= 1
             if flight.waiters == 0 and not flight.task.done():
-                self._forget(key, flight)  # whoever comes now starts afresh
+                self._forget(key, flight)  # the next caller starts a new computation
                 flight.task.cancel()
             del flight  # or a failure would hold itself
 

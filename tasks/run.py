@@ -42,7 +42,7 @@ Read = Callable[[bytes, AudioLimits, int], DecodedAudio]
 
 log = logging.getLogger("bundle.tasks")
 
-# Windows of one recording that are under way at once, so that a long one does not keep everybody else waiting.
+# Windows of one recording that are under way at once, so that a long one does not hold up all others.
 WINDOWS_AT_ONCE = 16
 
 
@@ -129,9 +129,9 @@ class Context:
                 metrics.DECODE_SECONDS.labels(model, kind).observe(seconds)
                 self.decoding.note(kind, seconds, size)
 
-        with self.expecting(*(then or (model,))), self.decoding.here(kind, size), tracing.step(f"decode {kind}"):
-            here = copy_context()  # with the lease of the request
-            return await asyncio.get_running_loop().run_in_executor(self.threads, here.run, timed)
+        with self.expecting(*(then or (model,))), self.decoding.under_way(kind, size), tracing.step(f"decode {kind}"):
+            context = copy_context()  # with the lease of the request
+            return await asyncio.get_running_loop().run_in_executor(self.threads, context.run, timed)
 
     def ensure_room(self, *names: str) -> None:
         """Refuses a request before any work is done for it: before its body is read, and again when it is there.
@@ -157,7 +157,7 @@ class Context:
 
     @contextlib.contextmanager
     def expecting(self, *names: str) -> Iterator[None]:
-        """Lets the queues know of a request that was let in, while it is downloaded or decoded.
+        """Counts an admitted request in the queues while it is downloaded or decoded.
 
         Args:
             names: The models that it needs; others are passed over.

@@ -61,7 +61,7 @@ class Observe:
         try:
             with nullcontext() if scope["path"] in QUIET else tracing.request(headers) as span:
                 if span is not None:
-                    state.trace_id = tracing.trace_id(tracing.here())
+                    state.trace_id = tracing.trace_id(tracing.traceparent())
                 try:
                     await self.app(scope, receive, send_marked)
                 finally:

@@ -169,7 +169,7 @@ async def test_models_that_answer_together_make_one_appointment(answers: Answers
             context.ensure_room(*voice_deepfake.MEMBERS)
         told.append(refused.value.retry_after or 0.0)
     assert told == sorted(told)
-    assert len(context.models[first].queue._admission._appointments) == 3
-    assert not context.models[last].queue._admission._appointments
+    assert len(context.models[first].queue._admission._reservations) == 3
+    assert not context.models[last].queue._admission._reservations
     runner.open.set()
     await asyncio.gather(*tasks)

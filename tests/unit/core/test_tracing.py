@@ -37,10 +37,10 @@ def test_a_protocol_that_is_not_there_is_named() -> None:
 
 
 def test_without_a_collector_steps_leave_everything_as_it_was() -> None:
-    assert tracing.here() == ""
+    assert tracing.traceparent() == ""
     with tracing.request({"traceparent": "00-" + "1" * 32 + "-00f067aa0ba902b7-01"}) as span, tracing.step("x"):
         assert span is None
-        assert tracing.here() == ""
+        assert tracing.traceparent() == ""
     with tracing.shared("x", ["", ""]) as spans:
         assert spans == ["", ""]
 

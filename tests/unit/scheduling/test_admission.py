@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from scheduling.admission import LATE_S, MAX_APPOINTMENTS, Admission
+from scheduling.admission import LATE_S, MAX_RESERVATIONS, Admission
 
 MAX_QUEUE_WAIT_S = 10.0
 
@@ -111,11 +111,11 @@ def test_refused_requests_alone_shut_nobody_out() -> None:
     door = Admission(MAX_QUEUE_WAIT_S, lambda: now)
     for _ in range(1000):
         assert door.ask(MAX_QUEUE_WAIT_S + 1, 0.1) is not None
-    assert len(door._appointments) == MAX_APPOINTMENTS
+    assert len(door._reservations) == MAX_RESERVATIONS
     assert door.ask(0.0, 0.1) is None
-    now = door._appointments[-1] + LATE_S + 1
+    now = door._reservations[-1] + LATE_S + 1
     assert door.ask(MAX_QUEUE_WAIT_S, 0.1) is None
-    assert not door._appointments
+    assert not door._reservations
 
 
 def test_each_is_told_a_later_time() -> None:

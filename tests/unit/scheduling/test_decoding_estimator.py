@@ -21,7 +21,7 @@ def test_kinds_are_not_mixed_up() -> None:
         reading.note("audio", 0.3, 500_000)
     with contextlib.ExitStack() as under_way:
         for _ in range(40):
-            under_way.enter_context(reading.here("audio", 500_000))
+            under_way.enter_context(reading.under_way("audio", 500_000))
         assert reading.expected_wait_s() == pytest.approx(6.0, rel=0.01)
         assert reading.each_s == pytest.approx(0.15, rel=0.01)
     assert reading.expected_wait_s() == 0
@@ -32,9 +32,9 @@ def test_time_follows_the_size() -> None:
     for size in (100_000, 1_000_000):
         for _ in range(8):
             reading.note("audio", size * 1e-6, size)
-    with reading.here("audio", 10_000_000):
+    with reading.under_way("audio", 10_000_000):
         assert reading.expected_wait_s() == pytest.approx(10.0, rel=0.05)
-    with reading.here("audio", 0):
+    with reading.under_way("audio", 0):
         assert reading.expected_wait_s() == pytest.approx(OVERHEAD_BYTES * 1e-6, rel=0.05)
 
 
@@ -42,7 +42,7 @@ def test_one_piece_that_was_held_up_shuts_nobody_out() -> None:
     reading = DecodingEstimator(1)
     for seconds in (0.1, 60.0, 0.1, 0.1):
         reading.note("audio", seconds, 100_000)
-    with reading.here("audio", 100_000):
+    with reading.under_way("audio", 100_000):
         assert reading.expected_wait_s() < 0.2
 
 
@@ -50,12 +50,12 @@ def test_what_stays_slow_is_learnt() -> None:
     reading = DecodingEstimator(1)
     for seconds in [0.1] * REMEMBERED_OF_A_KIND + [1.0] * REMEMBERED_OF_A_KIND:
         reading.note("audio", seconds, 100_000)
-    with reading.here("audio", 100_000):
+    with reading.under_way("audio", 100_000):
         assert reading.expected_wait_s() == pytest.approx(1.0)
 
 
 def test_a_kind_that_is_not_known_costs_nothing_yet() -> None:
     reading = DecodingEstimator(1)
-    with reading.here("image", 100_000):
+    with reading.under_way("image", 100_000):
         assert reading.expected_wait_s() < 1
         assert reading.each_s == 0

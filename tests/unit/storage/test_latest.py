@@ -153,7 +153,7 @@ async def test_leftovers_of_the_dead_are_swept(tmp_path: Path, monkeypatch: pyte
 WRITER = """
 import itertools, json, sys
 from pathlib import Path
-from storage.latest_file import LatestFile, Stored
+from storage.latest import LatestFile, Stored
 
 class Long(Stored):
     text = property(lambda self: json.dumps(sys.argv[2] * 2000))
