@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from cli.questions import QUESTIONS
 from core.settings import MEBIBYTE, get_settings
 from storage.circuit_breaker import StoreUnavailable
 from storage.keys import REFRESH_S, CallerKey, KeyStore, make_key, open_keys
 from storage.redis_client import RedisClient
+from tasks.questions import questions
 
 EPILOG = f"""A key is shown once, when it is made; the store holds its hash. A running server knows of a new or revoked
 key within {REFRESH_S:g} seconds."""
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="makes a key and shows it")
     add.add_argument("name", help="of the caller")
-    add.add_argument("--questions", nargs="+", choices=QUESTIONS, default=[], help="what may be asked (everything)")
+    add.add_argument("--questions", nargs="+", choices=questions(), default=[], help="what may be asked (everything)")
     add.add_argument("--requests-per-minute", type=int, default=None, metavar="N", help="(any number)")
     add.add_argument(
         "--mb-per-day", type=float, default=None, metavar="MIB", help="of request bodies, MiB (any number)"

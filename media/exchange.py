@@ -48,7 +48,7 @@ class Tempo:
     least_bytes_per_s: float
 
 
-class Prediction:
+class Response:
     """The head of an answer, then its body; the methods named ``on_...`` are called by the parser."""
 
     def __init__(self, reader: asyncio.StreamReader, tempo: Tempo) -> None:
@@ -159,7 +159,7 @@ class Prediction:
 @contextlib.asynccontextmanager
 async def ask(
     address: str, port: int, request: bytes, tempo: Tempo, *, tls: ssl.SSLContext | None, name: str
-) -> AsyncIterator[Prediction]:
+) -> AsyncIterator[Response]:
     """Connects, sends the request, and reads the head of the answer; the connection is closed at the end.
 
     Args:
@@ -183,7 +183,7 @@ async def ask(
             )
     except OSError as error:
         raise Unreachable from error
-    answer = Prediction(reader, tempo)
+    answer = Response(reader, tempo)
     try:
         writer.write(request)
         await answer.head()

@@ -27,7 +27,7 @@ from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unp
 from core.memory import hold
 from media.addresses import Address, AllowedHosts, parse_address
 from media.content_coding import NotReadableError, TooLargeError, compressions, decompress
-from media.exchange import Prediction, ProtocolError, Tempo, Unreachable, ask
+from media.exchange import ProtocolError, Response, Tempo, Unreachable, ask
 from media.loop_thread import LoopThread
 from media.urls import PORTS, parse_url, redirected
 
@@ -71,11 +71,9 @@ class Download:
 
     Attributes:
         data: Its bytes; at least one.
-        content_type: What its server calls it, lower case and without parameters; empty when it does not say.
     """
 
     data: bytes
-    content_type: str
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -208,7 +206,7 @@ class Fetcher:
                 return redirected(url, answer.headers.get("location", ""))
             return await self._read(answer)
 
-    async def _read(self, answer: Prediction) -> Download:
+    async def _read(self, answer: Response) -> Download:
         _check_answer(answer)
         limit = self._limits.max_bytes
         length = answer.headers.get("content-length", "")
@@ -229,7 +227,7 @@ class Fetcher:
             data = await asyncio.to_thread(_plain, data, coding, limit)
         if not data:
             raise Unprocessable("the file at the URL is empty")
-        return Download(data, answer.headers.get("content-type", "").split(";")[0].strip().lower())
+        return Download(data)
 
 
 def _request(url: httpx.URL) -> bytes:
@@ -257,7 +255,7 @@ def _trusted() -> ssl.SSLContext:
     return context
 
 
-def _check_answer(answer: Prediction) -> None:
+def _check_answer(answer: Response) -> None:
     if not 200 <= answer.status < 300:
         raise UpstreamError(f"the server of the audio answered with status {answer.status}")
 

@@ -1,4 +1,4 @@
-"""Figures of classifiers, from labels and probabilities; NumPy only."""
+"""Figures of classifiers, from labels and probabilities."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.floating[Any]]
@@ -38,9 +39,8 @@ def macro_recall(labels: Labels, probabilities: Scores) -> float:
 
 def confusion(labels: Labels, probabilities: Scores) -> NDArray[np.int64]:
     """Counts int64 [true class, predicted class]."""
-    classes = probabilities.shape[1]
-    pairs = labels * classes + probabilities.argmax(axis=1)
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+    classes = np.arange(probabilities.shape[1])
+    return np.asarray(confusion_matrix(labels, probabilities.argmax(axis=1), labels=classes), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,7 @@ def roc_auc(positive: NDArray[np.bool_], scores: Scores) -> float:
     """
     if positive.all() or not positive.any():
         return float("nan")
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2.0)[place]  # mean rank of equal scores, from 1
-    positives = int(positive.sum())
-    area = rank[positive].sum() - positives * (positives + 1) / 2.0
-    return float(area / (positives * (positive.size - positives)))
+    return float(roc_auc_score(positive, scores))
 
 
 def equal_error_rate(positive: NDArray[np.bool_], scores: Scores) -> float:
@@ -112,10 +108,7 @@ def equal_error_rate(positive: NDArray[np.bool_], scores: Scores) -> float:
     """
     if positive.all() or not positive.any():
         return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)  # thresholds lie between different scores only
-    hits = np.concatenate(([0.0], np.cumsum(positive[order])[last] / positive.sum()))
-    alarms = np.concatenate(([0.0], np.cumsum(~positive[order])[last] / (~positive).sum()))
+    alarms, hits, _ = roc_curve(positive, scores, drop_intermediate=False)
     gap = alarms - (1.0 - hits)  # rises from -1 to 1
     after = int(np.argmax(gap >= 0))
     share = -gap[after - 1] / (gap[after] - gap[after - 1])
