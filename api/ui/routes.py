@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from api.auth import check_key
+from api.auth import check_voice_key
 from api.dependencies import admitted, answers, read_json
 from api.pages import HEADERS
 from api.schemas import AnalyzeRequest
@@ -55,7 +55,7 @@ async def ask(request: Request, name: str) -> Response:
     if (question := questions().get(name)) is None:
         raise NotFound(f"the questions are {', '.join(questions())}")
     if name == KEYED:
-        check_key(answers(request).context.settings.keys, request.headers)
+        check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
     asked = Questions(answers(request).context)
     if media_type(request) == "application/json":
         context, models = answers(request).context, question.models
