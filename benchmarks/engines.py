@@ -33,11 +33,11 @@ from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
 from models import native, registry
 from models.processing import Processor
-from models.published import network
 from models.published.checkpoint import Checkpoint
 from models.spec import ModelSpec
 from models.store import Entry
 from training.published import layout
+from training.published.compiling import save_compiled
 from training.published.importing import FaceOptions, Source, describe_checkpoint
 
 RESULTS = Path(__file__).parent / "engines.json"
@@ -132,7 +132,7 @@ def full_size(name: str, folder: Path) -> tuple[ModelSpec, Entry, Processor]:
     files, checkpoint = describe_checkpoint(registry.specs()[name], source, FACES)
     for file in files:
         (weights / file.name).symlink_to(file)
-    network.save_compiled(registry.specs()[name], weights, checkpoint)
+    save_compiled(registry.specs()[name], weights, checkpoint)
     return _described(registry.specs()[name], weights, checkpoint)
 
 

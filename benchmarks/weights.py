@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.workloads import FULL, STORE
 from models import registry, store
-from models.published import network
 from training.published import layout
+from training.published.compiling import save_compiled
 from training.published.importing import Source, describe_checkpoint
 
 MODEL = "voice_gender"
@@ -23,7 +23,7 @@ def build(folder: Path = FULL) -> None:
     written = layout.write(MODEL, folder)
     spec = registry.specs()[MODEL]
     _, checkpoint = describe_checkpoint(spec, Source(written, "random weights"))
-    network.save_compiled(spec, folder, checkpoint)
+    save_compiled(spec, folder, checkpoint)
 
 
 def save() -> None:

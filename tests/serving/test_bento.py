@@ -44,6 +44,14 @@ def bento(built: tuple[Path, str]) -> Iterator[Bundle]:
         yield running
 
 
+def test_the_bento_holds_no_code_of_training_and_no_tests(built: tuple[Path, str]) -> None:
+    home, tag = built
+    shipped = {path.relative_to(home) for path in (home / "bentos" / tag.replace(":", "/") / "src").rglob("*.py")}
+    folders = {path.parts[4] for path in shipped}
+    assert "models" in folders
+    assert not folders & {"training", "tests", "notebooks", "benchmarks"}
+
+
 def answers(bundle: Bundle, voice: bytes, face: bytes, url: str) -> list[Any]:
     """All five answers of a bundle."""
     encoded = base64.b64encode(voice).decode()

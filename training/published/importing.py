@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from models import store
-from models.published import network
 from models.published.checkpoint import PIXELS, Checkpoint, LogMel, Picture, Waveform
 from models.published.errors import CheckpointError
 from models.spec import AudioInput, ImageInput, ModelSpec
 from training.export import digest
 from training.published import labels
+from training.published.compiling import save_compiled
 
 CONFIG = "config.json"
 EXTRACTOR = "preprocessor_config.json"
@@ -76,7 +76,7 @@ def import_checkpoint(spec: ModelSpec, source: Source, faces: FaceOptions | None
         work.mkdir()
         for file in files:
             (work / file.name).symlink_to(file.resolve())
-        network.save_compiled(spec, work, checkpoint)
+        save_compiled(spec, work, checkpoint)
         return store.save(
             checkpoint.describe(spec),
             work,
