@@ -108,7 +108,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "Recordings of 600 seconds in 57 bytes, many at once",
             "Those that cannot be answered in time get 429 as soon as their length is known; short ones pass them by",
-            ("unit/tasks/test_long_recordings.py",),
+            ("serving/test_long_recordings.py", "unit/tasks/test_long_recordings.py"),
         ),
         Case(
             "A log file whose lock another process holds, or a disk that stands still",
