@@ -25,13 +25,14 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
-serve: $(SERVING) save  ## Sets everything up and serves (PROFILE=published serves imported checkpoints)
-	exec $(BIN)/bentoml serve service:MediaClassifier
+serve: $(SERVING)  ## Sets everything up and serves (PROFILE=published serves imported checkpoints)
+	exec $(BIN)/python -m cli serve
 
 save: $(SERVING)  ## Puts the bundled models into the model store
 	$(BIN)/python -m models.save
 
-fetch: $(DEVELOPMENT)  ## Imports a published checkpoint for PROFILE=published: MODEL=voice_gender FROM=owner/name
+fetch: $(if $(MODEL),$(DEVELOPMENT))  ## Imports a published checkpoint for PROFILE=published: MODEL=voice_gender FROM=owner/name
+	@test -n "$(MODEL)" || { echo 'error: say which model: make fetch MODEL=voice_gender (FROM=owner/name or a folder)' >&2; exit 2; }
 	$(BIN)/python -m training.fetch $(MODEL) $(if $(FROM),--from $(FROM)) $(FETCH_ARGS)
 
 test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests
@@ -107,22 +108,36 @@ container-figures: $(DEVELOPMENT)  ## Writes what `make test-containers` measure
 	$(BIN)/python -m tests.containers.figures
 
 clean:  ## Removes what the other targets made, and the model store
-	rm -rf $(VENV) $(PEERS) benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build/lib build/bdist.* *.egg-info benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf clients/python/media_classification_client clients/typescript/{generated,dist,node_modules}
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+# pip, which tells what it does in one line: written over on a terminal, the names of packages elsewhere.
+define install
+	@echo "installing $(1) into $(VENV)"
+	@set -o pipefail; export PYTHONUNBUFFERED=1; \
+	  $(2) -m pip install --disable-pip-version-check --progress-bar off -r $(1) | while IFS= read -r line; do \
+	    read -r verb what _ <<<"$$line"; \
+	    case $$verb in Collecting | Downloading | Installing) ;; *) continue ;; esac; \
+	    if [ -t 1 ]; then printf '\r\033[K%.78s' "$$verb $${what##*/}"; \
+	    elif [ "$$verb" != Downloading ]; then echo "$$verb $$what"; fi; \
+	  done
+	@[ ! -t 1 ] || printf '\r\033[K'
+endef
+
 $(SERVING): $(BIN)/python requirements-serving.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-serving.txt
+	$(call install,requirements-serving.txt,$(BIN)/python)
 	touch $@
 
 $(IMAGING): $(SERVING) deploy/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
+	$(call install,deploy/requirements.txt,$(BIN)/python)
 	touch $@
 
-$(DEVELOPMENT): $(SERVING) requirements.txt deploy/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(DEVELOPMENT): $(SERVING) requirements.txt $(addsuffix /requirements.txt,training clients deploy tests)
+	$(BIN)/python -m training.install
+	$(call install,requirements.txt,$(BIN)/python)
 	touch $@
 
 $(NODE_MODULES): clients/typescript/package.json clients/typescript/package-lock.json
@@ -133,9 +148,9 @@ $(PEERS)/.some: $(DEVELOPMENT) benchmarks/requirements.txt
 	$(BIN)/python -m venv $(PEERS)
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 		> "$$($(PEERS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/development.pth"
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(call install,benchmarks/requirements.txt,$(PEERS)/bin/python)
 	touch $@
 
 $(PEERS)/.all: $(PEERS)/.some benchmarks/requirements-ray.txt
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements-ray.txt
+	$(call install,benchmarks/requirements-ray.txt,$(PEERS)/bin/python)
 	touch $@

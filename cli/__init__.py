@@ -1,1 +1,1 @@
-"""The five questions about files, without a server: ``python -m cli QUESTION PATH ...``."""
+"""The five questions about files, without a server: ``mediaclassify QUESTION PATH ...``."""

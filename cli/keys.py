@@ -1,4 +1,4 @@
-"""``python -m cli keys add|list|revoke``: the keys of callers, in the store that ``KEY_STORE`` names."""
+"""``mediaclassify keys add|list|revoke``: the keys of callers, in the store that ``KEY_STORE`` names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ key within {REFRESH_S:g} seconds."""
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m cli keys", description="Keys and quotas of callers.", epilog=EPILOG)
+    made = argparse.ArgumentParser(prog="mediaclassify keys", description="Keys and quotas of callers.", epilog=EPILOG)
     made.add_argument("--store", default=None, help="path of a file, or redis (the setting KEY_STORE)")
     commands = made.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="makes a key and shows it")

@@ -51,7 +51,7 @@ class LocalRunner:
 
 
 def local_context(settings: Settings, names: Sequence[str]) -> Context:
-    """The context of the operations, with models in this process; nothing is written and nothing downloaded.
+    """The context of the operations, with models in this process; nothing is written.
 
     Args:
         settings: The configuration: limits, weights and threshold of the ensemble, options of the engine.
@@ -61,7 +61,7 @@ def local_context(settings: Settings, names: Sequence[str]) -> Context:
         settings=settings,
         models={name: _model(name, settings) for name in names},
         threads=ThreadPoolExecutor(cores(), thread_name_prefix="decode"),
-        fetcher=Fetcher(FetchLimits(settings.max_body_bytes)),
+        fetcher=Fetcher(FetchLimits.of(settings)),
         cache=open_cache(None, settings.data_dir, SceneEntry, namespace="audio-scene", ttl_s=0),
         latest=LatestResult(settings.data_dir),
         redis=None,

@@ -1,14 +1,17 @@
-"""How answers are shown: a line of JSON for each file in their order, or a table at the end."""
+"""How answers are shown: a line of JSON or of CSV for each file in their order, or a table at the end."""
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Column, Table
+
+FIRST = ("file", "answer", "confidence", "error")  # columns of every CSV
 
 
 class Output(Protocol):
@@ -33,20 +36,74 @@ class JsonLines:
         """Everything has been written."""
 
 
-class Grid:
-    """A table for people."""
+class Csv:
+    """A line of CSV for each file, below a line of names; what an answer has by name is a column for each name.
+
+    The columns are those of the first answer, so reports of files that fail wait for it.
+    """
 
     def __init__(self) -> None:
-        self._table = Table(Column("file", overflow="fold"), "answer", "confidence", "notes")
+        self._writer: csv.DictWriter[str] | None = None
+        self._waiting: list[dict[str, Any]] = []
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Writes the report, once the columns are known."""
+        row = dict(_flat(report))
+        if self._writer is None and "error" in row:
+            self._waiting.append(row)
+            return
+        self._start(row)
+        self._write(row)
+
+    def close(self) -> None:
+        """Writes what waits: no file has an answer."""
+        self._start({})
+
+    def _start(self, row: Mapping[str, Any]) -> None:
+        if self._writer is None:
+            columns = [*FIRST, *(name for name in row if name not in FIRST)]
+            self._writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+            self._writer.writeheader()
+            for waiting in self._waiting:
+                self._write(waiting)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        assert self._writer is not None  # noqa: S101 - ``_start`` has made it
+        self._writer.writerow(row)
+        sys.stdout.flush()
+
+
+def _flat(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Name and value of each column of a report; lists are joined by spaces."""
+    found: list[tuple[str, Any]] = []
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            found += [(f"{name}.{inner}", of_it) for inner, of_it in value.items()]
+        else:
+            found.append((name, " ".join(map(str, value)) if isinstance(value, list) else value))
+    return found
+
+
+class Grid:
+    """A table for people; it fits the width of the terminal, or 80 columns."""
+
+    def __init__(self) -> None:
+        self._table = Table(
+            Column("file", overflow="fold"), Column("answer", no_wrap=True), Column("confidence", no_wrap=True), "notes"
+        )
 
     def add(self, report: Mapping[str, Any]) -> None:
         """Adds a row."""
         if "error" in report:
             self._table.add_row(report["file"], "-", "", report["error"])
             return
-        notes = report.get("explanation") or ", ".join(report.get("problems", ()))
+        # Of an explanation the sentence that says what was decided; the other formats have it whole.
+        notes = report.get("explanation", "").split(". ")[0] or ", ".join(report.get("problems", ()))
         self._table.add_row(report["file"], report["answer"], f"{report['confidence']:.1%}", notes)
 
     def close(self) -> None:
         """Shows the table."""
         Console(highlight=False, markup=False).print(self._table)
+
+
+FORMATS: dict[str, Callable[[], Output]] = {"json": JsonLines, "csv": Csv, "table": Grid}

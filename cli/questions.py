@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from media import pcm
@@ -24,14 +23,14 @@ class File:
     """One file that is asked about.
 
     Attributes:
-        path: Where it lies; its suffix tells raw PCM apart.
         data: Its bytes.
+        raw: Whether it is raw PCM.
         layout: How raw PCM is to be read.
         amplification: Gain for raw PCM, limited by its headroom.
     """
 
-    path: Path
     data: bytes
+    raw: bool
     layout: pcm.PcmFormat
     amplification: float
 
@@ -49,7 +48,7 @@ async def ask(context: Context, question: Question, file: File) -> Report:
     Raises:
         ServiceError: With words on what is wrong with it.
     """
-    is_pcm = heart_sound.MODEL in question.models and file.path.suffix.lower() in PCM
+    is_pcm = heart_sound.MODEL in question.models and file.raw
     read = heart_sound.pcm_reader(file.layout, file.amplification) if is_pcm else None
     return report(question, await context.answer(question, file.data, read=read))
 

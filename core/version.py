@@ -1,3 +1,3 @@
 """The bundle's version, for documents, images and clients."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -18,13 +18,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 import certifi
 import httpx
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
 from core.memory import hold
+from core.settings import Settings
 from media.addresses import Address, AllowedHosts, parse_address
 from media.content_coding import NotReadableError, TooLargeError, compressions, decompress
 from media.exchange import ProtocolError, Response, Tempo, Unreachable, ask
@@ -63,6 +64,16 @@ class FetchLimits:
     idle_s: float = 10.0
     max_redirects: int = 5
     allowed: AllowedHosts = field(default_factory=AllowedHosts)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Those of the configuration."""
+        return cls(
+            max_bytes=settings.max_body_bytes,
+            timeout_s=settings.fetch_timeout_s,
+            max_redirects=settings.max_redirects,
+            allowed=AllowedHosts.parse(settings.allowed_private_hosts),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import importlib
+import os
 import pkgutil
 import shutil
 import tempfile
@@ -17,7 +18,16 @@ from models.processing import Processor
 from models.spec import ModelSpec
 
 _ROOT = Path(__file__).parent
-COMPLETED = _ROOT.parent / "build" / "complete"
+
+
+def _completed() -> Path:
+    """Where entries are put together: beside the source tree, or where this user's caches lie when it is installed."""
+    if (_ROOT.parent / "pyproject.toml").exists():
+        return _ROOT.parent / "build" / "complete"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediaclassify"
+
+
+COMPLETED = _completed()
 
 
 @functools.cache
@@ -50,7 +60,7 @@ def weights(name: str) -> Path:
 def complete(name: str) -> Path:
     """The bundled weights with all files of a store entry, the parts that models share among them.
 
-    Where a model shares parts, the folder is made below ``build/`` when it is first asked for, and again when a file of
+    Where a model shares parts, the folder is made in ``COMPLETED`` when it is first asked for, and again when a file of
     the source tree has changed.
     """
     folder = weights(name)

@@ -14,7 +14,6 @@ from core import metrics
 from core.settings import Settings
 from engine.select import streams
 from engine.threads import cores
-from media.addresses import AllowedHosts
 from media.fetch import Fetcher, FetchLimits
 from models import registry
 from models.results import SceneEntry
@@ -53,19 +52,10 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
         models={name: _model(registry.specs()[name], proxy, settings) for name, proxy in runners.items()},
         threads=ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode"),
         decoding=DecodingEstimator(threads),
-        fetcher=Fetcher(_fetch_limits(settings)),
+        fetcher=Fetcher(FetchLimits.of(settings)),
         cache=open_cache(redis, settings.data_dir, SceneEntry, namespace="audio-scene", ttl_s=settings.cache_ttl_s),
         latest=LatestResult(settings.data_dir, redis),
         redis=redis,
-    )
-
-
-def _fetch_limits(settings: Settings) -> FetchLimits:
-    return FetchLimits(
-        max_bytes=settings.max_body_bytes,
-        timeout_s=settings.fetch_timeout_s,
-        max_redirects=settings.max_redirects,
-        allowed=AllowedHosts.parse(settings.allowed_private_hosts),
     )
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-
 from storage.circuit_breaker import REST_S, CircuitBreaker
+
+if TYPE_CHECKING:  # redis takes 0.25 s to import, and most installations have none
+    from redis.asyncio import Redis
 
 T = TypeVar("T")
 
@@ -26,6 +23,9 @@ def check_url(url: str) -> None:
     Raises:
         ValueError: It cannot be made; the message names the options of the address, but not their values.
     """
+    from redis.asyncio import ConnectionPool
+    from redis.exceptions import RedisError
+
     try:
         ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call, unused-ignore]
     except (AttributeError, TypeError, ValueError, RedisError):
@@ -44,6 +44,12 @@ class RedisClient:
             timeout_s: Longest time for one call (seconds).
             rest_s: How long a Redis that failed is left alone (seconds).
         """
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import ConnectionError as RedisConnectionError
+        from redis.exceptions import RedisError
+
         self._client: Redis = Redis.from_url(  # type: ignore[no-untyped-call, unused-ignore]
             url,
             socket_timeout=timeout_s,

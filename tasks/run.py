@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core import memory, metrics, tracing
 from core.errors import BadRequest, Unprocessable
@@ -27,7 +27,6 @@ from models.results import SceneEntry
 from models.spec import AudioInput, ImageInput, ModelSpec
 from models.windows import cost
 from scheduling.queue import ModelQueue
-from scheduling.runner_client import Runner
 from scheduling.throughput import DecodingEstimator
 from storage.cache import ResultCache
 from storage.latest import LatestResult
@@ -35,6 +34,9 @@ from storage.redis_client import RedisClient
 from tasks.base import Answered, Ask, Conclusion, FoundFace, Steps, windows
 from tasks.face_gender import find
 from tasks.questions import Question
+
+if TYPE_CHECKING:  # which imports aiohttp, in 0.25 s
+    from scheduling.runner_client import Runner
 
 T = TypeVar("T")
 

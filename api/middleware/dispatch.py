@@ -55,4 +55,4 @@ class Dispatch:
         try:
             await self._http_app()(asked, receive, without_body)
         finally:
-            scope["route"] = asked.get("route")  # for the log and the metrics
+            scope.update({name: asked.get(name) for name in ("route", "bundle.route")})  # for the log and the metrics

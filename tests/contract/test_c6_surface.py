@@ -107,6 +107,18 @@ def test_paths_that_nobody_serves_are_one_series(client: httpx.Client) -> None:
     assert len(routes) < 40
 
 
+def test_static_files_are_counted_by_where_they_are_mounted(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    files = re.findall(r"(/static-offline-docs/[\w.-]+)", page)
+    assert files
+    assert [client.get(file).status_code for file in files] == [200] * len(files)
+    assert client.head(files[0]).status_code == 200
+    counted = series(client, "bundle_requests_total")
+    for method in ("GET", "HEAD"):
+        name = f'bundle_requests_total{{method="{method}",route="/static-offline-docs/{{path}}",status="200"}}'
+        assert counted[name] >= 1
+
+
 def test_odd_methods_are_one_series(client: httpx.Client) -> None:
     for method in ("PROPFIND", "SUBSCRIBE"):
         assert_error(client.request(method, "/health"), 405)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from api.openapi import ADDRESS
+from core.settings import Settings
 from tests.support.audio_bytes import speech, tone, wav
 from tests.support.markdown import blocks, shown_by
 from tests.support.served import DATA, KEY, ROOT, Bundle
@@ -102,7 +103,17 @@ def test_voice_detection(bundle: Bundle, work: Path) -> None:
     replaced = {ADDRESS: bundle.url, 'your_secret_api_key" \\': f'{KEY}" \\', "<base64_audio_here>": audio}
     (answer,) = answers(run("voice-deepfake", work, replaced))
     assert set(answer) == {"status", "language", "classification", "confidenceScore", "explanation"}
-    assert (work / ".env").read_text() == "API_KEY=your_secret_api_key\n"
+    assert (work / ".env").read_text().split() == ["API_KEY=your_secret_api_key"]
+
+
+@pytest.mark.parametrize("kept", ["PORT=8000\nAPI_KEY=mine\n", "PORT=8000"])
+def test_a_settings_file_that_is_there_keeps_what_it_says(tmp_path: Path, kept: str) -> None:
+    (tmp_path / ".env").write_text(kept)
+    command = blocks(ROOT / "docs" / "migration" / "voice-deepfake.md", "sh")[0].text
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True, timeout=60)
+    settings = Settings(_env_file=tmp_path / ".env")
+    assert settings.port == 8000
+    assert settings.keys == ("mine" if "mine" in kept else "your_secret_api_key",)
 
 
 def test_there_is_a_page_for_each_reference() -> None:

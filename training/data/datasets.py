@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import soundfile
@@ -44,20 +45,31 @@ def datasets_dir(given: Path | None = None) -> Path:
     """The folder of all data sets: the one given, else ``DATASETS_DIR``, else the default beside the project.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        SystemExit: There is no such folder; one line says what helps.
     """
     folder = given or Path(os.environ.get(DATASETS_DIR) or DEFAULT_FOLDER)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no data sets in {folder}: set {DATASETS_DIR} or --data")
+        missing(folder)
     return folder
+
+
+def missing(what: Path) -> NoReturn:
+    """Ends a command whose data is not there, with one line on how to get it and the status of a wrong command."""
+    line = f"error: {what} is missing: {DATASETS_DIR} or --data names the folder of the data sets, which are not in "
+    line += "this repository; python -m training.data.rebuild says where each comes from, and makes what can be made"
+    print(line, file=sys.stderr)
+    raise SystemExit(2)
 
 
 def read_manifest(folder: Path, split: Split) -> list[Clip]:
     """The clips of one split, in the order of ``folder/manifest.csv``.
 
     Raises:
+        SystemExit: The set is not there; one line says what helps.
         ValueError: The split has no clip.
     """
+    if not (folder / "manifest.csv").is_file():
+        missing(folder / "manifest.csv")
     with (folder / "manifest.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
     if not rows:

@@ -18,6 +18,8 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from training.data.datasets import datasets_dir
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
 SHORT_S, LONG_S = 600.0, 3 * 3600.0  # limits of a cell: in the short form, and where it trains or measures all
@@ -66,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="bundled form, outputs written in place")
     parser.add_argument("--at-once", type=int, default=2, help="notebooks at a time (%(default)s)")
     options = parser.parse_args(arguments)
+    datasets_dir()  # said once, and not by each notebook
     os.environ.setdefault("FORM", "bundled" if options.write else "short")
     threads = max(1, (os.cpu_count() or 1) // options.at_once)  # more than there are cores wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))

@@ -1,8 +1,10 @@
-"""``python -m cli``: the five questions about files, without a server."""
+"""``mediaclassify``: the five questions about files, without a server."""
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import os
 import pty
@@ -17,28 +19,32 @@ import httpx
 import pytest
 
 from cli.__main__ import main
-from cli.files import expand
+from cli.files import LocalFile, StandardInput, Url, expand
 from cli.questions import SOUNDS
 from tasks.questions import questions
 from tests.support.served import DATA, ROOT
+from tests.support.site_thread import LocalSite
 
 COMMAND = (sys.executable, "-m", "cli")
 
 
-def classify(*arguments: str | Path, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+def classify(
+    *arguments: str | Path, status: int = 0, stdin: bytes | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the command in the source tree."""
     variables = {**os.environ, "COLUMNS": "200", **environment}
     run = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=ROOT,
         env=variables,
-        text=True,
+        input=stdin,
         capture_output=True,
         check=False,
         timeout=120,
     )
-    assert run.returncode == status, run.stdout + run.stderr
-    return run
+    printed, complaints = run.stdout.decode(), run.stderr.decode()
+    assert run.returncode == status, printed + complaints
+    return subprocess.CompletedProcess(run.args, run.returncode, printed, complaints)
 
 
 def lines(run: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -115,11 +121,15 @@ def test_folders_and_patterns(tmp_path: Path) -> None:
     for name in ("b/two.wav", "a.FLAC", "notes.txt", "b/one.mp3"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    below = [tmp_path / name for name in ("a.FLAC", "b/one.mp3", "b/two.wav")]
+    below = [LocalFile(tmp_path / name) for name in ("a.FLAC", "b/one.mp3", "b/two.wav")]
     assert list(expand([str(tmp_path)], SOUNDS)) == below
     assert list(expand([f"{tmp_path}/b/*.wav", str(tmp_path / "b")], SOUNDS)) == [below[2], below[1]]
     assert list(expand([f"{tmp_path}/**/*.mp3"], SOUNDS)) == [below[1]]
-    assert list(expand([str(tmp_path / "notes.txt"), "gone*"], SOUNDS)) == [tmp_path / "notes.txt", Path("gone*")]
+    named = [LocalFile(tmp_path / "notes.txt"), LocalFile(Path("gone*"))]
+    assert list(expand([str(tmp_path / "notes.txt"), "gone*"], SOUNDS)) == named
+    url = Url("HTTPS://example.org//a/clip.MP3?key=1#t")
+    assert list(expand(["-", url.name, "-"], SOUNDS)) == [StandardInput(), url]
+    assert url.suffix == ".mp3"
 
 
 def test_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +139,79 @@ def test_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert "female_1.flac" in shown
     assert re.search(r"female +│ +(?:9\d|100)\.\d%", shown)
     assert "not audio" in shown
+
+
+def test_a_table_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["ai-voice", str(DATA / "ai_voice" / "human_en.mp3"), "-t"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert len(shown.splitlines()) < 12
+    assert "HUMAN" in shown
+
+
+def test_lines_of_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A column for each class; a file that fails before the first answer has its line too."""
+    (tmp_path / "a, b.wav").write_bytes(b"this is not audio")
+    voice = DATA / "voices" / "male_1.flac"
+    assert main(["voice-gender", str(tmp_path / "a, b.wav"), str(voice), "-f", "csv"]) == 1
+    failed, answered = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert list(answered) == [
+        "file", "answer", "confidence", "error", "probabilities.female", "probabilities.male",
+    ]  # fmt: skip
+    assert (failed["file"], failed["answer"]) == (str(tmp_path / "a, b.wav"), "")
+    assert "not audio" in failed["error"]
+    assert (answered["file"], answered["answer"], answered["error"]) == (str(voice), "male", "")
+    assert float(answered["probabilities.male"]) > 0.5
+
+
+def test_csv_where_no_file_has_an_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["face-gender", str(tmp_path / "none.jpg"), "-f", "csv"]) == 1
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["error"] == "no such file or directory"
+
+
+def test_standard_input() -> None:
+    voice = (DATA / "voices" / "male_1.flac").read_bytes()
+    run = classify("voice-gender", "-", DATA / "voices" / "female_1.flac", stdin=voice)
+    assert [(line["file"], line["answer"]) for line in lines(run)] == [
+        ("-", "male"), (str(DATA / "voices" / "female_1.flac"), "female"),
+    ]  # fmt: skip
+    (large,) = lines(classify("voice-gender", "-", stdin=bytes(3000), status=1, MAX_BODY_MB="0.002"))
+    assert large["error"] == "standard input is larger than 2097 bytes"
+    (empty,) = lines(classify("voice-gender", "-", stdin=b"", status=1))
+    assert empty["error"] == "the audio is empty"
+
+
+def test_raw_pcm_from_standard_input() -> None:
+    heart = DATA / "hearts" / "murmur_1.pcm"
+    (named,) = lines(classify("heart-sound", heart))
+    (piped,) = lines(classify("heart-sound", "-p", "-", stdin=heart.read_bytes()))
+    assert piped["probabilities"] == named["probabilities"]
+    (faster,) = lines(classify("heart-sound", "-p", "-r", "32000", "-", stdin=heart.read_bytes()))
+    assert faster["probabilities"] != named["probabilities"]
+
+
+def test_addresses(site: LocalSite, voice: bytes) -> None:
+    """Those of the public alone, unless the configuration says otherwise, as the service does."""
+    url = site.add_file("/clip.flac", voice)
+    (refused,) = lines(classify("voice-gender", url, status=1))
+    assert refused["error"] == "the URL's host is not a public address"
+    (found,) = lines(classify("voice-gender", url, ALLOWED_PRIVATE_HOSTS="127.0.0.1"))
+    assert (found["file"], found["answer"]) == (url, "male")
+    (large,) = lines(classify("voice-gender", url, status=1, MAX_BODY_MB="0.001", ALLOWED_PRIVATE_HOSTS="127.0.0.1"))
+    assert large["error"] == "the file at the URL is larger than 1048 bytes"
+
+
+def test_what_starts_does_not_load_what_it_does_not_need() -> None:
+    """Each of these takes 0.2 s or more to import."""
+    script = "import sys; from cli.__main__ import main; main(['voice-gender', '--help'])"
+    probe = f"import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); {script}"
+    run = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, text=True, capture_output=True, check=True, timeout=60
+    )
+    assert "usage: mediaclassify voice-gender" in run.stdout
+    assert not {"openvino", "redis", "aiohttp", "fastapi", "torch", "cli.local"} & set(run.stderr.split())
 
 
 def read_terminal(terminal: int) -> str:
@@ -167,7 +250,7 @@ def test_progress_is_shown_to_a_person_only() -> None:
     "arguments", [[], ["voice-gender"], ["weather", "a.wav"], ["voice-gender", "tests/data/faces"]]
 )
 def test_a_wrong_command(arguments: list[str]) -> None:
-    assert "usage: python -m cli" in classify(*arguments, status=2).stderr
+    assert "usage: mediaclassify" in classify(*arguments, status=2).stderr
 
 
 def test_a_setting_that_cannot_be_right_is_named() -> None:
