@@ -16,7 +16,8 @@ CALLER = "bundle.caller"  # where a request carries the name of its key, once th
 
 VOICE_DETECTION = "ai-voice"
 QUESTIONS = ("voice-gender", "face-gender", "heart-sound", "audio-scene", VOICE_DETECTION)
-# What is asked at each address. A test compares it with the addresses that there are.
+UNDER = ("/v1/classify/", "/ui/ask/", "/v1/stream/")  # addresses that end with the question
+# What is asked at each other address. A test compares it with the addresses that there are.
 _ASKED_AT = {
     "/api/detect-gender": "voice-gender",
     "/v1/voice-gender": "voice-gender",
@@ -29,7 +30,6 @@ _ASKED_AT = {
     "/v1/audio-scene": "audio-scene",
     "/api/voice-detection": VOICE_DETECTION,
     "/v1/voice-detection": VOICE_DETECTION,
-    **{f"/ui/ask/{name}": name for name in QUESTIONS},
 }
 
 
@@ -45,7 +45,12 @@ def question_of(scope: Scope) -> str | None:
 
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         return None if prefers_html(accept) else "heart-sound"
-    return _ASKED_AT.get(path) if scope.get("method") == "POST" else None
+    if scope["type"] == "http" and scope["method"] != "POST":
+        return None
+    for prefix in UNDER:
+        if path.startswith(prefix):
+            return str(path.removeprefix(prefix))
+    return _ASKED_AT.get(path)
 
 
 def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:

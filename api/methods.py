@@ -18,11 +18,12 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import check_voice_key
+from api.auth import QUESTIONS, check_voice_key
 from api.responses import error_response, to_response
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
 from api.uploads import read_file
-from core.errors import ServiceError, UnsupportedMedia
+from api.v1.schemas import ClassifyResponse, InputItem
+from core.errors import NotFound, ServiceError, UnsupportedMedia
 from core.request import CURRENT
 from models.results import HeartResult
 
@@ -41,6 +42,7 @@ MODELS = {
     "/v1/audio-scene": ("audio_scene",),
     KEYED: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
 }
+UNIFORM = "/v1/classify/"  # the methods below it are answered by ``api.routes.classify``
 CACHED = "/v1/audio-scene"  # may be answered though its model has no room
 PICKLE = "application/vnd.bentoml+pickle"
 ANSWERS = "bundle.answers"  # where the request carries what answers
@@ -145,6 +147,22 @@ class NativeMethods:
     async def voice_detection(self, request: VoiceRequest) -> VoiceResponse:
         """Did a human or an AI speak this? The key has been checked by ``Native``, before the body was read."""
         return await self.answers.voice_detection(request)
+
+
+def _classifier(question: str) -> Any:
+    """The method by which BentoML's clients find the uniform route of a question, which ``Dispatch`` sends there."""
+
+    async def classify(self: NativeMethods, items: list[InputItem]) -> ClassifyResponse:
+        raise NotFound("this address is answered by the HTTP application")
+
+    classify.__doc__ = f"The question {question}, for one or several items."
+    classify.__name__ = f"classify_{question.replace('-', '_')}"
+    return bentoml.api(route=f"{UNIFORM}{question}")(classify)
+
+
+for _question in QUESTIONS:
+    _method = _classifier(_question)
+    setattr(NativeMethods, _method.name, _method)
 
 
 def admit(answers: Answers, scope: Scope) -> None:

@@ -96,6 +96,8 @@ def try_it(says: str, path: str, file: str, option: str) -> str:
 
 def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """The ``openapi_extra`` of a route that takes JSON."""
-    BODIES[model.__name__] = model.model_json_schema()
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    BODIES.update(schema.pop("$defs", {}))
+    BODIES[model.__name__] = schema
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}, "example": example}}
     return {"requestBody": {"required": True, "content": content}}

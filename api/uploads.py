@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+from typing import NoReturn
+
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -25,8 +29,8 @@ class _MemoryParser(MultiPartParser):
 
     spool_max_size = 1 << 40
 
-    def __init__(self, request: Request, key: str) -> None:
-        super().__init__(request.headers, request.stream(), max_files=MAX_PARTS, max_fields=MAX_PARTS)
+    def __init__(self, request: Request, key: str, most: int = MAX_PARTS) -> None:
+        super().__init__(request.headers, request.stream(), max_files=most, max_fields=most)
         self._key = key.encode()
         self.is_whole = False
 
@@ -98,6 +102,35 @@ async def read_file(request: Request, key: str) -> bytes:
         BadRequest: The form is malformed, or the file is missing, empty or one of several.
         UnsupportedMedia: The body is of another type, or compressed.
     """
+    async with _form(request, key, MAX_PARTS) as (form, is_whole):
+        return await _only_file(form, key, is_whole=is_whole)
+
+
+async def read_files(request: Request, key: str, most: int) -> list[tuple[str, bytes]]:
+    """Reads the files of a form, whatever their fields are called.
+
+    Args:
+        request: A ``multipart/form-data`` request.
+        key: Name of the field whose parts are files though their heads do not say so.
+        most: Largest number of files.
+
+    Returns:
+        Name and bytes of each, in order; a file may be empty.
+
+    Raises:
+        BadRequest: The form is malformed, or has no file or too many.
+        UnsupportedMedia: The body is of another type, or compressed.
+    """
+    async with _form(request, key, most) as (form, is_whole):
+        files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
+        if not files:
+            _refuse_without_file(form, key, is_whole=is_whole)
+        return [(file.filename or "", await file.read()) for file in files]
+
+
+@contextlib.asynccontextmanager
+async def _form(request: Request, key: str, most: int) -> AsyncIterator[tuple[FormData, bool]]:
+    """A form, and whether its last boundary was there."""
     check_plain(request)
     if (found := media_type(request)) != MULTIPART:
         if found:
@@ -105,7 +138,7 @@ async def read_file(request: Request, key: str) -> bytes:
         raise BadRequest(f"no file: send {MULTIPART} with a file under the key '{key}'")
     if "boundary=" not in request.headers["content-type"].lower():
         raise BadRequest("the Content-Type of the form has no boundary: let your HTTP client set this header itself")
-    parser = _MemoryParser(request, key)
+    parser = _MemoryParser(request, key, most)
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -113,7 +146,7 @@ async def read_file(request: Request, key: str) -> bytes:
     except (ValueError, KeyError) as error:
         raise BadRequest(f"the form cannot be read: {MALFORMED}") from error
     try:
-        return await _only_file(form, key, is_whole=parser.is_whole)
+        yield form, parser.is_whole
     finally:
         parser.close()
 
@@ -126,13 +159,22 @@ def _words(error: MultiPartException) -> str:
 
 async def _only_file(form: FormData, key: str, *, is_whole: bool) -> bytes:
     files = [file for file in form.getlist(key) if isinstance(file, UploadFile)]
-    if not files and not is_whole:
-        raise BadRequest("the form is cut off: its last boundary is missing")
     if not files:
-        found = ", ".join(f"'{name[:50]}'" for name in list(dict.fromkeys(form))[:3])
-        raise BadRequest(f"no file under the key '{key}'" + (f"; the form has {found}" if found else ""))
+        _refuse_without_file(form, key, is_whole=is_whole)
     if len(files) > 1:
         raise BadRequest(f"there are {len(files)} files under the key '{key}': send one for each request")
     if not (data := await files[0].read()):
         raise BadRequest(f"the file under the key '{key}' is empty")
     return data
+
+
+def _refuse_without_file(form: FormData, key: str, *, is_whole: bool) -> NoReturn:
+    """Says why there is no file.
+
+    Raises:
+        BadRequest: Always.
+    """
+    if not is_whole:
+        raise BadRequest("the form is cut off: its last boundary is missing")
+    found = ", ".join(f"'{name[:50]}'" for name in list(dict.fromkeys(form))[:3])
+    raise BadRequest(f"no file under the key '{key}'" + (f"; the form has {found}" if found else ""))

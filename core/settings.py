@@ -138,6 +138,7 @@ class Settings(BaseSettings):
         (), description="Names, addresses or networks that `/analyze-audio` may reach though they are not public."
     )
     max_body_mb: float = Field(32, gt=0, le=1024, description="Largest request body, and largest download (MiB).")
+    max_batch_items: int = Field(16, ge=1, le=256, description="Most items in one request of `/v1/classify`.")
     max_audio_seconds: float = Field(600, gt=0, le=24 * 3600, description="Longest recording (seconds).")
     max_image_megapixels: float = Field(
         50,

@@ -96,7 +96,16 @@ def find_faces(picture: Picture) -> list[Face]:
 
 
 def largest_face(picture: Picture) -> Face:
-    """Finds the largest face of a picture and its landmarks in fine resolution.
+    """Finds the largest face of a picture, as ``locate_faces`` does.
+
+    Raises:
+        Unprocessable: There is no face.
+    """
+    return locate_faces(picture)[0]
+
+
+def locate_faces(picture: Picture) -> list[Face]:
+    """Finds the faces of a picture, the largest first, and the landmarks of that one in fine resolution.
 
     Where no upright face is convincing, the picture is looked at turned by a quarter, by a half and by three quarters:
     cameras that fell over, and pictures whose EXIF data was lost.
@@ -104,20 +113,23 @@ def largest_face(picture: Picture) -> Face:
     Args:
         picture: uint8 RGB [height, width, 3].
 
+    Returns:
+        At least one face; of a picture that had to be turned, the largest one alone.
+
     Raises:
         Unprocessable: There is no face.
     """
     faces = find_faces(picture)
     level = _look_closer(picture, faces[0]) if faces else None
-    if level is not None and level.score >= CONVINCING and _is_level(level):
-        return level
+    if level is not None and level.score >= CONVINCING and is_level(level):
+        return [level, *faces[1:]]
     turned = [face for quarters in (1, 2, 3) if (face := _face_of_turned(picture, quarters)) is not None]
     best = max(turned, key=lambda face: face.score, default=None)
     if best is not None and (level is None or best.score > level.score + CLEARER):
-        return best
+        return [best]
     if level is None:
         raise Unprocessable("no face was found in the picture")
-    return level
+    return [level, *faces[1:]]
 
 
 def cut_out_face(picture: Picture, size: int) -> Picture:
@@ -172,7 +184,7 @@ def similarity(source: Points, target: Points) -> NDArray[np.float64]:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
-def _is_level(face: Face) -> bool:
+def is_level(face: Face) -> bool:
     """Whether the line of the eyes is about level, with the right eye on the left."""
     across, down = face.landmarks[1] - face.landmarks[0]
     return bool(abs(np.degrees(np.arctan2(down, across))) <= MAX_TILT)
@@ -185,7 +197,7 @@ def _face_of_turned(picture: Picture, quarters: int) -> Face | None:
     if not faces:
         return None
     face = _look_closer(turned, faces[0])
-    if not _is_level(face):
+    if not is_level(face):
         return None
     height, width = turned.shape[:2]
     x, y, across, down = face.box

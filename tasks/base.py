@@ -131,11 +131,13 @@ class FoundFace:
         face: The largest one, in pixels of the decoded picture.
         size: Width and height of the decoded picture (pixels).
         crop: What the model sees of it, uint8 RGB [size, size, 3].
+        others: The smaller faces, the largest first.
     """
 
     face: Face
     size: tuple[int, int]
     crop: NDArray[np.uint8]
+    others: Sequence[Face] = ()
 
 
 Source = DecodedAudio | FoundFace

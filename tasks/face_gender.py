@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core import memory
 from media.cost import picture_bytes
-from media.faces import crop_face, largest_face
+from media.faces import crop_face, locate_faces
 from media.image import decode_image
 from tasks.base import Ask, Conclusion, FoundFace, Steps
 
@@ -24,8 +24,9 @@ def find(image: bytes, size: int, max_pixels: int) -> FoundFace:
     """
     with memory.holding(picture_bytes(image, max_pixels)):
         picture = decode_image(image, max_pixels=max_pixels)
-    face = largest_face(picture)
-    return FoundFace(face, (picture.shape[1], picture.shape[0]), crop_face(picture, face, size))
+    face, *others = locate_faces(picture)
+    crop = crop_face(picture, face, size)
+    return FoundFace(face, (picture.shape[1], picture.shape[0]), crop, tuple(others))
 
 
 def classify(found: FoundFace) -> Steps[Conclusion]:

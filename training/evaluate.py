@@ -22,7 +22,7 @@ from models import registry
 from models.calibration import Calibration
 from tasks.voice_deepfake import MEMBERS
 from training.data.datasets import datasets_dir, read_manifest
-from training.evaluation import figures, tables
+from training.evaluation import figures, published_figures, tables
 from training.evaluation.answers import Answers, answer, ensemble
 from training.evaluation.cross_fitting import cross_fitted
 from training.evaluation.groups import DATASETS, ENSEMBLE, groupings
@@ -133,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = dict(sorted((known | found).items()))
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     tables.write_all(results)
+    published_figures.write()
     return 0
 
 

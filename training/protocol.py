@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.datasets import Clip, class_indices, datasets_dir
-from training.evaluation import metrics, tables
+from training.evaluation import metrics, published_figures, tables
 from training.evaluation.folds import Split
 
 RESULTS = Path(__file__).parent / "left_out.json"
@@ -127,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name}, {title}: {found['accuracy']:.3f} of {found['clips']} clips", flush=True)
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
     tables.write_left_out(results)
+    published_figures.write()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.methods import Native
+from api.methods import UNIFORM, Native
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,7 +31,8 @@ class Dispatch:
         self.app = app
         self._http_app = http_app
         self._native = Native(app, lambda: http_app().state.answers)
-        self._native_paths = frozenset({*native, SCHEMA})
+        own = (path for path in native if not path.startswith(UNIFORM))
+        self._native_paths = frozenset({*own, SCHEMA})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or BentoML's own life cycle events."""

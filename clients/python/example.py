@@ -15,12 +15,17 @@ from media_classification_client.api.ai_voice import voice_detection
 from media_classification_client.api.audio_scene import analyze_audio
 from media_classification_client.api.face_gender import gender
 from media_classification_client.api.heart_sound import upload_audio
+from media_classification_client.api.uniform import classify
 from media_classification_client.api.voice_gender import detect_gender
 from media_classification_client.models import (
     AnalyzeRequest,
+    ClassifyFilesBody,
+    ClassifyQuestion,
+    ClassifyResponse,
     DetectGenderBody,
     FaceResponse,
     GenderBody,
+    ItemAnswer,
     SceneResponse,
     VoiceRequest,
     VoiceRequestAudioformat,
@@ -60,6 +65,11 @@ def main(url: str, key: str) -> None:
     voice = voice_detection.sync(client=keyed, body=body)
     assert isinstance(voice, VoiceResponse)
     print("AI voice:", voice.classification.value, voice.explanation)
+
+    files = ClassifyFilesBody(file=[file("voice.flac"), file("voice.ogg")])
+    several = classify.sync(ClassifyQuestion.VOICE_GENDER, client=keyed, body=files)
+    assert isinstance(several, ClassifyResponse)
+    print("several:", [item.prediction if isinstance(item, ItemAnswer) else item.message for item in several.items])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { createClient } from "./generated/client/index.js";
-import { analyzeAudio, detectGender, gender, uploadAudio, voiceDetection } from "./generated/index.js";
+import { analyzeAudio, classify, detectGender, gender, uploadAudio, voiceDetection } from "./generated/index.js";
 
 const [baseUrl = "http://127.0.0.1:3000", key = ""] = process.argv.slice(2);
 const examples = new URL("../../../media/assets/examples/", import.meta.url);
@@ -37,6 +37,14 @@ const detection = await voiceDetection({
   body: { language: "Telugu", audioFormat: "ogg", audioBase64 },
 });
 console.log("AI voice:", detection.data.classification, detection.data.explanation);
+
+const several = await classify({
+  client,
+  throwOnError: true,
+  path: { question: "audio-scene" },
+  body: { items: [{ url: "http://examples.invalid/music.flac" }, { base64: audioBase64, name: "voice.ogg" }] },
+});
+console.log("several:", several.data.items.map((item) => ("prediction" in item ? item.prediction : item.message)).join());
 
 // Without throwOnError an error is a value, typed as the document describes it.
 const refused = await voiceDetection({ client, auth: "wrong", body: { language: "Telugu", audioFormat: "ogg", audioBase64 } });

@@ -54,7 +54,7 @@ def test_commands_of_the_document(bundle: Bundle, tmp_path: Path, path: str, com
 @pytest.mark.parametrize(
     ("path", "example"),
     [
-        (path, media["example"])
+        (path.replace("{question}", "audio-scene"), media["example"])
         for _, path, operation in OPERATIONS
         for media in body(operation).values()
         if "example" in media

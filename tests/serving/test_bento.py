@@ -89,6 +89,7 @@ def test_it_has_its_pages_and_documents(bento: Bundle) -> None:
         ):
             assert client.get(path).status_code == 200, path
         assert "<html" in client.get("/", headers={"accept": "text/html"}).text.lower()
+        assert all(model["figures"] for model in client.get("/v1/models").json()["models"])
 
 
 def test_it_has_no_training_code_data_or_tests(built: tuple[Path, str]) -> None:

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.served
 ROUTES = {
     ("post", "/api/detect-gender"), ("get", "/health"), ("post", "/api/gender"), ("post", "/predict"),
     ("post", "/upload_audio"), ("get", "/"), ("post", "/analyze-audio"), ("post", "/api/voice-detection"),
+    ("post", "/v1/classify/{question}"), ("get", "/v1/models"),
     ("get", "/livez"), ("get", "/readyz"), ("get", "/healthz"), ("get", "/metrics"), ("get", "/ui"),
 }  # fmt: skip
 MODEL_ROUTES = {(method, path) for method, path in ROUTES if method == "post"}

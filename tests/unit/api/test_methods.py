@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.methods import ANSWERS, KEYED, MODELS, AddressBody, JsonBody, NativeMethods, VoiceBody
+from api.methods import ANSWERS, KEYED, MODELS, UNIFORM, AddressBody, JsonBody, NativeMethods, VoiceBody
 from core.errors import BadRequest, UnsupportedMedia
 from runners import all_runners
+from tasks.questions import questions
 from tasks.voice_deepfake import MEMBERS
 from tests.unit.scheduling.test_shedding import Runner, bundle
 
@@ -61,6 +62,8 @@ async def test_another_content_type_is_refused() -> None:
 
 
 def test_every_method_says_which_models_it_asks() -> None:
-    assert set(MODELS) == {made.route for made in vars(NativeMethods).values() if hasattr(made, "route")}
+    routes = {made.route for made in vars(NativeMethods).values() if hasattr(made, "route")}
+    assert set(MODELS) == {route for route in routes if not route.startswith(UNIFORM)}
+    assert routes - set(MODELS) == {f"{UNIFORM}{name}" for name in questions()}
     assert MODELS[KEYED] == MEMBERS
     assert {name for names in MODELS.values() for name in names} == set(all_runners())

@@ -1,0 +1,101 @@
+"""From what a task concludes to the answer of the uniform route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from api.v1.schemas import AudioSource, FoundFaceBox, ImageSource, ItemAnswer, MemberVote, Segment
+from api.v1.segments import bounds, named
+from core.settings import Settings
+from dsp.activity import active
+from media.audio import DecodedAudio
+from media.faces import Face
+from models.spec import AudioInput, ModelSpec
+from tasks import problems, voice_deepfake
+from tasks.base import FoundFace, Prediction
+from tasks.questions import Question
+from tasks.run import Answer
+
+# Questions about speech, whose tasks cut long pauses before they ask.
+OF_SPEECH = ("voice-gender", "ai-voice")
+
+
+def report(
+    question: Question, answer: Answer, first: ModelSpec, settings: Settings, index: int, name: str
+) -> ItemAnswer:
+    """The answer to one item; takes some milliseconds for a long recording, and so belongs into a thread.
+
+    Args:
+        question: What was asked.
+        answer: What was concluded.
+        first: The first model of the question, as it is served.
+        settings: Weights and threshold of the ensemble.
+        index: Place of the item in the request.
+        name: What the item is called.
+    """
+    found = answer.found
+    members = list(found.members.values())
+    parts: dict[str, Any] = {}
+    said = list(found.problems)
+    if answer.audio is not None:
+        parts = _sound(question, answer.audio, members[0], first)
+        said += problems.of_speech(answer.audio) if question.name in OF_SPEECH else []
+    elif answer.face is not None:
+        parts = _picture(answer.face)
+        said += problems.of_picture(answer.face)
+    if found.verdict is not None:
+        parts |= _ensemble(members, settings)
+    return ItemAnswer(
+        index=index,
+        name=name,
+        prediction=found.prediction,
+        confidence=min(found.confidence, 1.0),
+        probabilities={name: min(value, 1.0) for name, value in found.probabilities.items()},
+        uncertain=found.uncertain,
+        problems=said,
+        models=[member.tag for member in members],
+        explanation=found.explanation,
+        **{"segments": []} | parts,
+    )
+
+
+def _sound(question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec) -> dict[str, Any]:
+    source = AudioSource(
+        duration=round(audio.duration_s, 3),
+        sample_rate=audio.sample_rate,
+        channels=audio.channels,
+        container=audio.container,
+    )
+    return {"audio": source, "segments": _segments(question, audio, prediction, spec)}
+
+
+def _segments(question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec) -> list[Segment]:
+    if len(prediction.windows) < 2 or not isinstance(spec.input, AudioInput):
+        return []
+    rate = audio.samples_rate
+    kept = active(audio.samples, rate) if question.name in OF_SPEECH else np.full(audio.samples.size, True)
+    piece = round(voice_deepfake.MAX_S * rate) if question.models == voice_deepfake.MEMBERS else audio.samples.size
+    spans = [(start / rate, end / rate) for start, end in bounds(kept, round(spec.input.window_s * rate), piece)]
+    return [Segment.model_validate(one) for one in named([dict(row) for row in prediction.windows], spans)]
+
+
+def _picture(found: FoundFace) -> dict[str, Any]:
+    faces = [_box(face, judged=face is found.face) for face in (found.face, *found.others)]
+    return {"image": ImageSource(width=found.size[0], height=found.size[1]), "faces": faces}
+
+
+def _box(face: Face, *, judged: bool) -> FoundFaceBox:
+    left, top, width, height = (round(value, 1) for value in face.box)
+    score = min(max(face.score, 0.0), 1.0)
+    return FoundFaceBox(left=left, top=top, width=width, height=height, score=score, judged=judged)
+
+
+def _ensemble(members: list[Prediction], settings: Settings) -> dict[str, Any]:
+    voting = settings.voting
+    votes = [
+        MemberVote(model=one.model, score=min(one.probabilities[voice_deepfake.ARTIFICIAL], 1.0), weight=weight)
+        for one, weight in zip(members, voting.weights, strict=True)
+    ]
+    return {"votes": votes, "threshold": voting.threshold, "features": dict(members[-1].extras)}
