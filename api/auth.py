@@ -12,6 +12,9 @@ from core.errors import Forbidden
 
 log = logging.getLogger("bundle.keys")
 
+# What pages offer beside their key as WebSocket subprotocols, ``key.<the key>``: they can give no headers.
+SUBPROTOCOL = "media-stream"
+KEY_SUBPROTOCOL = "key."
 CALLER = "bundle.caller"  # where a request carries the name of its key, once the middleware has let it in
 
 VOICE_DETECTION = "ai-voice"
@@ -84,7 +87,14 @@ def check_voice_key(scope: Scope, known: Sequence[str], headers: Mapping[str, st
 
 def presented_key(headers: Mapping[str, str]) -> str:
     """The key that a request presents; empty where it has none."""
-    return (headers.get("x-api-key") or _bearer(headers.get("authorization", ""))).strip()
+    given = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+    return (given or _offered(headers.get("sec-websocket-protocol", ""))).strip()
+
+
+def _offered(subprotocols: str) -> str:
+    """The key among the subprotocols that a page offers."""
+    found = (one.strip() for one in subprotocols.split(","))
+    return next((one.removeprefix(KEY_SUBPROTOCOL) for one in found if one.startswith(KEY_SUBPROTOCOL)), "")
 
 
 def _bearer(authorization: str) -> str:

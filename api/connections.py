@@ -15,8 +15,9 @@ import resource
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.config import HTTP_PROTOCOLS, WS_PROTOCOLS, Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 log = logging.getLogger("bundle.connections")
 
@@ -25,6 +26,7 @@ LOOK_EVERY_S = 1.0
 SPARE, SPARE_PART = 64, 8
 CLOSED_AT_ONCE = 16  # to look for the oldest costs a look at all of them
 LOG_EVERY_S = 10.0
+MAX_MESSAGE = 1 << 20  # of a WebSocket (bytes): 33 s of 16-bit samples at 16 kHz
 
 
 class Connection(HttpToolsProtocol):
@@ -127,6 +129,15 @@ class Watch:
             self._closed += 1
 
 
+class Socket(WebSocketsSansIOProtocol):
+    """A WebSocket, whose messages are bounded: uvicorn would keep 16 MiB of each."""
+
+    def __init__(self, config: Config, *args: Any, **options: Any) -> None:
+        config.ws_max_size = MAX_MESSAGE
+        config.ws_per_message_deflate = False  # samples hardly compress
+        super().__init__(config, *args, **options)
+
+
 def install(head_s: float, keep_s: float) -> None:
     """Makes uvicorn use ``Connection``, in a process that is about to run it.
 
@@ -136,3 +147,4 @@ def install(head_s: float, keep_s: float) -> None:
     """
     Connection.head_s, Connection.keep_s = head_s, keep_s
     HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"
+    WS_PROTOCOLS["auto"] = f"{__name__}:{Socket.__name__}"

@@ -36,7 +36,9 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or BentoML's own life cycle events."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._http_app()(scope, receive, send)
+        elif scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["path"] in self._native_paths:
             scope["bundle.route"] = scope["path"]

@@ -1,0 +1,211 @@
+"""Live answers over a WebSocket (docs/api-v1.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from cli import keys
+from tests.support.served import KEY, Bundle, serve
+
+pytestmark = [pytest.mark.served, pytest.mark.anyio]
+
+RATE = 16_000
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="session")
+def spoken(voice: bytes) -> bytes:
+    """About eight seconds of a man's speech as samples."""
+    samples, rate = soundfile.read(io.BytesIO(voice), dtype="int16")
+    assert rate == RATE
+    return np.tile(samples, 1 + 8 * RATE // samples.size)[: 8 * RATE].astype("<i2").tobytes()
+
+
+def address(bundle: Bundle, question: str, rate: int = RATE) -> str:
+    return f"{bundle.url.replace('http', 'ws')}/v1/stream/{question}?rate={rate}"
+
+
+async def read_all(socket: ClientConnection) -> list[dict[str, Any]]:
+    """All answers until the server closes, for whatever reason."""
+    found = []
+    with contextlib.suppress(ConnectionClosed):
+        async with asyncio.timeout(WAIT_S):
+            async for message in socket:
+                found.append(json.loads(message))
+    return found
+
+
+async def ask(url: str, data: bytes, piece: int = 3200, **options: Any) -> list[dict[str, Any]]:
+    """Sends a recording in pieces, and gives all answers."""
+    async with connect(url, **options) as socket:
+        reading = asyncio.create_task(read_all(socket))
+        for start in range(0, len(data), piece):
+            await socket.send(data[start : start + piece])
+        await socket.send("end")
+        return await reading
+
+
+async def test_each_second_is_answered_with_its_window(bundle: Bundle, spoken: bytes) -> None:
+    for question, right in (("voice-gender", "male"), ("audio-scene", "speech")):
+        answers = await ask(address(bundle, question), spoken)
+        assert len(answers) == 8, answers
+        assert [round(answer["end"]) for answer in answers] == list(range(1, 9))
+        assert answers[0]["start"] == 0
+        assert all(0 < answer["end"] - answer["start"] <= 30 for answer in answers)
+        assert answers[-1]["prediction"] == right
+        assert sum(answers[-1]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert answers[-1]["models"][0].startswith(question.replace("-", "_"))
+
+
+@pytest.mark.parametrize("piece", [1, 333, 1 << 19])
+async def test_pieces_of_any_size_give_the_same_answers(bundle: Bundle, spoken: bytes, piece: int) -> None:
+    data = spoken[: 3 * 2 * RATE] if piece > 1 else spoken[: 2 * RATE + 600]
+    step = piece if piece > 1 else 501  # odd: samples are cut in two
+    answers = await ask(address(bundle, "audio-scene"), data, step)
+    assert len(answers) == (3 if piece > 1 else 2)
+    assert {answer["status"] for answer in answers} == {"success"}
+
+
+async def test_another_rate_is_resampled(bundle: Bundle, spoken: bytes) -> None:
+    samples = np.frombuffer(spoken, "<i2").repeat(3).astype("<i2").tobytes()
+    answers = await ask(address(bundle, "voice-gender", 48_000), samples)
+    assert len(answers) in (8, 9)
+    assert answers[7]["prediction"] == "male"
+
+
+async def test_silence_is_an_error_of_its_second_and_ends_nothing(bundle: Bundle, spoken: bytes) -> None:
+    answers = await ask(address(bundle, "voice-gender"), bytes(2 * 2 * RATE) + spoken[: 4 * 2 * RATE])
+    assert [answer["status"] for answer in answers[:2]] == ["error", "error"]
+    assert (answers[0]["code"], "no speech" in answers[0]["message"]) == (422, True)
+    assert answers[-1]["prediction"] == "male"
+
+
+async def test_a_slow_client_delays_nobody(bundle: Bundle, spoken: bytes, voice: bytes) -> None:
+    """It sends as fast as it can and reads nothing; others are answered meanwhile, and the server keeps no memory."""
+    async with connect(address(bundle, "audio-scene"), max_queue=1) as slow:
+
+        async def flood() -> None:
+            for _ in range(60):
+                await slow.send(spoken)
+
+        flooding = asyncio.create_task(flood())
+        await asyncio.sleep(0.5)
+        answers = await ask(address(bundle, "voice-gender"), spoken)
+        assert len(answers) == 8
+        async with httpx.AsyncClient(timeout=WAIT_S) as client:
+            answer = await client.post(f"{bundle.url}/api/detect-gender", files={"audio": voice})
+            assert answer.status_code == 200
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+
+
+async def test_eight_speakers_at_once(bundle: Bundle, spoken: bytes) -> None:
+    found = await asyncio.gather(*(ask(address(bundle, "voice-gender"), spoken) for _ in range(8)))
+    assert [len([one for one in answers if one["status"] == "success"]) for answers in found] == [8] * 8
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("weather", 404), ("face-gender", 400), ("ai-voice", 403), ("voice-gender?rate=5", 403)],
+)
+async def test_who_is_not_let_in(bundle: Bundle, path: str, status: int) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(f"{bundle.url.replace('http', 'ws')}/v1/stream/{path}"):
+            pass
+    assert refused.value.response.status_code == status
+
+
+async def test_a_key_in_a_header_or_a_subprotocol_opens_ai_voice(bundle: Bundle, spoken: bytes) -> None:
+    """A page cannot give a WebSocket headers."""
+    url = address(bundle, "ai-voice")
+    for options in (
+        {"additional_headers": {"x-api-key": KEY}},
+        {"subprotocols": ["media-stream", f"key.{KEY}"]},
+    ):
+        answers = await ask(url, spoken[: 2 * 2 * RATE], **options)
+        assert answers[-1]["prediction"] in {"AI_GENERATED", "HUMAN"}
+
+
+async def test_what_is_not_sound_ends_the_stream_with_words(bundle: Bundle) -> None:
+    async with connect(address(bundle, "audio-scene")) as socket:
+        await socket.send("hello")
+        (message,) = await read_all(socket)
+        assert (message["status"], message["code"]) == ("error", 400)
+        assert message["request_id"]
+        with pytest.raises(ConnectionClosed):
+            await socket.send(b"x")
+    assert socket.close_code == 1008
+
+
+async def test_a_message_of_more_than_the_limit_is_refused(bundle: Bundle) -> None:
+    async with connect(address(bundle, "audio-scene")) as socket:
+        await socket.send(bytes((1 << 20) + 2))
+        assert await read_all(socket) == []
+    assert socket.close_code == 1009
+
+
+@pytest.fixture(scope="module")
+def keyed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, Path]]:
+    """The bundle with a store of keys and short recordings."""
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    settings = {"KEY_STORE": str(path), "MAX_AUDIO_SECONDS": "4", "CORS_ORIGINS": "https://a.example"}
+    with serve(store, settings) as running:
+        yield running, path
+
+
+async def test_keys_quotas_and_length(
+    keyed: tuple[Bundle, Path], spoken: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, path = keyed
+    url = address(bundle, "audio-scene")
+    with pytest.raises(InvalidStatus) as refused:
+        await ask(url, b"")
+    assert refused.value.response.status_code == 403
+    command = ["--store", str(path), "add", "lab", "--requests-per-minute", "2", "--mb-per-day", "100"]
+    assert await asyncio.to_thread(keys.main, command) == 0
+    options: dict[str, Any] = {"additional_headers": {"x-api-key": capsys.readouterr().out.strip()}}
+    await asyncio.sleep(3)
+    answers = await ask(url, spoken, **options)
+    assert [answer["status"] for answer in answers] == ["success"] * 4 + ["error"]
+    assert answers[-1]["code"] == 413
+    assert len(await ask(url, spoken[: 2 * RATE], **options)) == 1
+    with pytest.raises(InvalidStatus) as spent:
+        await ask(url, b"", **options)
+    assert spent.value.response.status_code == 429
+    assert int(spent.value.response.headers["retry-after"]) >= 1
+
+
+async def test_pages_of_other_origins_and_the_end_of_the_server(
+    keyed: tuple[Bundle, Path], spoken: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An origin that may not call is refused; open streams do not hold up the end."""
+    bundle, path = keyed
+    url = address(bundle, "audio-scene")
+    assert await asyncio.to_thread(keys.main, ["--store", str(path), "add", "page"]) == 0
+    options: dict[str, Any] = {"subprotocols": ["media-stream", f"key.{capsys.readouterr().out.strip()}"]}
+    await asyncio.sleep(3)
+    with pytest.raises(InvalidStatus) as refused:
+        await ask(url, b"", origin="https://b.example", **options)
+    assert refused.value.response.status_code == 403
+    assert len(await ask(url, spoken[: 2 * RATE], origin="https://a.example", **options)) == 1
+    assert len(await ask(url, spoken[: 2 * RATE], origin=bundle.url, **options)) == 1
+    async with connect(url, **options) as socket:
+        await socket.send(spoken[: 2 * 2 * RATE])
+        assert json.loads(await socket.recv())["status"] == "success"
+        ended = asyncio.create_task(asyncio.to_thread(bundle.stop))
+        await read_all(socket)
+        assert await ended == 0
+    assert socket.close_code in {1001, 1006, 1012}
