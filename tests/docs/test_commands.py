@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.redis_server import free_port
 from tests.support.served import ROOT, START_S, Bundle, environment, wait_for
@@ -51,6 +52,23 @@ def test_fetch_without_a_model_says_how() -> None:
     assert run.returncode == 2
     assert run.stderr.splitlines()[0].startswith("error: say which model: make fetch MODEL=voice_gender")
     assert "usage" not in run.stderr
+
+
+def test_what_contributors_are_told_to_run_is_there() -> None:
+    """Targets of the Makefile, files and folders; and the hooks run as they stand."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    targets = {name for line in re.findall(r"\bmake ([a-z -]+)", page) for name in line.split()}
+    assert {"lint", "types", "test", "openapi", "lock"} <= targets
+    for name in re.findall(r"`([\w/.]+(?:/|\.py))`", page):
+        assert "NAME" in name or (ROOT / name).exists(), name
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        program, *arguments = hook["entry"].split()
+        assert program.startswith(".venv/bin/")
+        command = [f"{sys.prefix}/bin/{Path(program).name}", *arguments]
+        command += ["core/version.py"] if hook.get("pass_filenames", True) else ["--version"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
 
 
 @pytest.fixture

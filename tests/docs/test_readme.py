@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import json
@@ -23,10 +24,10 @@ import pytest
 
 from api.app import build_app
 from core.settings import runner_table, table
-from models import registry
+from models import licences, registry
 from tests.support.markdown import Block, blocks
 from tests.support.redis_server import free_port
-from tests.support.served import ROOT, START_S, descendants, environment, wait_for
+from tests.support.served import KEY, ROOT, START_S, descendants, environment, wait_for
 
 PAGE = ROOT / "README.md"
 README = PAGE.read_text()
@@ -143,6 +144,46 @@ def test_the_output_on_its_first_screen_is_what_is_served(client: httpx.Client) 
     assert [item["score"] for item in answer.json()] == pytest.approx([item["score"] for item in shown], abs=1e-3)
 
 
+def shape(value: Any) -> Any:
+    """What an answer is made of: names and kinds, and the words that are not free text."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return (
+        value if isinstance(value, str) and value in {"success", "female", "male", "music", "Normal"} else type(value)
+    )
+
+
+@pytest.mark.served
+def test_the_bodies_that_it_shows_are_those_of_the_routes(client: httpx.Client) -> None:
+    rows = re.findall(
+        r"^\| `(/[\w/-]+)` \| (.*) \|$", README.split("<details>")[1].split("</details>")[0], re.MULTILINE
+    )
+    shown = {route: json.loads(re.findall(r"`([\[{].*?)`", text)[0]) for route, text in rows}
+    data = ROOT / "tests" / "data"
+    clip = base64.b64encode((data / "ai_voice" / "ai_ta_espeak.mp3").read_bytes()).decode()
+    body = {"language": "Tamil", "audioFormat": "mp3", "audioBase64": clip}
+    heart, json_only = (data / "hearts" / "normal_1.pcm").read_bytes(), {"accept": "application/json"}
+    given = {
+        "/api/detect-gender": {"files": {"audio": (data / "voices" / "male_1.flac").read_bytes()}},
+        "/api/gender": {"files": {"image": (data / "faces" / "female_3.jpg").read_bytes()}},
+        "/upload_audio": {"content": heart, "headers": json_only},
+        "/analyze-audio": {"json": {"audio_url": "http://examples.invalid/music.flac"}},
+        "/api/voice-detection": {"json": body, "headers": {"x-api-key": KEY}},
+    }
+    answers = {route: client.post(route, **asked).json() for route, asked in given.items()}  # type: ignore[arg-type]
+    assert {route: shape(answer) for route, answer in answers.items()} == {
+        route: shape(answer) for route, answer in shown.items()
+    }
+
+
+def test_its_first_screen_says_what_the_weights_may_be_used_for() -> None:
+    shown = README.split("<!-- licences: python -m models.licences -->")[1].split("<!-- end licences -->")[0]
+    assert shown.endswith(licences.table()), "python -m models.licences prints the table"
+    assert README.index("<!-- end licences -->") < README.index("## Ask")
+
+
 def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
     assert {block.language for block in blocks(PAGE)} <= {"sh", "console", "python", "json"}
 
@@ -171,7 +212,9 @@ def test_every_model_has_its_card_and_its_terms_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [PAGE, *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("*/README.md"))], ids=lambda path: path.stem
+    "page",
+    [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("*/README.md"))],
+    ids=lambda path: path.stem,
 )
 def test_links_lead_somewhere(page: Path) -> None:
     """Files that are there, and headings of the same page."""
@@ -183,7 +226,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         if target.startswith("#"):
             assert target[1:] in headings, target
         elif not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+            assert (page.parent / target.partition("#")[0]).exists(), target
 
 
 def test_every_file_and_folder_it_names_exists() -> None:
