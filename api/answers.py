@@ -84,7 +84,9 @@ class Answers:
         """
         for problem in found.problems:
             metrics.QUALITY.labels(heart_sound.MODEL, problem).inc()
-            log.warning("this heart sound is hard to judge", extra={"problem": problem})
+            absent = problem == heart_sound.NO_BEAT
+            text = "no heart beat was found" if absent else "this heart sound is hard to judge"
+            log.warning(text, extra={"problem": problem})
         result = heart_sound.as_result(found)
         await self.context.latest.store(result)
         return result

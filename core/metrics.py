@@ -58,7 +58,9 @@ ENGINE_SECONDS = Histogram(
     "bundle_engine_seconds", "Time of the engine for a batch, in the runner", ["model"], buckets=SECONDS
 )
 QUALITY = Counter(
-    "bundle_recording_quality", "Recordings that are `too_short`, `too_quiet` or `too_noisy`", ["model", "problem"]
+    "bundle_recording_quality",
+    "Recordings that are `too_short`, `too_quiet` or `too_noisy`, or have `no_heart_beat`",
+    ["model", "problem"],
 )
 BYTES_HELD = Gauge(
     "bundle_bytes_held", "Uploads, downloads, decoded sound and pixels in hand (bytes)", multiprocess_mode="livesum"
@@ -78,7 +80,7 @@ MODEL = Gauge(
 BUILD = Gauge("bundle_build_info", "1 for the version that is served", ["version"], multiprocess_mode="livemax")
 
 STORES = ("cache", "latest_redis", "latest_file")
-PROBLEMS = ("too_short", "too_quiet", "too_noisy")
+PROBLEMS = ("too_short", "too_quiet", "too_noisy", "no_heart_beat")
 OF_A_QUEUE: tuple[Counter | Gauge | Histogram, ...] = (
     QUEUE_DEPTH,
     QUEUE_SECONDS,

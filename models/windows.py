@@ -40,6 +40,24 @@ def average(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.average(rows, axis=0, weights=weights))
 
 
+def average_without(
+    rows: NDArray[np.float64], weights: NDArray[np.float64], ignored: int, least: float
+) -> NDArray[np.float64]:
+    """Joins the answers of a recording's windows, of which those of one class do not count.
+
+    Args:
+        rows: float64 [windows, classes], probabilities.
+        weights: float64 [windows], lengths in any unit, not all zero.
+        ignored: The class that says that there is nothing in a window.
+        least: Share of the recording that the other windows need to make up; with less, all windows count.
+
+    Returns:
+        float64 [classes], summing to 1.
+    """
+    found = np.where(rows.argmax(axis=1) == ignored, 0.0, weights)
+    return average(rows, found if found.sum() >= least * np.sum(weights) else weights)
+
+
 def cost(spec: ModelSpec, item: NDArray[Any]) -> float:
     """What an item costs its runner: seconds of audio, or 1 for a picture."""
     if isinstance(spec.input, AudioInput):

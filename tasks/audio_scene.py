@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from media.audio import DecodedAudio
 from models.audio_scene import SPEC
-from models.windows import average
+from models.windows import average_without
 from tasks.base import Ask, Conclusion, Rows, Steps
 
 MODEL = SPEC.name
@@ -39,5 +37,4 @@ def join(rows: Rows, weights: Rows) -> Rows:
     Returns:
         float64 [classes], summing to 1.
     """
-    sound = np.where(rows.argmax(axis=1) == SILENCE, 0.0, weights)
-    return average(rows, sound if sound.sum() >= MIN_SOUND_SHARE * np.sum(weights) else weights)
+    return average_without(rows, weights, SILENCE, MIN_SOUND_SHARE)

@@ -10,11 +10,16 @@ from media.audio import AudioLimits, DecodedAudio
 from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from media.signatures import is_text, not_sound, recognise
+from models.heart_sound import SPEC
 from models.results import HeartResult
-from tasks.base import Ask, Conclusion, Prediction, Steps
+from models.windows import average_without
+from tasks.base import Ask, Conclusion, Prediction, Rows, Steps
 
 MODEL = "heart_sound"
 PROBLEM = "too_"  # how the model's flags begin; beside them stand the values that they were decided from
+ARTIFACT = "Artifact"  # the class of what is no heart sound
+NO_BEAT = "no_heart_beat"  # the problem of a recording of that class
+MIN_HEART_SHARE = 0.2  # of a recording of several windows: in less of it a heart may be a mistake
 MIN_S = 0.5  # less than one heartbeat: refused
 TAKEN = "send raw PCM, or a recording as wav, flac, ogg, mp3, webm, m4a or aac"
 
@@ -30,7 +35,7 @@ def classify(audio: DecodedAudio) -> Steps[Conclusion]:
     """
     check_length(audio.duration_s)
     (found,) = yield [Ask(MODEL, audio.samples)]
-    prediction = found.join()
+    prediction = found.join(join=join)
     return Conclusion.of(prediction, problems(prediction))
 
 
@@ -79,8 +84,22 @@ def check_length(seconds: float) -> None:
 
 
 def problems(prediction: Prediction) -> list[str]:
-    """Why the recording is hard to judge, if it is; these flags stand beside the values that decided them."""
-    return [name for name, found in prediction.extras.items() if found and name.startswith(PROBLEM)]
+    """Why the recording is hard to judge, if it is: the flags that the processor raised, and ``NO_BEAT``."""
+    flags = [name for name, found in prediction.extras.items() if found and name.startswith(PROBLEM)]
+    return [*flags, NO_BEAT] if prediction.best == ARTIFACT else flags
+
+
+def join(rows: Rows, weights: Rows) -> Rows:
+    """Joins the answers of windows, such that silence before or after does not outvote a heart.
+
+    Args:
+        rows: float64 [windows, classes], probabilities.
+        weights: float64 [windows], lengths in any unit, not all zero.
+
+    Returns:
+        float64 [classes], summing to 1.
+    """
+    return average_without(rows, weights, SPEC.classes.index(ARTIFACT), MIN_HEART_SHARE)
 
 
 def as_result(found: Conclusion) -> HeartResult:

@@ -27,7 +27,6 @@ from training.evaluation.answers import Answers, answer, ensemble
 from training.evaluation.cross_fitting import cross_fitted
 from training.evaluation.groups import DATASETS, ENSEMBLE, groupings
 from training.evaluation.size import size
-from training.fitting import unseen
 
 RESULTS = Path(__file__).parent / "evaluation.json"
 DIGITS = 6  # of what is kept; documents show three, and rounding twice would move the last
@@ -60,8 +59,6 @@ def _model(name: str, answers: Answers, data: Path) -> dict[str, Any]:
     shift = np.multiply(calibration.temperature, calibration.bias) if name in ADJUSTED else None
     result["calibration"] = figures.calibration(answers, cross_fitted(answers, shift), calibration)
     result["network"] = size(registry.complete(name))
-    if folds := unseen.load(weights):
-        result["unseen_folds"] = folds
     if "ethnicity" in groups:
         result["ethnicity_gap"] = figures.gap(answers, groups["ethnicity"])
     return result

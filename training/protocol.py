@@ -22,7 +22,7 @@ from training.evaluation import metrics, published_figures, tables
 from training.evaluation.folds import Split
 
 RESULTS = Path(__file__).parent / "left_out.json"
-RECIPES = ("voice_gender", "audio_scene", "voice_deepfake")  # modules of this package; faces and hearts follow
+RECIPES = ("voice_gender", "audio_scene", "voice_deepfake", "heart_sound")  # modules of this package; faces follow
 
 Rows = NDArray[np.float64]
 Predict = Callable[[Sequence[Clip]], Rows]  # calibrated probabilities, float64 [clips, classes]
@@ -95,7 +95,8 @@ def figures(
     for name, figure in _measures(len(classes)).items():
         low, high = metrics.interval(figure, labels, rows, people, rounds=500)
         found |= {name: figure(labels, rows), f"{name}_95": [low, high]}
-    found["recall"] = dict(zip(classes, metrics.recalls(labels, rows).tolist(), strict=True))
+    recalls = zip(classes, metrics.recalls(labels, rows).tolist(), strict=True)
+    found["recall"] = {name: recall for name, recall in recalls if not np.isnan(recall)}
     right = rows.argmax(axis=1) == labels
     for title, values in groups.items():
         names = np.array(values)[tested]

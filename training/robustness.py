@@ -30,7 +30,7 @@ from training.fitting import augment, sound
 from training.fitting.augment import Audio
 
 RESULTS = Path(__file__).parent / "robustness.json"
-MODELS = ("voice_gender", "audio_scene", ENSEMBLE)
+MODELS = ("voice_gender", "audio_scene", "heart_sound", ENSEMBLE)
 CODED = {  # encoder, container, bit/s
     "mp3 64 kbit/s": ("libmp3lame", "mp3", 64_000),
     "Opus 24 kbit/s": ("libopus", "ogg", 24_000),

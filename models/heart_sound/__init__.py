@@ -8,9 +8,9 @@ SPEC = ModelSpec(
     runner="HeartSound",
     classes=("Artifact", "Extrahls", "Extrastole", "Murmur", "Normal"),
     input=AudioInput(sample_rate=2_000, window_s=30.0, min_s=1.0),
-    architecture="five small CNNs on 32-band log-mel below 800 Hz and five perceptrons on beat statistics, averaged",
+    architecture="two small CNNs on 32-band log-mel below 800 Hz, averaged",
     library="torch",
-    description="Tells five kinds of heart sound recording apart from spectrogram and rhythm.",
+    description="Tells five kinds of heart sound recording apart by their spectrogram.",
     dataset="heart_sounds",
     licence="with credit (ODC-By; PASCAL challenge data without a formal text)",
 )

@@ -1,4 +1,4 @@
-"""From a heart sound recording to its spectrogram and a vector of beat statistics."""
+"""From a heart sound recording to its spectrogram."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from dsp import mel
 from models import padding
-from models.heart_sound import statistics
 from models.heart_sound.quality import judge
 from models.processing import Features, Prepared, check_audio
 
@@ -17,10 +16,12 @@ SAMPLE_RATE = 2_000  # Hz; nothing above 800 Hz is read, because recorders diffe
 MIN_SAMPLES = SAMPLE_RATE  # 1 s: about one heartbeat; shorter recordings are repeated
 BANDS = 32
 MEL = mel.MelConfig(SAMPLE_RATE, fft=128, hop=20, bands=BANDS, low_hz=25.0, high_hz=800.0)  # 100 frames a second
+# What is cut off before and after a recording: tenths of a second so much weaker (25 dB) than its loud ones, which are
+# the upper twentieth of it, since one knock is louder than any heart.
+QUIETEST, LOUD = 10**-2.5, 0.95
 SILENT_RMS = 1e-7  # below the smallest step of 24-bit audio
 FLOOR = 1e-6  # mel power of a recording at unit RMS; 60 dB and more below the average band
 MULTIPLE = 8  # total pooling of the network over time
-SUMMARY_ROWS = -(-statistics.SIZE // BANDS)
 
 
 class HeartProcessor:
@@ -30,27 +31,45 @@ class HeartProcessor:
         """Computes what the network reads of one recording.
 
         Level does not matter: every recording is brought to the same RMS. The mean of each band over time is taken out
-        of the picture, and with it most of what a microphone adds.
+        of the spectrogram, and with it most of what a microphone adds.
 
         Args:
             item: float32 [samples], 2 kHz, in [-1, 1].
 
         Returns:
-            Features float32 [SUMMARY_ROWS + frames, BANDS]: the statistics, filled up with zeros, then 50 frames a
-            second. Extras ``too_short``, ``too_quiet``, ``too_noisy`` (0 or 1) and what they were decided from.
+            Features float32 [frames, BANDS], 50 frames a second. Extras ``too_short``, ``too_quiet``, ``too_noisy``
+            (0 or 1) and what they were decided from.
 
         Raises:
             InvalidItem: Not one channel, no samples, or values that are not finite.
         """
-        samples = check_audio(item)
+        samples = trimmed(check_audio(item))
         extras = judge(samples, SAMPLE_RATE)
-        return Prepared(pack(*features(unit_level(samples))), extras)
+        return Prepared(spectrogram(unit_level(samples)), extras)
 
     def collate(self, batch: Sequence[Features]) -> dict[str, NDArray[np.float32]]:
-        """``spectrogram`` [batch, frames, BANDS], ``mask`` [batch, frames] and ``summary`` [batch, SIZE], float32."""
-        parts = [unpack(item) for item in batch]
-        spectrogram, mask = padding.pad([picture for _, picture in parts], MULTIPLE)
-        return {"spectrogram": spectrogram, "mask": mask, "summary": np.stack([summary for summary, _ in parts])}
+        """``spectrogram`` [batch, frames, BANDS] and ``mask`` [batch, frames], float32."""
+        padded, mask = padding.pad(batch, MULTIPLE)
+        return {"spectrogram": padded, "mask": mask}
+
+
+def trimmed(samples: Features) -> Features:
+    """Without the silence or hiss before the first beat and after the last, which would move the mean of each band.
+
+    Args:
+        samples: float32 [samples].
+
+    Returns:
+        float32, the samples from the first to the last tenth of a second that is not much weaker than the loud ones.
+    """
+    size = SAMPLE_RATE // 10
+    count = len(samples) // size
+    if not count:
+        return samples
+    pieces = samples[: count * size].reshape(count, size)
+    levels = np.square(pieces - pieces.mean(axis=1, keepdims=True)).mean(axis=1)
+    loud = np.flatnonzero(levels > QUIETEST * np.quantile(levels, LOUD))
+    return samples[loud[0] * size : (loud[-1] + 2) * size] if loud.size else samples
 
 
 def unit_level(samples: Features) -> Features:
@@ -62,32 +81,18 @@ def unit_level(samples: Features) -> Features:
     return np.resize(centred / rms, max(len(centred), MIN_SAMPLES)).astype(np.float32, copy=False)
 
 
-def features(samples: Features) -> tuple[Features, Features]:
-    """Beat statistics and picture of a recording at unit RMS.
+def spectrogram(samples: Features) -> Features:
+    """Level of each band in units of 10 dB, less its mean over time.
 
     Args:
-        samples: float32 [samples], 2 kHz, at least ``MIN_SAMPLES``.
+        samples: float32 [samples], 2 kHz, at unit RMS, at least ``MIN_SAMPLES``.
 
     Returns:
-        float32 [statistics.SIZE] and float32 [frames, BANDS], 50 frames a second.
+        float32 [frames, BANDS], 50 frames a second.
     """
-    power = mel.mel_power(samples, MEL)
-    decibels = np.float32(10) * np.log10(np.maximum(power, np.float32(FLOOR)))
+    decibels = mel.log_mel(samples, MEL, FLOOR)
     pairs = decibels[: len(decibels) // 2 * 2].reshape(-1, 2, BANDS).mean(axis=1)
-    picture = pairs - pairs.mean(axis=0)
-    return statistics.summarise(power), (picture / np.float32(10)).astype(np.float32)
-
-
-def pack(summary: Features, picture: Features) -> Features:
-    """Both parts in one array, as a runner hands it on."""
-    head = np.zeros(SUMMARY_ROWS * BANDS, np.float32)
-    head[: len(summary)] = summary
-    return np.concatenate((head.reshape(SUMMARY_ROWS, BANDS), picture))
-
-
-def unpack(item: Features) -> tuple[Features, Features]:
-    """What ``pack`` put together."""
-    return item[:SUMMARY_ROWS].reshape(-1)[: statistics.SIZE], item[SUMMARY_ROWS:]
+    return np.asarray((pairs - pairs.mean(axis=0)) / 10, np.float32)
 
 
 PROCESSOR = HeartProcessor()

@@ -317,6 +317,7 @@ def test_predict_class_with_confidence_without_the_server(tmp_path: object, clie
 
 
 NOISE = np.random.default_rng(1).standard_normal(16_000 * 5)
+TONE = np.sin(2 * np.pi * 300 * np.arange(16_000 * 5) / 16_000)
 
 
 @pytest.mark.parametrize(
@@ -325,9 +326,12 @@ NOISE = np.random.default_rng(1).standard_normal(16_000 * 5)
         (heartbeat(seconds=1.5), 10.0, "too_short"),
         (heartbeat(level=0.0002), 1.0, "too_quiet"),
         (0.02 * NOISE, 10.0, "too_noisy"),
+        (0.02 * NOISE, 10.0, "no_heart_beat"),
+        (0.3 * TONE, 1.0, "no_heart_beat"),
+        (0.0 * NOISE, 1.0, "no_heart_beat"),
         (heartbeat(), 10.0, None),
     ],
-    ids=["short", "quiet", "noise", "good"],
+    ids=["short", "quiet", "noise", "noise without a beat", "tone", "silence", "good"],
 )
 def test_what_is_hard_to_judge_is_counted_and_logged(
     bundle: Bundle, client: httpx.Client, samples: np.ndarray, gain: float, problem: str | None

@@ -20,7 +20,7 @@ from training.evaluation.targets import TARGETS
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = "left-out"  # ends the names of blocks that are filled from ``training/left_out.json``
 ROBUSTNESS = "robustness"  # those that are filled from ``training/robustness.json``
-ON_VALIDATION = ("face_gender", "heart_sound")  # models whose calibration is fitted on the validation part
+ON_VALIDATION = ("face_gender",)  # models whose calibration is fitted on the validation part
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Figures = Mapping[str, Any]
 
@@ -165,11 +165,6 @@ def _sentences(name: str, found: Figures) -> list[str]:
         )
     if gap := found.get("ethnicity_gap"):
         sentences.append(f"Accuracy of the best less that of the worst served ethnicity: {_figure(gap, 'accuracy')}.")
-    if folds := found.get("unseen_folds"):
-        sentences.append(
-            f"On training recordings, each answered by the one network that had not seen it: accuracy "
-            f"{folds['accuracy']:.3f}, macro recall {folds['macro_recall']:.3f} (`weights/unseen_folds.json`)."
-        )
     return sentences
 
 
@@ -258,7 +253,7 @@ def _left_out(found: Figures) -> str:
     ]
     parts.append(table(("", "clips", "groups", *(shown[key] for key in keys)), "-rr" + "-" * len(keys), rows))
     classes = list(first["recall"])
-    rows = [(title, *(f"{one['recall'][name]:.3f}" for name in classes)) for title, one in found.items()]
+    rows = [(title, *(_recall(one["recall"].get(name)) for name in classes)) for title, one in found.items()]
     parts.append(table(("recall", *classes), "-" + "r" * len(classes), rows))
     for grouping in (key for key, value in first.items() if isinstance(value, Mapping) and key != "recall"):
         names = sorted({name for one in found.values() for name in one[grouping]})
@@ -280,6 +275,11 @@ def _turned(found: Figures) -> str:
 
 def _accuracy(found: Figures | None) -> str:
     return f"{found['accuracy']:.3f}" if found else ""
+
+
+def _recall(share: float | None) -> str:
+    """Blank for a class of which there is no clip."""
+    return "" if share is None else f"{share:.3f}"
 
 
 def _figure(found: Figures, key: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import json
 import os
@@ -73,7 +74,7 @@ class Study:
         return read_manifest((self.few if self.form == "short" else self.data) / DATASETS[self.name], split)
 
     def train(self, *quick: str, caches: str | None = None) -> Training:
-        """Runs ``python -m models.NAME.train``.
+        """Runs ``python -m training.NAME``, or ``python -m models.NAME.train`` where that is the command.
 
         Args:
             quick: Arguments for a quick look at a few clips; in the full form the command's own defaults hold.
@@ -81,8 +82,11 @@ class Study:
         """
         full, out = self.form == "full", self.work / "weights"
         arguments = ["--data", str(self.data if full else self.few), "--out", str(out)]
-        arguments += [part for option in ("--work", caches) if option for part in (option, str(self.work))]
-        command = importlib.import_module(f"models.{self.name}.train")
+        recipe = f"training.{self.name}"
+        known = importlib.util.find_spec(recipe) is not None
+        folders = (caches,) if known else ("--work", caches)
+        arguments += [part for option in folders if option for part in (option, str(self.work))]
+        command = importlib.import_module(recipe if known else f"models.{self.name}.train")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             command.main([*arguments, *(() if full else quick)])

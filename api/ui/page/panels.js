@@ -63,4 +63,5 @@ export const PROBLEMS = {
   too_short: "it is short",
   too_quiet: "it is very quiet",
   too_noisy: "there is much noise in it",
+  no_heart_beat: "no heart beat was found in it",
 };

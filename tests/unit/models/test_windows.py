@@ -6,8 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import heart_sound
 from models.audio_scene import SPEC
 from models.windows import average, split
+from tasks import heart_sound as heart_task
 from tasks.audio_scene import SILENCE, join
 
 
@@ -39,3 +41,16 @@ def test_one_doubtful_window_in_an_hour_of_silence_is_silence() -> None:
 
 def test_silence_is_silence() -> None:
     assert join(one_hot("silence", "silence"), np.ones(2)).argmax() == SILENCE
+
+
+def hearts(*names: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.array([[0.9 if name == cls else 0.1 / 4 for cls in heart_sound.SPEC.classes] for name in names])
+
+
+def test_silence_after_a_heart_does_not_make_an_artefact_of_it() -> None:
+    def joined(*names: str, weights: list[float]) -> str:
+        return heart_sound.SPEC.classes[int(heart_task.join(hearts(*names), np.array(weights)).argmax())]
+
+    assert joined("Murmur", "Artifact", "Artifact", weights=[1.0, 1.0, 1.0]) == "Murmur"
+    assert joined("Murmur", "Artifact", "Artifact", weights=[1.0, 30.0, 30.0]) == "Artifact", "too little of a heart"
+    assert joined("Artifact", weights=[1.0]) == "Artifact"
