@@ -54,17 +54,19 @@ Run = Callable[[Arrays], NDArray[np.float32]]
 def engines(spec: ModelSpec, entry: Entry, example: Arrays, work: Path) -> dict[str, Run]:
     """Every engine of one network, ready to run."""
     path, onnx = entry.compiled, work / "model.onnx"
-    export_onnx(native.load(spec, entry.path), example, onnx)
-    int8 = work / "int8.onnx"
-    # Convolutions in int8 are slow on processors without AMX, so matrix products alone are quantised.
-    quantize_dynamic(onnx, int8, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
     ready = {
         BASE: NativeEngine(spec, entry, threads=THREADS).infer,
         "OpenVINO f32": CompiledEngine(path, threads=THREADS, precision="f32").infer,
         "OpenVINO f32, this shape only": static(path, example),
-        "ONNX Runtime f32": onnx_runtime(onnx),
-        "ONNX Runtime int8": onnx_runtime(int8),
     }
+    module = native.load(spec, entry.path)
+    if isinstance(module.network, native.KerasNetwork):  # TensorFlow is the base, and torch can export nothing of it
+        return ready
+    export_onnx(module, example, onnx)
+    int8 = work / "int8.onnx"
+    # Convolutions in int8 are slow on processors without AMX, so matrix products alone are quantised.
+    quantize_dynamic(onnx, int8, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8)
+    ready |= {"ONNX Runtime f32": onnx_runtime(onnx), "ONNX Runtime int8": onnx_runtime(int8)}
     if computes_bf16(ov.Core()):  # elsewhere OpenVINO computes in float32 when it is asked for bfloat16
         ready["torch bf16"] = NativeEngine(spec, entry, threads=THREADS, precision="bf16").infer
         ready["OpenVINO bf16"] = CompiledEngine(path, threads=THREADS, precision="bf16").infer

@@ -1,4 +1,4 @@
-"""The reference engine, and the one for GPUs: the native network, in torch or in Keras on torch.
+"""The reference engine, and the one for GPUs: the native network, in torch, or in Keras on TensorFlow for faces.
 
 It reads the same store entry as the compiled engine and needs ``requirements.txt``.
 """
@@ -38,7 +38,7 @@ class NativeEngine:
         self, spec: ModelSpec, entry: Entry, *, device: str = "cpu", threads: int = 0, precision: str = "auto"
     ) -> None:
         torch.set_num_threads(threads or default_threads())
-        os.environ["KERAS_TORCH_DEVICE"] = device  # read when Keras is first imported
+        os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or default_threads())  # read when TensorFlow is first used
         self._device = torch.device(device)
         if precision == "auto":
             reduced = device == "cuda" and entry.bf16_agrees and torch.cuda.is_bf16_supported(including_emulation=False)

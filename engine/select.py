@@ -13,7 +13,7 @@ from engine.threads import default_streams
 from models.spec import ModelSpec
 from models.store import Entry
 
-NATIVE_PACKAGES = ("torch", "transformers", "keras")
+NATIVE_PACKAGES = ("torch", "transformers", "keras", "tensorflow")
 
 
 def build_engine(spec: ModelSpec, entry: Entry, settings: Settings) -> Engine:

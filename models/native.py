@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from models.published import network as published
@@ -13,7 +16,7 @@ from models.spec import ModelSpec
 
 
 class Native(nn.Module):
-    """Any model's network: torch, transformers or Keras on torch.
+    """Any model's network: torch or transformers, or Keras on TensorFlow behind ``KerasNetwork``.
 
     All take their inputs in the order in which the model's processor collates them.
     """
@@ -30,6 +33,20 @@ class Native(nn.Module):
         return logits
 
 
+class KerasNetwork(nn.Module):
+    """A Keras network on TensorFlow, called with torch's arrays. It runs where TensorFlow puts it."""
+
+    def __init__(self, network: Any) -> None:
+        """Takes over a ``keras.Model``."""
+        super().__init__()
+        self.keras = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """What the network gives, [batch, classes]."""
+        answer = self.keras(*(tensor.float().cpu().numpy() for tensor in inputs), training=False)
+        return torch.from_numpy(np.array(answer, np.float32)).to(inputs[0].device)
+
+
 def load(spec: ModelSpec, weights: Path) -> Native:
     """Loads a model's native network.
 
@@ -38,6 +55,7 @@ def load(spec: ModelSpec, weights: Path) -> Native:
         weights: Folder with its native files: a store entry, or the bundled weights.
     """
     if checkpoint := Checkpoint.load(weights):
-        return Native(published.load_native(weights, checkpoint, spec.classes)).eval()
-    network: nn.Module = importlib.import_module(f"models.{spec.name}.network").load_native(weights)
-    return Native(network).eval()
+        network = published.load_native(weights, checkpoint, spec.classes)
+    else:
+        network = importlib.import_module(f"models.{spec.name}.network").load_native(weights)
+    return Native(network if isinstance(network, nn.Module) else KerasNetwork(network)).eval()

@@ -7,9 +7,9 @@ SPEC = ModelSpec(
     title="Face gender",
     runner="FaceGender",
     classes=("female", "male"),
-    input=ImageInput(size=112),
-    architecture="MobileNetV2 1.0 from ImageNet up to its last narrow layer, flattened into one dense layer",
-    library="keras 3 (torch backend)",
+    input=ImageInput(size=150),
+    architecture="dlib's residual network for faces (CC0) less two blocks, flattened into one dense layer",
+    library="keras 3 (tensorflow)",
     description="Tells whether a face looks female or male, from its aligned picture.",
-    licence="**non-commercial research only** (UTKFace)",
+    licence="with credit (FairFace, CC BY 4.0)",
 )

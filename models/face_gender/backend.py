@@ -1,8 +1,9 @@
-"""Keras on torch: import ``keras`` and ``layers`` from here, as Keras picks its backend when it is first imported."""
+"""Keras on TensorFlow: import ``keras`` and ``layers`` from here, for Keras picks its backend when first imported."""
 
 import os
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it reports at every start that it finds no GPU
 
 import keras
 from keras import layers

@@ -1,23 +1,17 @@
-"""The face networks in Keras: VGG16 at reduced width or from ImageNet, and MobileNetV2 with weights from ImageNet.
+"""The face networks in Keras on TensorFlow: a residual network that begins as dlib's, and VGG16, the reference's.
 
 Both read float32 [batch, size, size, 3], RGB from 0 to 255, and answer logits [batch, 2]; scaling is inside.
 """
 
 from __future__ import annotations
 
-import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from models.face_gender import SPEC
 from models.face_gender.backend import IMAGENET_MEAN, keras, layers
-from models.face_gender.twin import Twin
-from training import export as compiled_form
 
 NATIVE = "model.keras"
 INPUT = "input_values"
@@ -25,8 +19,54 @@ CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16's five blocks
 WIDTHS = (12, 24, 48, 96, 160)  # channels of the blocks; VGG16 has 64, 128, 256, 512, 512
 FULL_WIDTHS = (64, 128, 256, 512, 512)
 VGG16_TRAINED_FROM = 3  # block; earlier ones keep their ImageNet kernels
-CUT = "block_16_project_BN"  # last layer kept of MobileNetV2: its last 1x1 convolution is half of all weights
-TRAINED_FROM = "block_3_expand"  # earlier layers keep their ImageNet kernels: edges and colours, and most of the time
+
+MEAN_COLOUR = (122.782, 117.001, 104.298)  # red, green, blue: what dlib's networks take off
+# Name, channels and residual blocks of each level; all but the first begin with a block that halves the side. dlib's
+# network has three blocks in level 4: two are left out, which costs little and halves the file.
+LEVELS = (("level1", 32, 3), ("level2", 64, 4), ("level3", 128, 3), ("level4", 256, 1), ("level5", 256, 1))
+SMALL = 0.1  # what the last map is scaled by: the steps of Adam are of one size, so the head's are then small ones
+
+
+def residual(size: int, dropout: float = 0.2) -> keras.Model:
+    """Dlib's residual network for faces (King, 2017; ResNet-29 at half width) with one dense layer behind it.
+
+    Its batch normalisation is folded into the convolutions. The last map is flattened, not averaged: faces are aligned,
+    so places mean something. The dense layer begins at zero, so that it disturbs nothing below it at first.
+
+    Args:
+        size: Side of the picture (pixels); dlib's is 150.
+        dropout: Share of values dropped before the dense layer while training.
+    """
+    inputs = keras.Input((size, size, 3), name=INPUT)
+    values = layers.Rescaling(1 / 256, offset=[-mean / 256 for mean in MEAN_COLOUR], name="rescaling")(inputs)
+    values = layers.Conv2D(32, 7, strides=2, activation="relu", name="stem")(values)
+    values = layers.MaxPooling2D(3, 2, name="stem_pool")(values)
+    maps = []
+    for level, width, blocks in LEVELS:
+        for place in range(blocks):
+            halve = place == 0 and level != LEVELS[0][0]
+            values = _residual_block(values, width, f"{level}_block{place + 1}", halve=halve)
+        maps.append(layers.Flatten(name=f"{level}_flat")(values))
+    values = layers.Rescaling(SMALL, name="small")(layers.Concatenate(name="maps")(maps[-2:]))
+    values = layers.Dropout(dropout, name="dropout")(values)
+    logits = layers.Dense(len(SPEC.classes), kernel_initializer="zeros", dtype="float32", name="logits")(values)
+    return keras.Model(inputs, logits, name="residual")
+
+
+def _residual_block(values: keras.KerasTensor, width: int, name: str, *, halve: bool) -> keras.KerasTensor:
+    """Two convolutions added to what they read; where sides or channels differ, zeros are put behind the smaller."""
+    padding, stride = ("valid", 2) if halve else ("same", 1)
+    first = layers.Conv2D(width, 3, strides=stride, padding=padding, activation="relu", name=f"{name}_conv1")(values)
+    kernel = 3 if first.shape[1] > 1 else 1  # of a map of one pixel the rest of a kernel reads zeros alone
+    second = layers.Conv2D(width, kernel, padding="same", name=f"{name}_conv2")(first)
+    if halve:
+        values = layers.AveragePooling2D(2, name=f"{name}_pool")(values)
+        if width > values.shape[-1]:
+            zeros = layers.Rescaling(0.0, name=f"{name}_zeros")(values)
+            values = layers.Concatenate(name=f"{name}_widen")([values, zeros])
+        if (behind := values.shape[1] - second.shape[1]) > 0:
+            second = layers.ZeroPadding2D(((0, behind), (0, behind)), name=f"{name}_pad")(second)
+    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([values, second]))
 
 
 def vgg16(
@@ -84,73 +124,9 @@ def _take_over(model: keras.Model, imagenet: Path, size: int) -> None:
             ours.trainable = int(layer.name[len("block")]) >= VGG16_TRAINED_FROM
 
 
-def mobilenet_v2(size: int, imagenet: Path | None = None, alpha: float = 1.0, dropout: float = 0.3) -> keras.Model:
-    """MobileNetV2 (Sandler et al., 2018) up to its last narrow layer, flattened into one dense layer.
-
-    Batch normalisation is frozen: the statistics in the file are not real ones.
-
-    Args:
-        size: Side of the picture (pixels).
-        imagenet: Keras HDF5 file of the network without its top; random weights if None.
-        alpha: Width; that of the file.
-        dropout: Share of values dropped before the dense layer while training.
-    """
-    inputs = keras.Input((size, size, 3), name=INPUT)
-    scaled = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
-    base = keras.applications.MobileNetV2(
-        alpha=alpha,
-        include_top=False,
-        input_tensor=scaled,
-        input_shape=(size, size, 3),
-        weights=str(imagenet) if imagenet else None,
-    )
-    early = base.layers.index(base.get_layer(TRAINED_FROM))
-    for place, layer in enumerate(base.layers):
-        layer.trainable = place >= early and not isinstance(layer, layers.BatchNormalization)
-    values = layers.Flatten(name="flatten")(base.get_layer(CUT).output)
-    values = layers.Dropout(dropout, name="dropout")(values)
-    return keras.Model(inputs, layers.Dense(len(SPEC.classes), name="logits")(values), name="mobilenet_v2")
-
-
-def save(model: keras.Model, weights: Path) -> None:
-    """Writes the native file of a weights folder, compressed: kernels of 16 bits leave half of its bytes 0."""
-    with tempfile.TemporaryDirectory() as name:
-        stored = Path(name) / NATIVE
-        model.save(stored)
-        with zipfile.ZipFile(stored) as given, zipfile.ZipFile(weights / NATIVE, "w") as file:
-            for entry in sorted(given.namelist()):
-                file.writestr(zipfile.ZipInfo(entry), given.read(entry), zipfile.ZIP_DEFLATED)
-
-
 def load_native(weights: Path) -> keras.Model:
     """Loads the network of a weights folder."""
     return keras.saving.load_model(weights / NATIVE, compile=False)
-
-
-def export(weights: Path, batches: Sequence[compiled_form.Arrays]) -> float:
-    """Writes the compiled form of a weights folder, checked against the Keras network.
-
-    Args:
-        weights: Folder with the native file and the calibration.
-        batches: Real pictures, as ``processing.PROCESSOR`` collates them.
-
-    Returns:
-        The largest difference of a probability.
-
-    Raises:
-        ValueError: It is too large.
-    """
-    model = load_native(weights)
-    size = model.input.shape[1]
-
-    def native(batch: compiled_form.Arrays) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return np.asarray(model(torch.from_numpy(batch[INPUT]), training=False).cpu().numpy(), np.float32)
-
-    example = {INPUT: torch.zeros(2, size, size, 3)}
-    return compiled_form.save(
-        compiled_form.convert(Twin(model).eval(), example, {INPUT: [-1, size, size, 3]}), weights, native, batches
-    )
 
 
 def _convolution(values: keras.KerasTensor, width: int, name: str) -> keras.KerasTensor:

@@ -4,45 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
 from models.face_gender.backend import IMAGENET_MEAN, keras
+from models.face_gender.network import INPUT
 from models.published.checkpoint import Checkpoint
 from models.published.errors import CheckpointError
 
-
-class Faces(nn.Module):
-    """A Keras network with its own scaling of values in front."""
-
-    def __init__(self, network: keras.Model, pixels: str) -> None:
-        """Takes over a network.
-
-        Args:
-            network: Reads [batch, height, width, 3].
-            pixels: As in ``Checkpoint``.
-
-        Raises:
-            CheckpointError: Its last activation is none that is known.
-        """
-        super().__init__()
-        self.network = network
-        self.pixels = pixels
-        self.linear = last_activation(network) == "linear"
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN))
-
-    def forward(self, input_values: Tensor) -> Tensor:
-        """The network's answer, [batch, labels], to pictures of 0 to 255, RGB."""
-        answer: Tensor = self.network(self._scaled(input_values), training=False)
-        if answer.shape[1] > 1:
-            return answer
-        # One number is that of the second class: its logit, or its probability.
-        return torch.cat((torch.zeros_like(answer) if self.linear else 1 - answer, answer), dim=1)
-
-    def _scaled(self, values: Tensor) -> Tensor:
-        if self.pixels == "imagenet-bgr":
-            return values.flip(3) - self.mean  # type: ignore[operator]  # a buffer is a tensor
-        return {"0..255": values, "0..1": values / 255, "-1..1": values / 127.5 - 1}[self.pixels]
+LEAST = 1e-7  # of a probability, before its logarithm is taken
 
 
 def keras_file(folder: Path) -> Path:
@@ -91,6 +60,32 @@ def last_activation(model: keras.Model) -> str:
     return name
 
 
-def load_keras(weights: Path, checkpoint: Checkpoint) -> nn.Module:
-    """The Keras network of an imported checkpoint, with its scaling of values."""
-    return Faces(read(keras_file(weights)), checkpoint.pixels)
+def load_keras(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...]) -> keras.Model:
+    """The network of an imported checkpoint, with its scaling of values in front and the bundle's classes behind.
+
+    Args:
+        weights: Folder with the file.
+        checkpoint: What it is.
+        classes: Class names in the order of the bundle.
+
+    Returns:
+        Reads float32 [batch, size, size, 3], RGB from 0 to 255; gives logits [batch, classes].
+    """
+    network, ops = read(keras_file(weights)), keras.ops
+    inputs = keras.Input(network.inputs[0].shape[1:], name=INPUT)
+    answer = network(_scaled(inputs, checkpoint.pixels), training=False)
+    if answer.shape[1] == 1:  # one number is that of the second class: its logit, or its probability
+        first = ops.zeros_like(answer) if checkpoint.outputs == "logits" else 1 - answer
+        answer = ops.concatenate((first, answer), axis=1)
+    if checkpoint.outputs == "probabilities":
+        answer = ops.log(ops.clip(answer, LEAST, 1.0))
+    columns = [
+        ops.logsumexp(ops.take(answer, group, axis=1), axis=1, keepdims=True) for group in checkpoint.groups(classes)
+    ]
+    return keras.Model(inputs, ops.concatenate(columns, axis=1))
+
+
+def _scaled(values: keras.KerasTensor, pixels: str) -> keras.KerasTensor:
+    if pixels == "imagenet-bgr":
+        return keras.ops.flip(values, axis=3) - np.array(IMAGENET_MEAN, np.float32)
+    return {"0..255": values, "0..1": values / 255.0, "-1..1": values / 127.5 - 1.0}[pixels]

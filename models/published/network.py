@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn.utils import parametrize
 from transformers import AutoModelForAudioClassification, PreTrainedModel
 from transformers import logging as transformers_logging
 
-from models.published.checkpoint import Checkpoint, LogMel, Waveform
+from models.published.checkpoint import Checkpoint, Picture
 from models.published.errors import CheckpointError
 
 transformers_logging.set_verbosity_error()
@@ -44,16 +45,14 @@ class Readout(nn.Module):
         """Logits [batch, classes]; their softmax are the classes' probabilities."""
         answer = self.network(input_values)
         values: Tensor = getattr(answer, "logits", answer)
-        if self.outputs == "probabilities":
-            values = torch.log(values.clamp(min=1e-7))
         columns = [values[:, group] for group in self.groups]
         if self.outputs == "independent":
             return torch.stack([nn.functional.logsigmoid(column.amax(dim=1)) for column in columns], dim=1)
         return torch.stack([torch.logsumexp(column, dim=1) for column in columns], dim=1)
 
 
-def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...]) -> nn.Module:
-    """Loads the native network of an imported checkpoint.
+def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...]) -> Any:
+    """Loads the native network of an imported checkpoint: of torch, or of Keras on TensorFlow.
 
     Args:
         weights: The folder of a store entry, or one that is to become one.
@@ -63,13 +62,11 @@ def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...])
     Raises:
         CheckpointError: The files are not a whole network of the library's own.
     """
-    if isinstance(checkpoint.fed, Waveform | LogMel):
-        network: nn.Module = load_transformers(weights)
-    else:
-        from models.published.faces import load_keras
+    if isinstance(checkpoint.fed, Picture):
+        from models.published.faces import load_keras  # it loads TensorFlow, which the others do without
 
-        network = load_keras(weights, checkpoint)
-    return Readout(network, checkpoint.groups(classes), checkpoint.outputs).eval()
+        return load_keras(weights, checkpoint, classes)
+    return Readout(load_transformers(weights), checkpoint.groups(classes), checkpoint.outputs).eval()
 
 
 def load_transformers(folder: Path) -> PreTrainedModel:

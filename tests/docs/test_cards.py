@@ -74,10 +74,10 @@ def test_the_measured_weights_are_those_committed(name: str) -> None:
     assert measured["calibration"]["bias"] == pytest.approx(calibration.bias, abs=1e-3)
 
 
-def test_whoever_decides_reads_that_the_faces_are_for_research() -> None:
+def test_the_terms_of_every_model_are_told_and_those_of_faces_allow_commerce() -> None:
     overview = tables.overview(RESULTS)
-    assert "non-commercial research only" in overview
-    assert "non-commercial" in card("face_gender").split("## Architecture")[0]
+    assert registry.specs()["face_gender"].licence == "with credit (FairFace, CC BY 4.0)"
+    assert "**These weights may be used commercially" in card("face_gender").split("## Architecture")[0]
     assert all(spec.licence in overview for spec in registry.specs().values())
     assert all(spec.licence for spec in registry.specs().values())
 

@@ -42,7 +42,6 @@ def test_from_the_hub_under_the_name_of_the_reference(
     assert run(FETCHES[0], capsys).startswith("voice_gender-published:")
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_a_keras_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = layout.write("face_gender", tmp_path / "checkpoint", small=True)
     command = FETCHES[1].replace("my-network.keras", str(file))

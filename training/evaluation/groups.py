@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from models import registry
-from models.face_gender.figures import AGE_BANDS, TARGET_AGES
 from training.data.datasets import Clip
 
 ENSEMBLE = "voice_deepfake"
 DATASETS = {name: spec.dataset or name for name, spec in registry.specs().items()} | {ENSEMBLE: ENSEMBLE}
 CLASSIC = ("copysyn", "espeak", "festival", "flite")  # synthesisers that are not neural
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
+AGE_BANDS = ((3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 116))  # years, both ends in
+TARGET_AGES = (20, 69)
 
 Key = Callable[[Clip], str]
 

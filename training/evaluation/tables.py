@@ -20,7 +20,6 @@ from training.evaluation.targets import TARGETS
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = "left-out"  # ends the names of blocks that are filled from ``training/left_out.json``
 ROBUSTNESS = "robustness"  # those that are filled from ``training/robustness.json``
-ON_VALIDATION = ("face_gender",)  # models whose calibration is fitted on the validation part
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Figures = Mapping[str, Any]
 
@@ -221,10 +220,6 @@ def _calibration(name: str, found: Figures) -> str:
 def _fitted_on(name: str) -> str:
     """Which clips the values of the calibration table were fitted on."""
     fifth = f"each fifth\nof the {_people(name)} was calibrated by values fitted on the others.\n"
-    if name in ON_VALIDATION:
-        return (
-            f"\nThe served values were fitted on the clips that the second line is measured on; for the third, {fifth}"
-        )
     return (
         "\nThe served values were fitted on training clips, each answered by a network that had not met its group; "
         f"for the third line, {fifth}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import nn
 
 from models import examples
 from models.calibration import Calibration
@@ -40,6 +41,10 @@ def save_compiled(spec: ModelSpec, weights: Path, checkpoint: Checkpoint) -> flo
     checkpoint.save(weights)
     network = load_native(weights, checkpoint, spec.classes)
     batches = real_batches(spec, checkpoint.processor())
+    if not isinstance(network, nn.Module):
+        from training.face_export import answers, convert  # it loads TensorFlow, which the others do without
+
+        return export.save(convert(network), weights, lambda batch: answers(network, batch), batches)
     return export.save_torch(network, weights, {INPUT: [-1, *batches[0][INPUT].shape[1:]]}, batches)
 
 

@@ -165,7 +165,7 @@ def _keras(spec: ModelSpec, source: Source, options: FaceOptions | None) -> tupl
         revision=source.revision,
         licence=source.licence,
         architecture=f"{model.name}, {model.count_params() / 1e6:.1f} million parameters",
-        library="keras 3 (torch backend)",
+        library="keras 3 (tensorflow)",
         fed=Picture(size=model.inputs[0].shape[1]),
         labels=labels.mapped(spec, options.classes),
         outputs="logits" if faces.last_activation(model) == "linear" else "probabilities",

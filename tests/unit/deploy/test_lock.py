@@ -39,4 +39,4 @@ def test_it_holds_what_serving_asks_for() -> None:
 
 
 def test_it_holds_no_framework_and_no_tool() -> None:
-    assert not locked().keys() & {"torch", "transformers", "keras", "scipy", "pip", "setuptools", "wheel"}
+    assert not locked().keys() & {"torch", "transformers", "keras", "tensorflow", "scipy", "pip", "setuptools", "wheel"}

@@ -12,7 +12,7 @@ ONLY_WHERE_THEY_ARE_USED = (
     *("api.app", "api.ui", "fastapi", "av", "cv2", "PIL", "soundfile"),  # the API's process
     "openvino",  # the runners'
     "redis",  # the API's, if there is a REDIS_URL
-    *("torch", "transformers", "keras", "scipy", "opentelemetry.exporter"),
+    *("torch", "transformers", "keras", "tensorflow", "scipy", "opentelemetry.exporter"),
 )
 
 

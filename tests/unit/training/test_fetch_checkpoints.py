@@ -34,10 +34,6 @@ from training.published import hub as published_hub
 from training.published import layout
 from training.published.importing import Source, import_checkpoint
 
-# Keras asks NumPy for arrays of torch tensors in the old way.
-KERAS_WARNING = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-pytestmark = pytest.mark.filterwarnings(KERAS_WARNING)
-
 NAMES = ("voice_gender", "deepfake_encoder", "audio_scene", "face_gender")
 REPO = "publisher/voice-gender"
 FACES = ["--classes", "female,male", "--pixels", "imagenet-bgr"]
@@ -289,6 +285,51 @@ def test_a_keras_file_with_code_is_refused(tmp_path: Path, capsys: pytest.Captur
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Lambda(lambda x: x), layers.Flatten(), layers.Dense(2)])
     model.save(tmp_path / "model.keras")
     assert "Keras cannot load it safely" in refusal(capsys, "face_gender", "--from", str(tmp_path), *FACES)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_vgg16_answers_as_tensorflow_does(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Built, pre-processed and saved as ``keras.applications`` has it; asked natively by Keras, and as it is served."""
+    from models.face_gender.backend import keras, layers
+
+    keras.utils.set_random_seed(1)
+    base = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+    values = layers.Dense(16, activation="relu")(layers.Flatten()(base.output))
+    model = keras.Model(base.input, layers.Dense(2, activation="softmax")(values), name="vgg16")
+    model.save(tmp_path / f"model{suffix}")
+    assert keras.backend.backend() == "tensorflow"
+    assert fetch.main(["face_gender", "--from", str(tmp_path / f"model{suffix}"), *FACES]) == 0
+    predictor = predictor_of("face_gender", capsys.readouterr().out.strip())
+    crops = examples.items(predictor.spec)
+    pictures = keras.applications.vgg16.preprocess_input(np.stack(crops).astype(np.float32))
+    expected = np.asarray(model(pictures, training=False))
+    served = [outcome.probabilities for outcome in predictor.answer(crops)]
+    np.testing.assert_allclose(served, expected, atol=0.01)
+    assert np.ptp(expected[:, 0]) > 0.001, "all pictures are one to this network"
+
+
+@pytest.mark.parametrize(("activation", "outputs"), [("sigmoid", 1), (None, 1), (None, 2)])
+def test_every_kind_of_answer_is_read_as_keras_means_it(
+    activation: str | None, outputs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from models.face_gender.backend import keras, layers
+
+    keras.utils.set_random_seed(2)
+    model = keras.Sequential(
+        [keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(outputs, activation=activation, name="answer")]
+    )
+    model.save(tmp_path / "model.keras")
+    options = ["--classes", "male,female", "--pixels=-1..1"]
+    assert fetch.main(["face_gender", "--from", str(tmp_path), *options]) == 0
+    predictor = predictor_of("face_gender", capsys.readouterr().out.strip())
+    crops = examples.items(predictor.spec)
+    raw = np.asarray(model(np.stack(crops).astype(np.float32) / 127.5 - 1, training=False), np.float64)
+    if outputs == 2:
+        female = 1 / (1 + np.exp(raw[:, 0] - raw[:, 1]))
+    else:
+        female = raw[:, 0] if activation else 1 / (1 + np.exp(-raw[:, 0]))
+    served = [outcome.probabilities[0] for outcome in predictor.answer(crops)]
+    np.testing.assert_allclose(served, female, atol=0.01)
 
 
 def test_what_a_keras_file_does_not_say_must_be_given(

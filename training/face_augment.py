@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 
+RECOLOURED, DEGRADED, HIDDEN = 0.4, 0.15, 0.1  # shares of the pictures
 MAX_ROTATION = 12.0  # degrees
 ZOOM = (0.88, 1.14)  # of the framing: landmarks are found to about 1 %, but faces differ in shape
 MAX_SHIFT = 0.06  # share of the side
@@ -35,11 +36,11 @@ def augment(crop: Picture, size: int, rng: np.random.Generator) -> Picture:
         uint8 RGB [size, size, 3].
     """
     picture = move(crop, size, rng)
-    if rng.random() < 0.8:
+    if rng.random() < RECOLOURED:
         picture = recolour(picture, rng)
-    if rng.random() < 0.35:
+    if rng.random() < DEGRADED:
         picture = degrade(picture, rng)
-    if rng.random() < 0.5:
+    if rng.random() < HIDDEN:
         picture = hide(picture, rng)
     return picture
 

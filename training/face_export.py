@@ -1,0 +1,66 @@
+"""A face network as it is kept: Keras' file with kernels of 16 bits, and OpenVINO's form of TensorFlow's SavedModel."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from models.face_gender.backend import keras
+from models.face_gender.network import INPUT, NATIVE, load_native
+from training import export as compiled
+
+
+def save(model: keras.Model, weights: Path) -> None:
+    """Writes the native file of a weights folder, compressed: kernels of 16 bits leave half of its bytes 0."""
+    with tempfile.TemporaryDirectory() as name:
+        stored = Path(name) / NATIVE
+        model.save(stored)
+        with zipfile.ZipFile(stored) as given, zipfile.ZipFile(weights / NATIVE, "w") as file:
+            for entry in sorted(given.namelist()):
+                file.writestr(zipfile.ZipInfo(entry), given.read(entry), zipfile.ZIP_DEFLATED)
+
+
+def rounded(model: keras.Model) -> keras.Model:
+    """Rounds kernels to what 16 bits hold, as the compiled form does, so that both forms give the same answer."""
+    for variable in model.weights:
+        if len(variable.shape) > 1:
+            variable.assign(keras.ops.convert_to_numpy(variable).astype(np.float16).astype(np.float32))
+    return model
+
+
+def answers(model: keras.Model, batch: compiled.Arrays) -> NDArray[np.float32]:
+    """What a Keras network gives, float32 [batch, classes], without what is used in training only."""
+    return np.asarray(keras.ops.convert_to_numpy(model(batch[INPUT], training=False)), np.float32)
+
+
+def convert(model: keras.Model) -> ov.Model:
+    """A Keras network as an OpenVINO model, with its input and output named."""
+    with tempfile.TemporaryDirectory() as name:
+        model.export(name, format="tf_saved_model", verbose=False)
+        converted = ov.convert_model(name)
+    converted.inputs[0].get_tensor().set_names({INPUT})
+    converted.outputs[0].get_tensor().set_names({"logits"})
+    return converted
+
+
+def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
+    """Writes the compiled form of a weights folder, checked against TensorFlow's own answers.
+
+    Args:
+        weights: Folder with the native file and the calibration.
+        batches: Real pictures, as ``processing.PROCESSOR`` collates them.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        ValueError: It is too large.
+    """
+    model = load_native(weights)
+    return compiled.save(convert(model), weights, lambda batch: answers(model, batch), batches)
