@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.support.markdown import blocks
 from tests.support.programs import program
@@ -104,6 +106,16 @@ def test_questions_pass_through_a_proxy(proxy: httpx.Client, voice: bytes) -> No
     assert answer.json()[0]["label"] == "male"
     assert answer.headers["x-request-id"] == "through-tls"
     assert answer.headers["x-model"].startswith("voice_gender:")
+
+
+@pytest.mark.served
+def test_live_sound_passes_through_a_proxy(proxy: httpx.Client, certificate: Path) -> None:
+    url = f"wss://localhost:{proxy.base_url.port}/v1/stream/audio-scene?rate=16000"
+    context = ssl.create_default_context(cafile=str(certificate))
+    with connect(url, ssl=context, open_timeout=30) as socket:
+        socket.send(bytes(2 * 16_000))
+        socket.send("end")
+        assert json.loads(socket.recv(timeout=60))["prediction"] == "silence"
 
 
 @pytest.mark.served
