@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from models import registry
+from models.spec import ImageInput
 from tests.support.audio_bytes import speech, wav
 from tests.support.served import DATA, KEY, ROOT, Bundle
 from tests.support.site_thread import LocalSite
@@ -22,6 +24,9 @@ from tests.support.site_thread import LocalSite
 pytestmark = pytest.mark.served
 
 KEYED = {"x-api-key": KEY}
+FACE = registry.specs()["face_gender"].input
+assert isinstance(FACE, ImageInput)
+NOTHING = {"sample_rate": None, "window": None}
 NDJSON = {"accept": "application/x-ndjson"}
 SAMPLES = {  # a file of each question, and the right answer
     "voice-gender": ("voices/male_1.flac", "male"),
@@ -223,7 +228,7 @@ def test_models(client: httpx.Client) -> None:
         accuracy = model["figures"]["validation"]["measures"]["accuracy"]
         assert 0 < accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
     assert "sources left out" in found["voice_gender"]["figures"]
-    assert found["face_gender"]["input"] == {"kind": "image", "sample_rate": None, "window": None, "size": 112}
+    assert found["face_gender"]["input"] == {**NOTHING, "kind": "image", "size": FACE.size}
     assert found["voice_gender"]["input"]["sample_rate"] == 16000
 
 
