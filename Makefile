@@ -19,7 +19,7 @@ DEVELOPMENT := $(VENV)/.development
 PEERS := benchmarks/.venv
 NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: help serve save fetch test lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
+.PHONY: help serve save fetch test test-fast lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
 	screenshots lock image up down test-containers container-figures clean
 
 help:  ## Shows this list
@@ -36,7 +36,15 @@ fetch: $(if $(MODEL),$(DEVELOPMENT))  ## Imports a published checkpoint for PROF
 	$(BIN)/python -m training.fetch $(MODEL) $(if $(FROM),--from $(FROM)) $(FETCH_ARGS)
 
 test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+ifdef PYTEST_ARGS
+	$(BIN)/python -m pytest -rs $(PYTEST_ARGS)
+else
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile tests/unit
+	$(BIN)/python -m pytest -rs -m "not parallel and not containers"
+endif
+
+test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "parallel and not slow" -n 2 --dist loadfile tests/unit
 
 lint: $(DEVELOPMENT)  ## Checks style
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from media.audio import AudioLimits, DecodedAudio, decode
+
 Signal = NDArray[np.float32]
 
 VOICE = Path(__file__).parents[1] / "data" / "voices" / "male_1.flac"
@@ -96,3 +98,8 @@ def film(*, sound: bool, rate: int = 48_000) -> bytes:
         if sound:
             fill_track(container, track, tone(rate, 0.5), rate)
     return out.getvalue()
+
+
+def decoded(data: bytes, **options: float | str | None) -> DecodedAudio:
+    """What the decoder makes of a file, within the usual limits."""
+    return decode(data, limits=AudioLimits(), **options)  # type: ignore[arg-type]

@@ -13,8 +13,8 @@ from core.errors import BadRequest, PayloadTooLarge
 from media.cost import FIXED_BYTES, SOUND_BYTES, picture_bytes, recording_bytes
 from tests.support.audio_bytes import encode, tone, wav
 from tests.support.decoding_child import Cost, child
-from tests.unit.media.test_image import encode as save
-from tests.unit.media.test_image import png_header
+from tests.support.picture_bytes import encode as save
+from tests.support.picture_bytes import png_header
 
 SECONDS = 60
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.decoding_child import Cost, child
-from tests.unit.media.test_image import encode, png, zeros
+from tests.support.picture_bytes import encode, png, zeros
 
 MOST = 340 << 20  # bytes above the idle process: what a legal picture may take, see `media.cost`
 ZEROS = zeros(8 << 20)

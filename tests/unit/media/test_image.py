@@ -3,69 +3,21 @@
 from __future__ import annotations
 
 import io
-import struct
-import subprocess
-import sys
-import zlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import BadRequest, PayloadTooLarge
 from media.image import decode_image
-from media.jpeg import count_scans
 from media.picture import MAX_SIDE
+from tests.support.picture_bytes import BLUE, GREEN, RED, corners, encode, near, png_header
+from tests.support.served import DATA
 
-ROOT = Path(__file__).parents[3]
-FACES = ROOT / "tests" / "data" / "faces"
-RED, GREEN, BLUE = (220, 30, 20), (20, 200, 40), (30, 40, 210)
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """A picture as a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def corners() -> Image.Image:
-    """48 wide, 32 high: red top left, green top right, blue below."""
-    pixels = np.zeros((32, 48, 3), np.uint8)
-    pixels[:16, :24], pixels[:16, 24:], pixels[16:] = RED, GREEN, BLUE
-    return Image.fromarray(pixels)
-
-
-def near(pixel: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 12) -> bool:
-    """Whether a pixel is a colour, as far as lossy formats keep it."""
-    return bool(np.abs(pixel.astype(int) - colour).max() <= tolerance)
-
-
-def png(header: tuple[int, int, int, int], data: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of a header (width, height, bits, colour type), compressed data and further chunks before it."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0)), *chunks, (b"IDAT", data), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, body) for name, body in parts)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and has next to no data."""
-    return png((width, height, 8, 2), zlib.compress(b"\0" * 1000))
-
-
-def zeros(size: int) -> bytes:
-    """So many bytes of zero, compressed; made in pieces."""
-    packer = zlib.compressobj()
-    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20)) + packer.flush(zlib.Z_FINISH)
+FACES = DATA / "faces"
 
 
 @pytest.mark.parametrize(
@@ -199,127 +151,8 @@ def test_what_is_scaled_down_has_no_seams(mode: str, size: tuple[int, int]) -> N
     assert (pixels == 255).all()
 
 
-MEASURE = """
-import re, sys
-from pathlib import Path
-from media.image import decode_image
-
-def memory(name):
-    return int(re.search(rf"{name}:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) >> 10
-
-data = sys.stdin.buffer.read()
-before = memory("VmRSS")
-decode_image(data)
-print(memory("VmHWM") - before)
-"""
-SIDE = 7071  # just below 50 million pixels
-WEBP_SIDE = 4082  # just below a third of that
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        lambda: png((SIDE, SIDE, 16, 0), zeros((2 * SIDE + 1) * SIDE + (1 << 20))),
-        lambda: png((SIDE, SIDE, 8, 3), zeros((SIDE + 1) * SIDE + (1 << 20)), (b"PLTE", bytes(3)), (b"tRNS", b"\0")),
-        lambda: png((SIDE, SIDE, 8, 6), zeros((4 * SIDE + 1) * SIDE + (1 << 20))),
-        lambda: encode(Image.new("RGB", (WEBP_SIDE, WEBP_SIDE), RED), "WEBP", lossless=True),
-    ],
-    ids=["16 bits", "palette with transparency", "with alpha", "WebP"],
-)
-def test_a_large_picture_is_not_copied_in_full_size(data: Callable[[], bytes]) -> None:
-    """A file of some kilobytes; what one decoding of it takes, anybody can have several times at once."""
-    run = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, input=data(), capture_output=True, check=True)
-    assert int(run.stdout) < 330  # MiB
-
-
 def test_a_single_pixel() -> None:
     assert decode_image(encode(Image.new("RGB", (1, 1), RED), "PNG")).tolist() == [[list(RED)]]
-
-
-def test_too_many_pixels_are_refused_with_the_numbers() -> None:
-    with pytest.raises(PayloadTooLarge, match=r"48 x 32 pixels.*1535"):
-        decode_image(encode(corners(), "PNG"), max_pixels=48 * 32 - 1)
-    assert decode_image(encode(corners(), "PNG"), max_pixels=48 * 32).shape == (32, 48, 3)
-
-
-def test_the_pixels_of_a_webp_count_three_times() -> None:
-    data = encode(Image.new("RGB", (WEBP_SIDE, WEBP_SIDE + 2), RED), "WEBP", lossless=True)
-    with pytest.raises(PayloadTooLarge, match=r"4082 x 4084 pixels.*WEBP.*limit of 266666666"):
-        decode_image(data)
-
-
-@pytest.mark.parametrize("size", [(50_000_000, 1), (1, 50_000_000), (65_536, 2)])
-def test_a_side_longer_than_any_camera_makes_is_refused(size: tuple[int, int]) -> None:
-    """Its rows alone took 476 MB."""
-    with pytest.raises(PayloadTooLarge, match="no side"):
-        decode_image(png((*size, 8, 2), zeros(1 << 20)))
-    assert decode_image(encode(Image.new("L", (65_535, 1)), "PNG")).shape == (1, MAX_SIDE, 3)
-
-
-@pytest.mark.parametrize(
-    ("mode", "sampling", "limit"), [("CMYK", 0, 1.7), ("RGB", 0, 1.32), ("RGB", 1, 1.0), ("RGB", 2, 1.0), ("L", 0, 1.0)]
-)
-def test_a_progressive_jpeg_counts_its_coefficients(mode: str, sampling: int, limit: float) -> None:
-    """Two bytes for each value of each channel are kept until its last scan: 381 MB of a legal picture of CMYK."""
-    data = encode(Image.new(mode, (4096, 4096)), "JPEG", progressive=True, subsampling=sampling)
-    assert decode_image(data, max_pixels=int(4096 * 4096 * limit)).shape == (2048, 2048, 3)
-    if limit > 1:
-        with pytest.raises(PayloadTooLarge, match="JPEG in this form takes"):
-            decode_image(data, max_pixels=4096 * 4096)
-        baseline = encode(Image.new(mode, (4096, 4096)), "JPEG", subsampling=sampling)
-        assert decode_image(baseline, max_pixels=4096 * 4096).shape == (2048, 2048, 3)
-
-
-@pytest.mark.parametrize("side", [20_000, 200_000, 2**31 - 1])
-def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
-    with pytest.raises((PayloadTooLarge, BadRequest)):
-        decode_image(png_header(side, side))
-
-
-def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    data = encode(corners(), "JPEG", progressive=True)
-    place = data.rindex(b"\xff\xda")
-    bomb = data[:place] + data[place:-2] * 500 + data[-2:]
-    with pytest.raises(BadRequest, match="scans"):
-        decode_image(bomb)
-
-
-def test_what_follows_the_picture_is_none_of_its_scans() -> None:
-    """A motion photo: a film after the picture, which has every pair of bytes somewhere."""
-    plain = encode(corners(), "JPEG", quality=95, progressive=True)
-    pixels = decode_image(plain + b"\x00\x00\x00\x18ftypmp42" + b"\xff\xda\x00\x0c\x03" * 1000)
-    np.testing.assert_array_equal(pixels, decode_image(plain))
-
-
-def test_what_is_embedded_in_the_picture_is_none_of_its_scans() -> None:
-    """Such as the thumbnail of a camera."""
-    plain = encode(corners(), "JPEG", quality=95)
-    notes = b"\xff\xe5" + struct.pack(">H", 2 + 4 * 1000) + b"\xff\xda\xff\xd9" * 1000
-    np.testing.assert_array_equal(decode_image(plain[:2] + notes + plain[2:]), decode_image(plain))
-
-
-@pytest.mark.parametrize("filler", [b"", b"\xff\xff\xff", b"\xff\xd3", b"\x00\x01"], ids=bytes.hex)
-def test_scans_are_counted_as_the_decoder_finds_them(filler: bytes) -> None:
-    data = encode(corners(), "JPEG", progressive=True)
-    place = data.rindex(b"\xff\xda")
-    bomb = data[:place] + (filler + data[place:-2]) * 500 + data[-2:]
-    own = data.count(b"\xff\xda")
-    assert [count_scans(bomb, own + number) - own for number in (498, 499, 600)] == [499, 499, 499]
-    with pytest.raises(BadRequest, match="scans"):
-        decode_image(bomb)
-
-
-@given(st.binary(max_size=200))
-def test_scans_of_anything_can_be_counted(data: bytes) -> None:
-    scans = data.count(b"\xff\xda")
-    assert count_scans(b"\xff\xd8" + data, scans) <= scans
-
-
-def test_segments_without_end_are_not_followed() -> None:
-    plain = encode(corners(), "JPEG")
-    with pytest.raises(BadRequest, match="scans"):
-        decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 20_000 + plain[2:])
-    assert decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 2_000 + plain[2:]).shape == (32, 48, 3)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
