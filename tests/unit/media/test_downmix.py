@@ -17,7 +17,7 @@ from media.pcm import PcmFormat
 from tests.support.audio_bytes import encode, wav
 
 RATE = 16_000
-VOICES = Path(__file__).parents[1] / "data" / "voices"
+VOICES = Path(__file__).parents[2] / "data" / "voices"
 RNG = np.random.default_rng(5)
 Signal = NDArray[np.float64]
 
