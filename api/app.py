@@ -10,12 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.openapi import BODIES
 from api.responses import error_response, handle
@@ -30,42 +27,34 @@ Every error is JSON with `status: "error"`, a `message` in words and the `reques
 `x-request-id` header. The models that answered are named in the `x-model` header."""
 
 
-class Named:
-    """Gives what is mounted a name for the log and the metrics, which see a route only where FastAPI matched it.
-
-    Args:
-        app: What is mounted.
-        template: The name, in the form of a route's path.
-    """
-
-    def __init__(self, app: ASGIApp, template: str) -> None:
-        self._app = app
-        self._template = template
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request."""
-        scope["bundle.route"] = self._template
-        await self._app(scope, receive, send)
+# In the order of the README.
+TAGS = [
+    {"name": "voice gender", "description": "Is this voice male or female?"},
+    {"name": "face gender", "description": "Is this face male or female?"},
+    {"name": "heart sound", "description": "What does this heart sound show?"},
+    {"name": "audio scene", "description": "Is this audio speech, music, noise or silence?"},
+    {"name": "AI voice", "description": "Did a human or an AI speak this?"},
+    {"name": "uniform", "description": "Any of the questions, in one form, for one or several files; and the models."},
+    {"name": "service", "description": "Health, metrics and pages."},
+]
 
 
 def build_app() -> FastAPI:
     """Makes the application; ``state.answers`` is set when the service starts."""
-    app = FastAPIOffline(
+    app = FastAPI(
         title="Media classification bundle",
         version=VERSION,
         description=DESCRIPTION,
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        openapi_tags=TAGS,
         servers=[{"url": "/", "description": "This server."}],
-        docs_url="/docs",
+        docs_url=None,  # ``api.pages`` has a page of its own
         openapi_url="/docs.json",
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lead to whatever host the caller names
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
-    for route in app.routes:
-        if isinstance(route, Mount):  # the files of Swagger UI
-            route.app = Named(route.app, f"{route.path}/{{path}}")
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for router in routers():
         app.include_router(router)

@@ -1,18 +1,31 @@
-"""The landing page and what it loads: nothing comes from elsewhere, and no page holds a script of its own."""
+"""The landing page, that of the API, and what they load: nothing from elsewhere, and no script within a page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi.responses import FileResponse, HTMLResponse
+import fastapi_offline
+from fastapi.responses import HTMLResponse, Response
+from starlette.requests import Request
 
+from api.static import static_file
 from core.settings import get_settings
 
 _ROOT = Path(__file__).parent
 TRY_IT = '<li><a href="/ui">Try it</a></li>'
 
-# Everything that is loaded from here, by name; nothing else in this folder is served.
-ASSETS = {"site.css": "text/css", "icon.svg": "image/svg+xml", "landing.js": "text/javascript"}
+_SWAGGER = Path(fastapi_offline.__file__).parent / "static"  # Swagger UI as its package carries it
+
+# Everything that is loaded from here, by name: its folder and its type. Nothing else in these folders is served.
+ASSETS = {
+    "site.css": (_ROOT, "text/css"),
+    "icon.svg": (_ROOT, "image/svg+xml"),
+    "landing.js": (_ROOT, "text/javascript"),
+    "docs.css": (_ROOT, "text/css"),
+    "docs.js": (_ROOT, "text/javascript"),
+    "swagger-ui.css": (_SWAGGER, "text/css"),
+    "swagger-ui-bundle.js": (_SWAGGER, "text/javascript"),
+}
 
 # Recordings and pictures that a page itself made are ``blob:``. No form is sent by the browser itself, so that a
 # key never ends up in an address.
@@ -36,8 +49,15 @@ def landing() -> HTMLResponse:
     return HTMLResponse(text, headers=HEADERS | {"vary": "accept"})
 
 
-def asset(name: str) -> FileResponse | None:
+def docs(request: Request) -> Response:
+    """The OpenAPI document as a page. The icons of Swagger UI are ``data:`` addresses in its styles."""
+    headers = HEADERS | {"content-security-policy": POLICY.replace("img-src", "img-src data:")}
+    return static_file(request, _ROOT / "docs.html", "text/html", headers)
+
+
+def asset(request: Request, name: str) -> Response | None:
     """What a page loads under this name, or None when there is no such thing."""
     if name not in ASSETS:
         return None
-    return FileResponse(_ROOT / name, media_type=ASSETS[name], headers=HEADERS)
+    folder, media_type = ASSETS[name]
+    return static_file(request, folder / name, media_type, HEADERS)

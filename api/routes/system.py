@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -10,9 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.dependencies import answers
 from api.openapi import errors, example
-from api.pages import asset
+from api.pages import HEADERS, asset, docs
 from api.responses import error_response
 from api.schemas import Readiness
+from api.static import static_text
 from core import metrics
 from core.errors import NotFound
 from media import examples
@@ -57,9 +59,21 @@ async def example_file(name: str) -> Response:
     return FileResponse(examples.path(name), media_type=examples.MEDIA_TYPES[name])
 
 
+@router.get("/docs", include_in_schema=False)
+def documentation(request: Request) -> Response:
+    """The routes, with forms to try them."""
+    return docs(request)
+
+
+@router.get("/pages/docs.json", include_in_schema=False)
+def compressed_document(request: Request) -> Response:
+    """The OpenAPI document for `/docs`, compressed where the browser takes that."""
+    return static_text(request, json.dumps(request.app.openapi()).encode(), "application/json", HEADERS)
+
+
 @router.get("/pages/{name}", include_in_schema=False)
-async def page_asset(name: str) -> Response:
+def page_asset(request: Request, name: str) -> Response:
     """What the pages load: styles, scripts and the icon."""
-    if (response := asset(name)) is None:
+    if (response := asset(request, name)) is None:
         raise NotFound("the pages have no such part")
     return response

@@ -1,4 +1,4 @@
-"""The files of the page: those named here and in the list of examples, and no others."""
+"""The files of the page: its scripts and styles and the listed examples, and no others."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import functools
 import json
 from pathlib import Path
 
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
+from starlette.requests import Request
 
 from api.pages import HEADERS
+from api.static import static_file
 
 PAGE = Path(__file__).parent / "page"
 EXAMPLES = Path(__file__).parent / "examples"
 LIST = "examples.json"
 
-# By name; each ``.js`` module says in its first line what it is for.
-PARTS = {
-    "playground.css": "text/css",
-    "playground.js": "text/javascript",
-    "panels.js": "text/javascript",
-    "answer.js": "text/javascript",
-    "drawing.js": "text/javascript",
-    "ask.js": "text/javascript",
-    "capture.js": "text/javascript",
-    "lit-html.js": "text/javascript",
-}
+# What the page loads from its folder; each module says in its first line what it is for.
+PART_TYPES = {".css": "text/css", ".js": "text/javascript"}
+PARTS = {path.name: PART_TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in PART_TYPES}
 MEDIA_TYPES = {
     ".json": "application/json",
     ".flac": "audio/flac",
@@ -34,19 +28,24 @@ MEDIA_TYPES = {
 }
 
 
-def part(name: str) -> FileResponse | None:
+def page(request: Request) -> Response:
+    """The page itself."""
+    return static_file(request, PAGE / "playground.html", "text/html", HEADERS)
+
+
+def part(request: Request, name: str) -> Response | None:
     """What the page loads under this name, or None when there is no such thing."""
     if name not in PARTS:
         return None
-    return FileResponse(PAGE / name, media_type=PARTS[name], headers=HEADERS)
+    return static_file(request, PAGE / name, PARTS[name], HEADERS)
 
 
-def example(name: str) -> FileResponse | None:
+def example(request: Request, name: str) -> Response | None:
     """An example, or their list; None when there is no such thing."""
     if name not in _examples():
         return None
     path = EXAMPLES / name
-    return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=HEADERS)
+    return static_file(request, path, MEDIA_TYPES[path.suffix], HEADERS)
 
 
 @functools.cache

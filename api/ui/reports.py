@@ -29,7 +29,9 @@ class Spectrogram(BaseModel):
 
     columns: int
     bands: int
+    low_hz: float
     top_hz: float
+    range_db: float = Field(description="From the level 0 to the level 255.")
     levels: str = Field(description="Base64 of bytes [bands, columns], lowest band first, 255 the loudest.")
 
 
@@ -96,6 +98,6 @@ class Report(BaseModel):
     face: FoundFace | None = None
     votes: list[Vote] = []
     threshold: float | None = Field(None, description="Weighted score above which a voice is `AI_GENERATED`.")
-    uncertain: bool = Field(False, description="Whether answers with such a score are often wrong.")
+    uncertain: bool = Field(False, description="Whether answers that are no clearer are often wrong.")
     features: list[Measured] = []
     explanation: str = ""

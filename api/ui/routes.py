@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from api.auth import check_voice_key
+from api.accept import preferred
+from api.auth import QUESTIONS, VOICE_DETECTION, check_voice_key
 from api.dependencies import admitted, answers, read_json
 from api.pages import HEADERS
 from api.schemas import AnalyzeRequest
 from api.ui import files
 from api.ui.questions import Questions
+from api.ui.stream import MEDIA_TYPE as PROGRESS
 from api.ui.stream import respond
 from api.uploads import check_plain, media_type
 from core.errors import BadRequest, NotFound
@@ -18,25 +20,35 @@ from tasks.questions import questions
 
 router = APIRouter(tags=["service"])
 
-KEYED = "ai-voice"
-
 
 @router.get("/ui", response_class=HTMLResponse, summary="A page to try")
-async def playground() -> Response:
+def playground(request: Request) -> Response:
     """Five panels: record or upload, see the answer and what the model looked at."""
-    return FileResponse(files.PAGE / "playground.html", media_type="text/html", headers=HEADERS)
+    return files.page(request)
 
 
 @router.get("/ui/page/{name}", include_in_schema=False)
-async def part(name: str) -> Response:
+def part(request: Request, name: str) -> Response:
     """What the page loads."""
-    return served(files.part(name))
+    return served(files.part(request, name))
 
 
 @router.get("/ui/examples/{name}", include_in_schema=False)
-async def example(name: str) -> Response:
+def example(request: Request, name: str) -> Response:
     """A file to click, or the list of all."""
-    return served(files.example(name))
+    return served(files.example(request, name))
+
+
+@router.get("/ui/server", include_in_schema=False)
+async def server(request: Request) -> Response:
+    """What the page must know before it asks: which questions need a key, who has one, and how large a file may be."""
+    settings = answers(request).context.settings
+    about = {
+        "keyed": list(QUESTIONS) if settings.key_store else [VOICE_DETECTION],
+        "has_keys": bool(settings.keys or settings.key_store),
+        "max_body_bytes": settings.max_body_bytes,
+    }
+    return JSONResponse(about, headers=HEADERS)
 
 
 @router.get("/ui/cards/{name}", include_in_schema=False)
@@ -54,14 +66,17 @@ async def ask(request: Request, name: str) -> Response:
     """A recording or a picture in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
     if (question := questions().get(name)) is None:
         raise NotFound(f"the questions are {', '.join(questions())}")
-    if name == KEYED:
+    if name == VOICE_DETECTION:
         check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
     asked = Questions(answers(request).context)
     if media_type(request) == "application/json":
         context, models = answers(request).context, question.models
         where = await read_json(request, AnalyzeRequest, context, question.label, *models)
-        return await respond(asked.ask_url(name, where.audio_url))
-    return await respond(asked.ask(name, await body(request, *question.models)))
+        work = asked.ask_url(name, where.audio_url)
+    else:
+        work = asked.ask(name, await body(request, *question.models))
+    wants_one_line = preferred(request.headers.get("accept", ""), PROGRESS, "application/json") == "application/json"
+    return JSONResponse({"report": (await work).model_dump()}) if wants_one_line else await respond(work)
 
 
 async def body(request: Request, *models: str) -> bytes:
@@ -78,7 +93,7 @@ async def body(request: Request, *models: str) -> bytes:
     return data
 
 
-def served(response: FileResponse | None) -> FileResponse:
+def served(response: Response | None) -> Response:
     """A file of the page.
 
     Raises:

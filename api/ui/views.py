@@ -10,7 +10,7 @@ from PIL import Image
 
 from api.ui.reports import FoundFace, Measured, Place, Share, Sound, Spectrogram, Vote, Window
 from dsp.features import FEATURES, Feature
-from dsp.overview import mel_picture, outline
+from dsp.overview import LOW_HZ, RANGE_DB, mel_picture, outline
 from media.audio import DecodedAudio
 from tasks.base import FoundFace as Found
 from tasks.base import Prediction
@@ -18,6 +18,8 @@ from tasks.explanation import MEMBER_TITLES, NEED_VOICE
 from tasks.human_speech import bundled_reference
 
 COLUMNS = 600  # of outline and spectrogram: about as wide as the page shows them
+COLUMNS_A_SECOND = 10  # of a long recording, which can be zoomed into
+MOST_COLUMNS = 2400  # the spectrogram is then 400 KiB in an answer
 
 
 def shares(probabilities: Mapping[str, float]) -> list[Share]:
@@ -28,18 +30,22 @@ def shares(probabilities: Mapping[str, float]) -> list[Share]:
 
 def sound(audio: DecodedAudio) -> Sound:
     """A recording at a glance."""
-    levels = mel_picture(audio.samples, audio.samples_rate, COLUMNS)
+    length_s = audio.samples.size / audio.samples_rate
+    columns = min(MOST_COLUMNS, max(COLUMNS, round(COLUMNS_A_SECOND * length_s)))
+    levels = mel_picture(audio.samples, audio.samples_rate, columns)
     return Sound(
-        duration_s=audio.samples.size / audio.samples_rate,
+        duration_s=length_s,
         sample_rate=audio.sample_rate,
         channels=audio.channels,
         container=audio.container,
         heard_rate=audio.samples_rate,
-        outline=outline(audio.samples, COLUMNS).tolist(),
+        outline=outline(audio.samples, columns).tolist(),
         spectrogram=Spectrogram(
             columns=levels.shape[1],
             bands=levels.shape[0],
+            low_hz=LOW_HZ,
             top_hz=audio.samples_rate / 2,
+            range_db=RANGE_DB,
             levels=base64.b64encode(levels.tobytes()).decode(),
         ),
     )

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import PHONE
-from tests.browser.test_playground import click_example, open_panel
+from tests.browser.panels import click_example, open_panel
 from tests.support.served import ROOT
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ WAITED_FOR = "Promise.all([...document.images].map(image => image.decode()))"
 def test_screenshot(page: Page, tmp_path: Path, name: str) -> None:
     panel, example, size = SHOTS[name]
     page.set_viewport_size(size)  # type: ignore[arg-type]
-    click_example(open_panel(page, panel), example).locator(".verdict").wait_for()
+    click_example(open_panel(page, panel), example).locator(".head").wait_for()
     page.evaluate(WAITED_FOR)
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     path = Path(os.environ.get("SCREENSHOTS", tmp_path)) / f"{name}.png"

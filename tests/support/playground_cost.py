@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support import ask_all
 from tests.support.served import KEY, ROOT, Bundle, descendants, serve
 
-EXAMPLES = ROOT / "api" / "playground" / "examples"
+EXAMPLES = ROOT / "api" / "ui" / "examples"
 MEBIBYTE_KB = 1024
 
 

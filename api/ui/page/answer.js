@@ -1,83 +1,96 @@
-// What stands in a panel's answer: the verdict, a bar for each class, the models, and what they looked at.
+// What stands beside a question: a sketch before it is asked, then the verdict, what it rests on, and what to do with it.
 
-import { faceMarks, lane, range, timeAxis, waveform } from "./drawing.js";
-import { html } from "./lit-html.js";
-import { PROBLEMS } from "./panels.js";
+import { problem } from "./advice.js";
+import { bar } from "./bars.js";
+import { WORDS, certainty, percent, scoreOf } from "./certainty.js";
+import { faceMarks } from "./drawing.js";
+import { html, nothing } from "./lit-html.js";
+import { spoken } from "./panels.js";
+import { several } from "./several.js";
+import { sketch } from "./sketch.js";
+import { sound } from "./sound.js";
+import { use } from "./use.js";
+import { explanation, features, votes } from "./votes.js";
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const seconds = (value) => `${value < 100 ? value.toFixed(1) : Math.round(value)} s`;
-const hertz = (value) => (value >= 1000 ? `${value / 1000} kHz` : `${value} Hz`);
+/** All that stands in the place of the answer, but for progress and errors. */
+export function answerOf(panel, mine) {
+  const { results, selected, busy, error } = mine;
+  if (!results.length) return busy || error ? nothing : sketch(panel);
+  const shown = results[selected];
+  return html`${results.length > 1 ? several(panel, mine) : nothing}
+    ${shown.report ? answer(panel, shown) : results.length > 1 ? html`<p class="error">${shown.error.message}</p>
+      <p class="advice">${shown.error.advice}</p>` : nothing}`;
+}
 
-/** Three significant digits. */
-const number = (value) => String(Number(value.toPrecision(3)));
+/** What a screen reader is told: that something is under way, and then the answer itself. */
+export function words(panel, { busy, results, inputs }) {
+  if (busy) return inputs.length > 1 ? `Working, ${results.length} of ${inputs.length} answered` : "Working";
+  if (results.length > 1) return `${results.filter(({ report }) => report).length} of ${results.length} files were answered`;
+  return results[0]?.report ? inWords(panel, results[0].report) : "";
+}
 
-const feature = (name) => name.replace(/^(mfcc|hnr|rms)/, (short) => short.toUpperCase()).replace("zcr", "zero-crossing rate")
-  .replaceAll("_", " ");
+/** An answer in one or two sentences. */
+export function inWords(panel, report) {
+  const { level, share } = certainty(report);
+  const notes = report.problems.map((name) => ` ${problem(name)}`).join("");
+  return `${panel.title} ${spoken(panel, report.verdict)}: ${level}, ${percent(share)}.${notes}`;
+}
 
-/** How a class is spoken of; weights from elsewhere may bring classes of their own. */
-const spoken = (panel, name) => panel.words[name] ?? name;
-
-/**
- * @param {object} panel one of PANELS
- * @param {object} report what the server answered
- * @param {string|null} picture address of the picture that was asked about
- */
-export function answer(panel, report, picture) {
+function answer(panel, result) {
+  const { report, input } = result;
   return html`
-    <p class="verdict">${spoken(panel, report.verdict)}${report.uncertain ? " (uncertain)" : ""}</p>
-    ${bars(report.shares.map(({ name, probability }) => [spoken(panel, name), probability]))}
-    ${report.problems.length ? problems(report.problems) : ""}
+    ${verdict(panel, report, input)}
+    ${report.threshold === null ? classes(panel, report) : score(report)}
+    ${report.problems.length ? html`<ul class="note problems">${report.problems.map((name) => html`<li>${problem(name)}</li>`)}</ul>` : nothing}
+    ${changes(panel, report.windows)}
     ${models(report.models)}
-    ${report.votes.length ? votes(report) : ""}
-    ${report.explanation ? explanation(report.explanation) : ""}
-    ${report.sound ? sound(panel, report) : ""}
-    ${report.face ? face(report.face, picture) : ""}
-    ${report.features.length ? features(report.features) : ""}`;
+    ${use(panel, result)}
+    ${report.votes.length ? votes(report) : nothing}
+    ${report.explanation ? explanation(report.explanation) : nothing}
+    ${report.sound ? sound(panel, result) : nothing}
+    ${report.face ? face(report.face, input.address) : nothing}
+    ${report.features.length ? features(report.features) : nothing}`;
 }
 
-/** One labelled bar for each [name, share], share being 0 to 1. */
-function bars(pairs) {
-  const rows = pairs.map(([name, share]) => html`<li><label><span>${name}</span>
-      <meter min="0" max="1" value=${share}>${percent(share)}</meter><span>${percent(share)}</span></label></li>`);
-  return html`<ul class="bars">${rows}</ul>`;
+function verdict(panel, report, { truth, name }) {
+  const { level, share } = certainty(report);
+  return html`<div class="head ${level}"><p class="soft of">${name}</p>
+    <p class="verdict">${spoken(panel, report.verdict)}</p>
+    <p class="certainty"><span class="badge">${level}</span> <strong>${percent(share)}</strong> <span>${WORDS[level]}</span></p>
+    ${truth ? html`<p class="soft">In truth: ${spoken(panel, truth)}. The answer is ${truth === report.verdict ? "right" : "wrong"}.</p>` : nothing}</div>`;
 }
 
-const problems = (names) => html`<p class="note">This recording is hard to judge: ${names.map((name) => PROBLEMS[name]).join(", ")}.</p>`;
+/** A bar for each class, the most probable first: that of the answer has its colour. */
+const classes = (panel, report) => html`<ul class="bars">${report.shares.map(({ name, probability }) => bar(spoken(panel, name), probability,
+  { level: name === report.verdict ? certainty(report).level : "" }))}</ul>`;
+
+/** One bar for the score that decides, and the threshold that it is above or below. */
+function score(report) {
+  const { threshold, shares } = report;
+  const side = scoreOf(shares) > threshold ? "above" : "not above";
+  return html`<ul class="bars">${bar("AI score", scoreOf(shares), { level: certainty(report).level, mark: threshold })}</ul>
+    <p class="soft">The score is ${side} the threshold of ${percent(threshold)} (the line): above it a voice is called AI-generated.</p>`;
+}
+
+/** What a recording is from when to when, where it is not the same all along. */
+function changes(panel, windows) {
+  const parts = [];
+  for (const { start_s, end_s, shares } of windows) {
+    const { name } = shares.reduce((most, share) => (share.probability > most.probability ? share : most));
+    if (parts.at(-1)?.name === name) parts.at(-1).end = end_s;
+    else parts.push({ name, start: start_s, end: end_s });
+  }
+  if (parts.length < 2) return nothing;
+  const time = (value) => (parts.at(-1).end < 100 ? value.toFixed(1) : Math.round(value));
+  return html`<section class="changes"><h3>It changes</h3><ol>${parts.slice(0, 12).map(({ name, start, end }) => html`<li>
+      <span class="soft">${time(start)} to ${time(end)} s</span> ${spoken(panel, name)}</li>`)}
+      ${parts.length > 12 ? html`<li class="soft">and ${parts.length - 12} more, below</li>` : nothing}</ol></section>`;
+}
 
 function models(items) {
   const rows = items.map(({ title, tag, card }) => html`<li>
       ${card ? html`<a href=${card} target="_blank">${title}</a>` : title} <code>${tag}</code></li>`);
   return html`<ul class="models soft" aria-label="Models that answered"><li>Answered by</li>${rows}</ul>`;
-}
-
-function votes({ votes: members, shares, threshold }) {
-  const together = shares.find(({ name }) => name === "AI_GENERATED").probability;
-  return html`<section class="votes"><h3>How the three voted</h3>
-    <p class="soft">Each one’s probability that an AI spoke, and how much it counts. Together: ${percent(together)};
-      above ${percent(threshold)} the answer is AI-generated.</p>
-    ${bars(members.map(({ title, score, weight }) => [`${title} (×${weight})`, score]))}</section>`;
-}
-
-function explanation(text) {
-  const sentences = text.split(/(?<=\.) (?=[A-Z])/);
-  return html`<section class="why"><h3>Why</h3>${sentences.map((sentence) => html`<p>${sentence}</p>`)}</section>`;
-}
-
-/** Waveform, spectrogram and, where there are several windows, their answers: all over one time. */
-function sound(panel, { sound: heard, windows }) {
-  const lanes = (windows[0]?.shares ?? []).map(({ name }) => html`
-      <span class="axis">${spoken(panel, name)}</span><div class="plot">${lane(windows, name, spoken(panel, name))}</div>`);
-  const source = `${heard.container}, ${hertz(heard.sample_rate)}, ${heard.channels === 1 ? "mono" : `${heard.channels} channels`}`;
-  return html`<section class="sound"><h3>What the model heard</h3>
-    <p class="soft">${seconds(heard.duration_s)} at ${hertz(heard.heard_rate)}, mono (source: ${source}).
-      ${windows.length ? `${windows.length} windows, each answered by itself: the stronger the colour, the more probable.` : ""}</p>
-    <div class="plots">
-      <span class="axis">Waveform</span><div class="plot">${waveform(heard.outline)}</div>
-      <span class="axis tall"><span>${hertz(heard.spectrogram.top_hz)}</span><span>Mel</span><span>0 Hz</span></span>
-      <div class="plot"><mel-picture role="img" aria-label="Mel spectrogram" .spectrogram=${heard.spectrogram}></mel-picture></div>
-      ${lanes}
-      <span class="axis"></span>${timeAxis(heard.duration_s)}
-    </div></section>`;
 }
 
 function face(found, picture) {
@@ -88,30 +101,4 @@ function face(found, picture) {
       <figure><img class="crop" src=${found.cropAddress} alt="The face, upright and cut out">
         <figcaption class="soft">Cut out, as the model reads it</figcaption></figure>
     </div></section>`;
-}
-
-const PLACES = { inside: "", below: "below", above: "above", "not measurable": "not measurable" };
-
-function features(items) {
-  const outside = items.filter(({ place }) => place === "below" || place === "above");
-  const rest = items.filter((item) => !outside.includes(item));
-  const rows = [...outside, ...rest].map((item) => html`<tr class=${outside.includes(item) ? "outside" : ""}>
-      <th scope="row">${feature(item.name)}</th><td>${number(item.value)} ${item.unit === "ratio" ? "" : item.unit}</td>
-      <td>${range(item)}</td><td class="place">${PLACES[item.place]}</td>
-      <td>${number(item.low)} to ${number(item.high)}</td></tr>`);
-  return html`<section><h3>${items.length} acoustic features</h3>
-    <p class="soft">The human range is that of 98 % of human training speech; ${outside.length} of these values are outside of it. That is
-      unusual, and by itself no sign of an AI: the reasons above weigh how much more often AI voices than people have such values.</p>
-    <div class="scroll short" tabindex="0" role="region" aria-label="Acoustic features"><table class="features">
-      <thead><tr><th scope="col">Feature</th><th scope="col">Measured</th><th scope="col" aria-label="Place"></th>
-        <th scope="col">Outside</th><th scope="col">Human range</th></tr></thead>
-      <tbody>${rows}</tbody></table></div>
-    <button type="button" class="quiet" @click=${unfold}>Show all ${items.length}</button></section>`;
-}
-
-/** Shows all of the table before a button, once and for all. */
-function unfold({ currentTarget: button }) {
-  button.previousElementSibling.classList.remove("short");
-  button.hidden = true;
-  button.previousElementSibling.focus();
 }

@@ -1,42 +1,78 @@
 // Microphone and camera.
 
-const LONGEST_S = 30; // what the AI voice models listen to
+export const LONGEST_S = 30; // what the AI voice models listen to
 const CONTAINERS = ["audio/webm", "audio/ogg", "audio/mp4"];
+const TICK_MS = 100;
+const QUIETEST_DB = -60; // where the level meter begins
 
 async function open(what, name) {
   if (!navigator.mediaDevices) throw new Error("This browser records on https or localhost only: choose a file instead.");
   return navigator.mediaDevices.getUserMedia(what).catch((error) => {
-    throw new Error(`No ${name}: ${error.message}. Choose a file instead.`);
+    throw new Error(`No ${name}: ${error.message}.`);
   });
 }
 
-const close = (stream) => stream.getTracks().forEach((track) => track.stop());
+const end = (stream) => stream.getTracks().forEach((track) => track.stop());
 
 /**
- * Starts to record the microphone.
- * @param {(seconds: number) => void} onSecond called every second with the length so far
- * @returns {Promise<{stop: () => void, finished: Promise<Blob>}>}
+ * Opens the microphone. A recording reads `stream`; so may whatever else listens.
+ * @returns {Promise<{stream: MediaStream, level: () => number, close: () => void}>} level is 0 (quiet) to 1 (full scale)
  */
-export async function record(onSecond) {
+export async function microphone() {
   const stream = await open({ audio: true }, "microphone");
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  return {
+    stream,
+    level() {
+      analyser.getFloatTimeDomainData(samples);
+      const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+      return Math.max(0, 1 - (10 * Math.log10(power + 1e-12)) / QUIETEST_DB);
+    },
+    close() {
+      end(stream);
+      context.close();
+    },
+  };
+}
+
+/**
+ * Records an open microphone, and closes it at the end.
+ * @param {Awaited<ReturnType<typeof microphone>>} source
+ * @param {(seconds: number, level: number) => void} onTick called ten times a second
+ * @returns {{stop: () => void, cancel: () => void, finished: Promise<Blob|null>}} finished is null where it was cancelled
+ */
+export function record(source, onTick) {
   const mimeType = CONTAINERS.find((type) => MediaRecorder.isTypeSupported(type));
-  const recorder = new MediaRecorder(stream, mimeType ? { mimeType } : {});
+  const recorder = new MediaRecorder(source.stream, mimeType ? { mimeType } : {});
   const parts = [];
-  let seconds = 0;
+  const started = performance.now();
+  let isKept = true;
+  const stop = () => recorder.state === "inactive" || recorder.stop();
   const clock = setInterval(() => {
-    onSecond(++seconds);
-    if (seconds >= LONGEST_S) recorder.stop();
-  }, 1000);
+    const seconds = (performance.now() - started) / 1000;
+    onTick(seconds, source.level());
+    if (seconds >= LONGEST_S) stop();
+  }, TICK_MS);
   recorder.ondataavailable = (event) => parts.push(event.data);
   const finished = new Promise((resolve) => {
     recorder.onstop = () => {
       clearInterval(clock);
-      close(stream);
-      resolve(new Blob(parts, { type: recorder.mimeType }));
+      source.close();
+      resolve(isKept ? new Blob(parts, { type: recorder.mimeType }) : null);
     };
   });
   recorder.start();
-  return { stop: () => recorder.state === "inactive" || recorder.stop(), finished };
+  return {
+    stop,
+    cancel() {
+      isKept = false;
+      stop();
+    },
+    finished,
+  };
 }
 
 /**
@@ -45,7 +81,7 @@ export async function record(onSecond) {
  */
 export async function camera() {
   const stream = await open({ video: { facingMode: "user" } }, "camera");
-  return { stream, close: () => close(stream) };
+  return { stream, close: () => end(stream) };
 }
 
 /** The next frame that a video shows, as a JPEG: the first may be a while in coming. */

@@ -1,4 +1,4 @@
-// The five panels: what each asks, what it takes, and how its classes are spoken of.
+// The five questions: what each asks, what it takes, and how its classes are spoken of.
 
 const AUDIO = "audio/*,.mp3,.wav,.webm,.ogg,.flac,.m4a,.aac";
 const ANY_AUDIO = "WAV, FLAC, MP3, Ogg, WebM, M4A or AAC";
@@ -7,8 +7,10 @@ export const PANELS = [
   {
     id: "voice-gender",
     tab: "Voice gender",
+    short: "Male or female?",
     title: "Is this voice male or female?",
-    about: `A recording of one voice: ${ANY_AUDIO}. The answer is how the voice sounds to a listener, not who somebody is.`,
+    about: "A recording of one voice. The answer is how the voice sounds to a listener, not who somebody is.",
+    formats: ANY_AUDIO,
     accept: AUDIO,
     takes: "audio",
     words: { female: "Female", male: "Male" },
@@ -16,8 +18,10 @@ export const PANELS = [
   {
     id: "face-gender",
     tab: "Face gender",
+    short: "Male or female?",
     title: "Is this face male or female?",
-    about: "A picture with a face: JPEG, PNG, WebP, BMP or GIF. Of several faces the largest is looked at.",
+    about: "A picture with a face. Of several faces the largest is looked at.",
+    formats: "JPEG, PNG, WebP, BMP or GIF",
     accept: "image/*",
     takes: "picture",
     words: { female: "Female", male: "Male" },
@@ -25,14 +29,16 @@ export const PANELS = [
   {
     id: "heart-sound",
     tab: "Heart",
+    short: "Normal, or a murmur?",
     title: "What does this heart sound show?",
-    about: `A recording of a heart: ${ANY_AUDIO}. No diagnosis. The answer is kept as the latest prediction.`,
+    about: "A recording of a heart. No diagnosis. The answer is kept as the latest prediction.",
+    formats: ANY_AUDIO,
     accept: AUDIO,
     takes: "audio",
     words: {
-      Artifact: "Artifact",
-      Murmur: "Murmur",
       Normal: "Normal",
+      Murmur: "Murmur",
+      Artifact: "Artifact",
       Extrahls: "Extra heart sound",
       Extrastole: "Extrasystole",
     },
@@ -40,8 +46,10 @@ export const PANELS = [
   {
     id: "audio-scene",
     tab: "Scene",
+    short: "Speech, music or noise?",
     title: "Is this speech, music, noise or silence?",
-    about: `A recording of anything: ${ANY_AUDIO}. A long one is answered piece by piece.`,
+    about: "A recording of anything. A long one is answered piece by piece.",
+    formats: ANY_AUDIO,
     accept: AUDIO,
     takes: "audio",
     url: true,
@@ -50,18 +58,15 @@ export const PANELS = [
   {
     id: "ai-voice",
     tab: "AI voice",
+    short: "A human or an AI?",
     title: "Did a human or an AI speak this?",
-    about: `A recording of a voice: ${ANY_AUDIO}. The first 30 seconds count. Three models vote.`,
+    about: "A recording of a voice. The first 30 seconds of speech count, and three models vote.",
+    formats: ANY_AUDIO,
     accept: AUDIO,
     takes: "audio",
-    key: true,
     words: { HUMAN: "Human", AI_GENERATED: "AI-generated" },
   },
 ];
 
-export const PROBLEMS = {
-  too_short: "it is short",
-  too_quiet: "it is very quiet",
-  too_noisy: "there is much noise in it",
-  no_heart_beat: "no heart beat was found in it",
-};
+/** How a class is spoken of; weights from elsewhere may bring classes of their own. */
+export const spoken = (panel, name) => panel.words[name] ?? name;

@@ -1,0 +1,79 @@
+"""No page has a serious fault by the rules of axe-core, in the light and in the dark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.panels import FILES, click_example, open_panel
+from tests.support.served import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.served]
+
+EXAMPLES = {
+    "Voice gender": "A reader",
+    "Face gender": "A portrait",
+    "Heart": "A murmur",
+    "Scene": "All four, 15 s",
+    "AI voice": "espeak-ng, Tamil",
+}
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds to be serious or critical: rule and place."""
+    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    faults = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+    return [f"{fault['id']}: {node['target']} {node['html'][:150]}" for fault in faults for node in fault["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", FILES)
+def test_playground(page: Page, name: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    panel = open_panel(page, name)
+    assert serious(page) == []
+    answer = click_example(panel, EXAMPLES[name])
+    answer.get_by_role("button", name="Copy as curl").click()
+    answer.locator("pre").wait_for()
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/ui/cards/voice_gender"])
+def test_page(page: Page, path: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(path)
+    assert serious(page) == []
+
+
+def opened(page: Page) -> None:
+    """All operations are open, one of them with its form and an answer, and so are the schemas."""
+    for control in page.locator(".opblock-summary-control").all():
+        control.click()
+    operation = page.locator("#operations-audio_scene-analyze_audio")
+    operation.get_by_role("button", name="Try it out").click()
+    operation.locator("button.execute").click()
+    operation.locator(".live-responses-table").wait_for()
+
+
+def authorizing(page: Page) -> None:
+    """The dialogue for the key is open."""
+    page.get_by_role("button", name="Authorize").first.click()
+    page.locator(".modal-ux input").fill(KEY)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("act", [lambda page: None, opened, authorizing], ids=["closed", "opened", "authorizing"])
+def test_docs(page: Page, scheme: str, act: Callable[[Page], None]) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto("/docs")
+    page.locator(".opblock").first.wait_for()
+    act(page)
+    assert serious(page) == []
