@@ -34,7 +34,7 @@ class Readout(nn.Module):
         Args:
             network: Gives [batch, labels], or an object with such ``logits``.
             groups: For each class the labels that count for it.
-            outputs: As in ``Checkpoint``.
+            outputs: As in ``Checkpoint``; ``logits`` or ``independent``.
         """
         super().__init__()
         self.network = network

@@ -118,7 +118,6 @@ def test_labels_beyond_audioset_are_unknown() -> None:
     ("outputs", "values", "expected"),
     [
         ("logits", [[0.0, 0.0, 0.0]], [[2 / 3, 1 / 3]]),
-        ("probabilities", [[0.1, 0.2, 0.7]], [[0.3, 0.7]]),
         # The strongest of independent labels counts: how many of them name a class is no argument.
         ("independent", [[0.0, 0.0, 0.0]], [[0.5, 0.5]]),
         ("independent", [[-9.0, 0.0, np.log(3)]], [[0.4, 0.6]]),
