@@ -52,8 +52,8 @@ def test_what_waited_in_a_process_that_died_is_forgotten(tmp_path: Path) -> None
 
     run("from core import metrics as m; m.QUEUE_DEPTH.labels('toy').inc(5); m.REFUSED.labels('toy').inc(2)")
     text = run("from core import metrics as m; m.QUEUE_DEPTH.labels('toy').inc(1); print(m.exposition().decode())")
-    assert 'bundle_queue_depth{model="batched"} 1.0' in text
-    assert 'bundle_queue_refused_total{model="batched"} 2.0' in text
+    assert 'bundle_queue_depth{model="toy"} 1.0' in text
+    assert 'bundle_queue_refused_total{model="toy"} 2.0' in text
 
 
 def test_the_page_has_the_table_of_all_metrics() -> None:
