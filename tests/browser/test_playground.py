@@ -11,6 +11,8 @@ import pytest
 
 from core.settings import VOTING
 from dsp.features import FEATURE_NAMES
+from models.face_gender import SPEC
+from models.spec import ImageInput
 from tests.browser.panels import FILES, ask_about, click_example, open_panel, percents
 from tests.support.audio_bytes import wav
 
@@ -71,7 +73,8 @@ def test_face_is_marked_and_cut_out(page: Page) -> None:
     assert picture["x"] < face["x"] < face["x"] + face["width"] < picture["x"] + picture["width"]
     assert picture["y"] < face["y"] < face["y"] + face["height"] < picture["y"] + picture["height"]
     crop = answer.get_by_role("img", name="The face, upright and cut out")
-    assert crop.evaluate("image => image.decode().then(() => image.naturalWidth)") == 112
+    assert isinstance(SPEC.input, ImageInput)
+    assert crop.evaluate("image => image.decode().then(() => image.naturalWidth)") == SPEC.input.size
 
 
 def test_long_audio_has_a_timeline_and_progress(page: Page) -> None:
