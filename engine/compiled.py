@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 from engine.threads import default_threads
 
+# OpenVINO fills a static table of element types at its first use, and releases the interpreter's lock meanwhile: two
+# threads whose first tensors are made at the same moment wait for each other for ever (openvino 2026.4.1).
+ov.Type.f32.to_dtype()
+
 # Weights below this size stay in float32. Networks of a few million parameters gain nothing from bfloat16, and the
 # wav2vec2 classifiers trained here lose by it: their filter banks need the digits (probabilities moved by up to 0.45).
 BF16_FROM_BYTES = 50 * (1 << 20)
