@@ -52,7 +52,7 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
         request: Its content type is JSON, or not stated.
         body: What the body must be.
         context: The bundle.
-        name: For whom a large body is parsed, as the metrics call it.
+        name: The question that a large body is parsed for, as the metrics call it.
         models: The models that will be asked, which must have room before a large body is parsed.
 
     Raises:

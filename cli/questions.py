@@ -7,8 +7,9 @@ from typing import Any
 
 from media import pcm
 from tasks import heart_sound
+from tasks.base import Answer
 from tasks.questions import Question
-from tasks.run import Answer, Context
+from tasks.run import Context
 
 Report = dict[str, Any]
 

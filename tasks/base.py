@@ -178,8 +178,23 @@ class Conclusion:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A conclusion, and what it was drawn from.
+
+    Attributes:
+        found: The conclusion.
+        audio: The recording, mono at the rate of the models.
+        face: The face of a picture.
+    """
+
+    found: Conclusion
+    audio: DecodedAudio | None = None
+    face: FoundFace | None = None
+
+
 Steps = Generator[Sequence[Ask], Sequence[Answered], T]
-Answer = Callable[[str, Sequence[NDArray[Any]]], Sequence[InferenceResult]]
+AnswerWindows = Callable[[str, Sequence[NDArray[Any]]], Sequence[InferenceResult]]
 
 
 def windows(spec: ModelSpec, item: NDArray[Any]) -> list[NDArray[Any]]:
@@ -194,7 +209,7 @@ def windows(spec: ModelSpec, item: NDArray[Any]) -> list[NDArray[Any]]:
     return split(item, round(spec.input.window_s * spec.input.sample_rate))
 
 
-def follow(steps: Steps[T], specs: Mapping[str, ModelSpec], answer: Answer) -> T:
+def follow(steps: Steps[T], specs: Mapping[str, ModelSpec], answer: AnswerWindows) -> T:
     """Runs a task step by step in this thread.
 
     Args:

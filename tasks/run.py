@@ -31,7 +31,7 @@ from scheduling.throughput import DecodingEstimator
 from storage.cache import ResultCache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
-from tasks.base import Answered, Ask, Conclusion, FoundFace, Steps, windows
+from tasks.base import Answer, Answered, Ask, Conclusion, FoundFace, Steps, windows
 from tasks.face_gender import find
 from tasks.questions import Question
 
@@ -70,21 +70,6 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A conclusion, and what it was drawn from.
-
-    Attributes:
-        found: The conclusion.
-        audio: The recording, mono at the rate of the models.
-        face: The face of a picture.
-    """
-
-    found: Conclusion
-    audio: DecodedAudio | None = None
-    face: FoundFace | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Context:
     """Everything that a task needs when it is run."""
 
@@ -112,7 +97,7 @@ class Context:
         """Runs work that would hold up the event loop in a thread, and times it as decoding of ``kind`` for a model.
 
         Args:
-            model: For whom, as the metrics call it.
+            model: The model or question, as the metrics call it.
             kind: Of the work, as they call it.
             function: The work.
             size: Bytes that it reads, by which its time is estimated.

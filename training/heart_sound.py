@@ -9,7 +9,6 @@ Fixed seeds, one thread and float32 make the same bytes again on the same machin
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import zlib
@@ -30,6 +29,7 @@ from training import export as compiled
 from training.data import datasets
 from training.data.datasets import Clip, balanced_weights, class_indices, datasets_dir, load_audio, read_manifest
 from training.evaluation.folds import Split, by_group, leave_out
+from training.fitting import command
 from training.fitting.history import History
 from training.heart_changes import TONES, change, tones
 from training.protocol import Predict, Rows
@@ -236,9 +236,7 @@ def export(weights: Path, clips: Sequence[Clip]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Trains on the training parts, and writes native and compiled weights."""
-    parser = argparse.ArgumentParser(prog="python -m training.heart_sound", description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
-    parser.add_argument("--out", type=Path, default=network.WEIGHTS, help="weights folder")
+    parser = command.parser(SPEC.name, __doc__)
     parser.add_argument("--steps", type=int, default=STEPS, help="batches of each network (%(default)s)")
     parser.add_argument("--copies", type=int, default=COPIES, help="changed copies of each recording (%(default)s)")
     options = parser.parse_args(arguments)

@@ -46,6 +46,7 @@ class VoiceDeepfake(recipes.Encoded):
     """The recipe."""
 
     spec = SPEC
+    trainer = "voice_deepfake"
     pooling = features.SPEECH
     forms = (0,)  # the sets' clips are coded, filtered and noisy at random already
 

@@ -11,8 +11,9 @@ from api.ui import views
 from api.ui.cards import card_address
 from api.ui.reports import Answerer, Report
 from models.spec import is_of
+from tasks.base import Answer
 from tasks.questions import questions
-from tasks.run import Answer, Context
+from tasks.run import Context
 
 T = TypeVar("T")
 

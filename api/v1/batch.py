@@ -17,8 +17,9 @@ from api.v1.report import report
 from api.v1.schemas import ItemAnswer, ItemError
 from core.errors import InternalError, ServiceError, TimedOut, TooManyRequests
 from core.memory import lease_apart
+from tasks.base import Answer
 from tasks.questions import Question
-from tasks.run import Answer, Context
+from tasks.run import Context
 
 log = logging.getLogger("bundle.batch")
 

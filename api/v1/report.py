@@ -14,9 +14,8 @@ from media.audio import DecodedAudio
 from media.faces import Face
 from models.spec import AudioInput, ModelSpec
 from tasks import problems, voice_deepfake
-from tasks.base import FoundFace, Prediction
+from tasks.base import Answer, FoundFace, Prediction
 from tasks.questions import Question
-from tasks.run import Answer
 
 # Questions about speech, whose tasks cut long pauses before they ask.
 OF_SPEECH = ("voice-gender", "ai-voice")

@@ -22,7 +22,7 @@ class WaveformProcessor:
     """Clips of one length, as the published wav2vec2 classifiers were trained on.
 
     With one length there is nothing to mask, so checkpoints whose first layer is normalised over time (group norm)
-    answer alike in any company too.
+    answer alike whatever their batch-mates are.
 
     Attributes:
         samples: Length of every clip.

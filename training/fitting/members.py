@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import shutil
 import zlib
@@ -13,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models import registry
 from models.calibration import Calibration
 from models.processing import Features, Processor
 from models.spec import ModelSpec
 from training import voice_deepfake
 from training.data.datasets import Clip, balanced_weights, class_indices, datasets_dir
 from training.evaluation.folds import Split
-from training.fitting import calibrate, sound
+from training.fitting import calibrate, command, sound
 from training.protocol import Predict, Rows
 
 KEPT = Path("build/features")
@@ -107,10 +105,7 @@ def main(recipe: Member, about: str | None, arguments: Sequence[str] | None = No
         about: Of the command.
         arguments: Those of the process where none are given.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m training.{recipe.spec.name}", description=about)
-    parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
-    parser.add_argument("--out", type=Path, default=registry.weights(recipe.spec.name))
-    options = parser.parse_args(arguments)
+    options = command.parser(recipe.spec.name, about).parse_args(arguments)
     clips = [clip for clip in recipe.clips(datasets_dir(options.data)) if clip.fields["split"] == "train"]
     calibration = recipe.calibration(clips)
     shutil.rmtree(options.out, ignore_errors=True)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import registry
 from models.calibration import Calibration
 from models.encoder import FEATURES
 from models.spec import ModelSpec
 from training.data.datasets import Clip, class_indices, datasets_dir
 from training.evaluation.folds import Split, by_group
-from training.fitting import calibrate, features, heads, sound
+from training.fitting import calibrate, command, features, heads, sound
 from training.protocol import Predict, Rows
 
 INNER_FOLDS = 4  # of the training clips, for the logits that the calibration is fitted on
@@ -30,12 +28,14 @@ class Encoded:
 
     Attributes:
         spec: The model.
+        trainer: As of ``command.parser``.
         pooling: ``features.SPEECH`` or ``features.WHOLE``.
         forms: Forms of each training clip that a head is fitted on.
     """
 
     spec: ModelSpec
     pooling: int
+    trainer: str | None = None
     forms: tuple[int, ...] = tuple(range(len(sound.FORMS)))
 
     def __init__(self) -> None:
@@ -127,10 +127,7 @@ def main(recipe: Encoded, about: str | None, arguments: Sequence[str] | None = N
         about: Of the command.
         arguments: Those of the process where none are given.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {type(recipe).__module__}", description=about)
-    parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
-    parser.add_argument("--out", type=Path, default=registry.weights(recipe.spec.name))
-    options = parser.parse_args(arguments)
+    options = command.parser(recipe.spec.name, about, trainer=recipe.trainer).parse_args(arguments)
     data = datasets_dir(options.data)
     clips = recipe.clips(data)
     train = [clip for clip in clips if clip.fields["split"] == "train"]

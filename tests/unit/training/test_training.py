@@ -213,22 +213,23 @@ def test_training_learns_and_resumes_where_it_stopped(tmp_path: Path) -> None:
     resumed = loop.Trainer(network(), settings_, positional)
     history = resumed.history
     result = resumed.run(corners, None, checkpoint, resume=True)
-    assert history is resumed.history, "whoever holds the history sees the epochs before the stop"
+    assert history is resumed.history, "the holder of the history sees the epochs before the stop"
     assert [entry["epoch"] for entry in resumed.history] == [0, 1, 2, 3]
     for one, other in zip(expected.parameters(), result.parameters(), strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_the_history_of_a_training_lies_beside_its_weights_and_names_no_folder(tmp_path: Path) -> None:
-    made = command.parser(None, "voice_gender", tmp_path / "weights", epochs=3, steps=7)
-    options = command.parse(made, ["--data", "/somewhere", "--seed", "5"])
+    made = command.parser("voice_gender", None)
+    made.add_argument("--steps", type=int, default=7)
+    options = made.parse_args(["--data", "/somewhere", "--out", str(tmp_path / "weights")])
     assert History.load(options.out) is None
     history = History.of(options)
     history.runs["network"] = [{"epoch": 0.0, "loss": 0.123456789}]
     history.save(options.out)
     again = History.load(options.out)
     assert again is not None
-    assert again.settings == {"epochs": 3, "steps": 7, "seed": 5, "resume": False, "threads": 0}
+    assert again.settings == {"steps": 7}
     assert again.runs == {"network": [{"epoch": 0.0, "loss": 0.123457}]}
 
 
