@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import struct
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import openvino as ov
@@ -20,7 +22,7 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from models.encoder import COMPILED, LAYERS, NATIVE, WEIGHTS
+from models.encoder import COMPILED, LAYERS, NATIVE, PLACES, WEIGHTS
 from models.encoder.network import Encoder
 from models.encoder.processing import PROCESSOR, frame_levels
 from models.store import RECORD
@@ -42,6 +44,8 @@ FRAMES = 16  # drawn from each clip, in one of the forms
 VOICED_DB, PAUSE_DB = -25.0, -45.0  # a frame of a speech clip is speech above, a pause below, else left out
 NOT_CLEAR = ("UltraStar", "sing", "babble")  # sung words and distant voices are neither
 LOUD_PERCENTILE = 95.0
+HEADER = 8  # bytes of a file of safetensors that say how long the list of its tensors is
+SMALL = 64  # bytes of a constant of the graph (a shape, an axis, a scalar)
 
 
 def tensors(path: Path) -> dict[str, NDArray[np.float16]]:
@@ -145,15 +149,44 @@ def write(encoder: Encoder, folder: Path) -> None:
     batch = PROCESSOR.collate([PROCESSOR.prepare(np.zeros(32_000, np.float32)).features] * 2)
     example = {name: torch.from_numpy(batch[name]) for name in ("pictures", "lengths")}
     shapes = [("pictures", ov.PartialShape([-1, -1, 80])), ("lengths", ov.PartialShape([-1, 1]))]
-    model = ov.convert_model(Encoder.load(folder / NATIVE), example_input=example, input=shapes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's remarks on shapes that are fixed on purpose
+        model = ov.convert_model(Encoder.load(folder / NATIVE), example_input=example, input=shapes)
     for port, name in zip(model.inputs, example, strict=True):
         port.get_tensor().set_names({name})
     for port, name in zip(model.outputs, ("speech", "whole", "seconds"), strict=True):
         port.get_tensor().set_names({name})
     ov.save_model(model, folder / COMPILED, compress_to_fp16=True)
+    _name_places(folder)
     (folder / NATIVE).chmod(export.READABLE)
     hashes = {path.relative_to(folder).as_posix(): export.digest(path) for path in export.weight_files(folder)}
     (folder / RECORD).write_text(json.dumps({"openvino": ov.__version__, "sha256": hashes}, indent=1) + "\n")
+
+
+def _name_places(folder: Path) -> None:
+    """Replaces the compiled form's values, which the native file holds as well, by the places they have in both."""
+    compiled = folder / COMPILED
+    values, held = compiled.with_suffix(".bin").read_bytes(), _places((folder / NATIVE).read_bytes())
+    copied, constants = [], []
+    for constant in ElementTree.parse(compiled).iterfind(".//layer[@type='Const']/data"):  # noqa: S314 - ours
+        target, size = int(constant.attrib["offset"]), int(constant.attrib["size"])
+        content = values[target : target + size]
+        if (source := held.get(content)) is not None:
+            copied.append([target, source, size])
+        elif size <= SMALL:
+            constants.append([target, content.hex()])
+        else:
+            raise ValueError(f"the native file lacks {size} bytes of the compiled form")
+    compiled.with_suffix(".bin").unlink()
+    places = {"bytes": len(values), "copied": sorted(copied), "constants": sorted(constants)}
+    (folder / PLACES).write_text(json.dumps(places) + "\n")
+
+
+def _places(native: bytes) -> dict[bytes, int]:
+    """The values of each tensor in a file of safetensors, and where they begin in it."""
+    start = HEADER + int.from_bytes(native[:HEADER], "little")
+    spans = [tensor["data_offsets"] for tensor in json.loads(native[HEADER:start]).values()]
+    return {native[start + first : start + end]: start + first for first, end in spans}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -20,4 +20,5 @@ WEIGHTS = Path(__file__).parent / "weights"
 NATIVE = "encoder.safetensors"
 COMPILED = Path("openvino") / "encoder.xml"
 HEAD = "head.npz"
-SHARED = (NATIVE, COMPILED.as_posix(), COMPILED.with_suffix(".bin").as_posix())  # files of every entry that reads it
+PLACES = COMPILED.with_suffix(".json")  # where the native file's values lie in the compiled form's
+SHARED = (NATIVE, COMPILED.as_posix(), PLACES.as_posix())  # files of every entry that reads it

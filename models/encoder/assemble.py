@@ -5,6 +5,7 @@ The encoder lies once in the source tree. Each store entry gets the whole networ
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from models.encoder import COMPILED, HEAD, LEVELS, NATIVE, WEIGHTS
+from models.encoder import COMPILED, HEAD, LEVELS, NATIVE, PLACES, WEIGHTS
 
 JOINED = Path("openvino") / "model.xml"
 
@@ -41,7 +42,7 @@ def joined(head: Path) -> Any:
     import openvino as ov
     from openvino import opset13 as ops
 
-    encoder = ov.Core().read_model(WEIGHTS / COMPILED)
+    encoder = read(WEIGHTS)
     found = {port.any_name: port.node.input_value(0) for port in encoder.outputs}
     levels = ops.parameter([-1, LEVELS], np.float32, name="levels")
     with np.load(head) as file:
@@ -53,6 +54,23 @@ def joined(head: Path) -> Any:
     model.inputs[-1].get_tensor().set_names({"levels"})
     model.outputs[0].get_tensor().set_names({"logits"})
     return model
+
+
+def read(weights: Path) -> Any:
+    """The compiled encoder: its graph, filled with the values of the native file, which are kept only there.
+
+    Args:
+        weights: The encoder's folder.
+    """
+    import openvino as ov
+
+    native, places = (weights / NATIVE).read_bytes(), json.loads((weights / PLACES).read_text())
+    values = bytearray(places["bytes"])
+    for target, source, size in places["copied"]:
+        values[target : target + size] = native[source : source + size]
+    for target, constant in places["constants"]:
+        values[target : target + len(constant) // 2] = bytes.fromhex(constant)
+    return ov.Core().read_model((weights / COMPILED).read_bytes(), ov.Tensor(np.frombuffer(values, np.uint8)))
 
 
 def _linear(features: Any, arrays: Mapping[str, Any]) -> Any:

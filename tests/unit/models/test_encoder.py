@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 import soundfile
 import torch
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import training.encoder
 from dsp.activity import without_pauses
 from engine.compiled import CompiledEngine
 from engine.predictor import Predictor
 from models import registry
-from models.encoder import LEVELS, SAMPLE_RATE
+from models.encoder import LEVELS, NATIVE, PLACES, SAMPLE_RATE, WEIGHTS, assemble
 from models.encoder.assemble import JOINED, complete
-from models.encoder.network import load_native
+from models.encoder.network import Encoder, load_native
 from models.encoder.processing import PROCESSOR, QUIETEST_DBFS, log_mel, measured_levels
 from tasks import speech
 from tests.support.served import DATA
@@ -57,6 +59,19 @@ def test_native_and_compiled_agree_and_company_changes_nothing(name: str) -> Non
         with torch.inference_mode():
             expected = native(*(torch.from_numpy(array) for array in alone.values())).numpy()[0]
         np.testing.assert_allclose(row, expected, atol=2e-2, rtol=1e-2)
+
+
+def test_the_committed_encoder_is_what_its_command_writes(tmp_path: Path) -> None:
+    """Its values are kept once, in the native file, and the compiled form takes them from there."""
+    training.encoder.write(Encoder.load(WEIGHTS / NATIVE), tmp_path)
+    assert not list(tmp_path.rglob("*.bin"))
+    for name in (NATIVE, PLACES):  # the graph's own names count what the process has converted before
+        assert (tmp_path / name).read_bytes() == (WEIGHTS / name).read_bytes(), name
+    batch = PROCESSOR.collate([PROCESSOR.prepare(tone(300, 0.7)).features])
+    inputs = {name: batch[name] for name in ("pictures", "lengths")}
+    made, committed = (ov.compile_model(assemble.read(folder), "CPU")(inputs) for folder in (tmp_path, WEIGHTS))
+    for one, other in zip(made.values(), committed.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @settings(deadline=None, max_examples=20)
