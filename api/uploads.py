@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from core.errors import BadRequest, UnsupportedMedia
 from media.containers import declared_container
-from media.content_coding import compressions
+from media.encodings import compressions
 
 MALFORMED = "it is not well-formed multipart/form-data with the boundary of its Content-Type"
 MULTIPART = "multipart/form-data"

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp import level, rhythm, spectral
+from dsp import spectral, temporal
 from dsp.framing import Float, spectrum
-from dsp.harmonicity import harmonicity
-from dsp.mfcc import COEFFICIENTS, log_mel, mfcc
-from dsp.phase import phase_coherence
 from dsp.pitch import track
 from dsp.pulses import find
-from dsp.voice_quality import jitter, shimmer
+from dsp.spectral import COEFFICIENTS, log_mel, mfcc, phase_coherence
+from dsp.voice_quality import harmonicity, jitter, shimmer
 
 LARGEST = 1e4  # no feature of audio within [-1, 1] comes near it: frequencies end at 8 kHz
 
@@ -77,7 +75,7 @@ def extract(samples: Float) -> Float:
             _shape(power, share),
             _voice(samples),
             _level(samples),
-            [rhythm.tempo(rhythm.onset_envelope(bands)), phase_coherence(transform)],
+            [temporal.tempo(temporal.onset_envelope(bands)), phase_coherence(transform)],
             [spectral.flux(share).mean() if share.shape[0] > 1 else 0.0],
         ]
     )
@@ -109,8 +107,8 @@ def _voice(samples: Float) -> NDArray[np.float64]:
 
 def _level(samples: Float) -> NDArray[np.float64]:
     """Features 42 to 44: zero-crossing rate, mean and variance of the frames' level."""
-    rms = level.rms(samples)
-    return np.array([level.zero_crossing_rate(samples).mean(), rms.mean(), rms.var()])
+    rms = temporal.rms(samples)
+    return np.array([temporal.zero_crossing_rate(samples).mean(), rms.mean(), rms.var()])
 
 
 def named(values: Float) -> dict[str, float]:

@@ -1,11 +1,17 @@
-"""Shape of the magnitude spectrum, frame by frame, with librosa's definitions where librosa has one."""
+"""Measures of the short-time spectrum, frame by frame, with librosa's definitions where librosa has one.
+
+The shape of the magnitudes, mel-frequency cepstral coefficients, and how steadily the phases advance.
+"""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.framing import BINS, SAMPLE_RATE, WINDOW, Float, frequencies
+from dsp.mel import filter_bank
 
 ROLLOFF_SHARE = 0.85  # share of a frame's magnitude below the roll-off frequency
 POWER_FLOOR = 1e-10  # smallest power that a logarithm sees (-100 dB)
@@ -145,3 +151,69 @@ def column_statistics(values: Float) -> tuple[NDArray[np.float64], NDArray[np.fl
     """
     wide = values.astype(np.float64)
     return wide.mean(axis=0), wide.std(axis=0)
+
+
+BANDS = 128  # mel bands from 0 to 8 kHz
+COEFFICIENTS = 13  # the first is the mean level
+
+
+def log_mel(power: Float) -> Float:
+    """Mel spectrogram in dB, at most 80 dB below its loudest value.
+
+    Args:
+        power: float32 [frames, WINDOW // 2 + 1].
+
+    Returns:
+        dB, float32 [frames, BANDS].
+    """
+    return decibels(np.asarray(power @ filter_bank(SAMPLE_RATE, WINDOW, BANDS, 0.0, SAMPLE_RATE / 2), np.float32))
+
+
+@lru_cache(maxsize=1)
+def cosine_basis() -> Float:
+    """Orthonormal DCT-II, float32 [BANDS, COEFFICIENTS]."""
+    angle = np.pi * np.outer(np.arange(BANDS) + 0.5, np.arange(COEFFICIENTS)) / BANDS
+    basis = np.sqrt(2 / BANDS) * np.cos(angle)
+    basis[:, 0] /= np.sqrt(2)
+    return np.asarray(basis, np.float32)
+
+
+def mfcc(log_mel_db: Float) -> Float:
+    """Cepstral coefficients.
+
+    Args:
+        log_mel_db: dB, float32 [frames, BANDS].
+
+    Returns:
+        float32 [frames, COEFFICIENTS].
+    """
+    return np.asarray(log_mel_db @ cosine_basis(), np.float32)
+
+
+def phase_coherence(spectrum: NDArray[np.complex64]) -> float:
+    """Mean resultant length of the deviation of the phase advance, weighted by energy.
+
+    The phase of a steady sinusoid advances by the same angle from frame to frame. The deviation here is the advance
+    into the next frame less the advance into this one (Bello et al., "On the use of phase and energy for musical onset
+    detection", 2004), so that it is 0 for a steady sinusoid of any frequency. Each deviation is a unit vector, weighted
+    by the energy of its bin and frame; the length of their mean is 1 when all agree, and falls as they scatter: white
+    noise still has 0.63, because neighbouring frames share three quarters of their samples.
+
+    Args:
+        spectrum: complex64 [frames, bins].
+
+    Returns:
+        0 to 1; 0 for silence and for fewer than three frames.
+    """
+    if spectrum.shape[0] < 3:
+        return 0.0
+    energy = np.square(spectrum.real) + np.square(spectrum.imag)
+    energy *= energy > np.finfo(np.float32).tiny * 1e8  # below this the direction is rounding
+    unit = spectrum / np.sqrt(np.where(energy > 0, energy, np.inf))
+    steady = np.conj(unit[1:-1])
+    np.square(steady, out=steady)
+    steady *= unit[2:]
+    steady *= unit[:-2]
+    weight = energy[1:-1]
+    total = float(weight.sum(dtype=np.float64))
+    return min(1.0, float(np.abs((steady * weight).sum(dtype=np.complex128))) / total) if total > 0 else 0.0

@@ -1,25 +1,238 @@
 """The one decoder: untrusted bytes of any audio container become mono float32 samples.
 
 libsndfile reads WAV and FLAC (several times faster than FFmpeg for short clips), FFmpeg (PyAV) everything else and
-whatever libsndfile refuses; measured, it is twice as fast on Opus. Nothing touches the disk or the network.
+whatever libsndfile refuses; measured, it is twice as fast on Opus. FFmpeg is held to the demuxers and decoders of
+``media.containers``. Nothing touches the disk or the network.
 """
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from core.errors import BadRequest
-from media import ffmpeg
-from media.containers import is_declared, sniff
-from media.headers import without_tags
-from media.ogg import links
-from media.samples import BLOCK_VALUES, AudioLimits, DecodedAudio, Samples, resample
+from core.errors import BadRequest, ServiceError
+from media.containers import (
+    CODECS,
+    DAMAGED,
+    DEMUXERS,
+    ESTIMATED_DURATION,
+    SELF_DESCRIBED,
+    UNKNOWN,
+    check_container,
+    check_vorbis,
+    container_name,
+    is_declared,
+    most_tracks,
+    ogg_links,
+    sniff,
+    without_tags,
+)
+from media.downmix import BLOCK_VALUES
+from media.samples import AudioLimits, DecodedAudio, Samples, Sink, resample
 from media.signatures import not_sound
-from media.sink import Sink
 
 __all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode", "resample"]
+
+log = logging.getLogger("bundle.ffmpeg")
+
+MAX_ALLOCATION = 1 << 24  # bytes at once; the index of 600 s of AAC at 96 kHz has 1.4 MB, a cover picture some
+MAX_FRAME_VALUES = 1 << 22  # over all channels; the longest frames, of 255 channels of Opus, have 1.5 million
+PROBED = CODECS - {"vorbis"}  # decoders that may be opened before their headers were checked
+
+NOT_AUDIO = "the data is not audio in a known format (wav, flac, ogg, mp3, webm, m4a, aac)"
+NO_SOUND = "the file holds no sound track"
+
+
+def _bound_allocations() -> None:
+    """Forbids FFmpeg large allocations, for the whole process.
+
+    An MP4 of some kilobytes can state an index of a hundred million samples, which FFmpeg would build: gigabytes. PyAV
+    does not offer this setting, so it is made on the library that PyAV brings along (or on the system's, without one).
+    """
+    package = Path(av.__file__).parent
+    found = [
+        str(path) for folder in (package.parent / "av.libs", package / ".dylibs") for path in folder.glob("libavutil*")
+    ]
+    name = found[0] if found else ctypes.util.find_library("avutil")
+    if name is None:
+        log.warning("FFmpeg's memory cannot be bounded: its library was not found")
+        return
+    ctypes.CDLL(name).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION))
+
+
+_bound_allocations()
+
+
+class _Memory(io.BytesIO):
+    """The bytes as a file which stops FFmpeg's probing, too, at the deadline."""
+
+    def __init__(self, data: bytes, limits: AudioLimits) -> None:
+        super().__init__(data)
+        self._limits = limits
+
+    def _read_ffmpeg(self, size: int | None = -1, /) -> bytes:
+        self._limits.check_time()
+        return super().read(size)
+
+
+def _refuse_io(url: str, flags: int, options: dict[str, str]) -> Any:
+    """FFmpeg asks to open another file or address that the container names: never."""
+    raise BadRequest("the audio refers to other files")
+
+
+def _open(data: bytes, limits: AudioLimits, demuxer: str | None) -> Any:
+    options = {
+        "format_whitelist": ",".join(DEMUXERS),
+        "codec_whitelist": ",".join(PROBED),
+        "protocol_whitelist": "none",
+        "max_streams": str(most_tracks(data)),
+        "threads": "1",
+    }
+    return av.open(
+        _Memory(data, limits),
+        format=demuxer,
+        container_options=options,
+        metadata_errors="replace",
+        io_open=_refuse_io,
+    )
+
+
+def _open_any(data: bytes, limits: AudioLimits, declared: str | None) -> Any:
+    """Opens what FFmpeg recognises; the raw streams, which it may not, by what the caller says they are."""
+    name = (declared or "").strip().lower()
+    for demuxer in (None, name) if name in {"mp3", "aac"} else (None,):
+        try:
+            return _open(data, limits, demuxer)
+        except ServiceError:
+            raise
+        except (av.FFmpegError, ValueError, OSError):
+            continue
+    raise BadRequest(NOT_AUDIO if sniff(data) == UNKNOWN else DAMAGED)
+
+
+def _read_ffmpeg(data: bytes, sink: Sink, declared: str | None) -> str:
+    """Feeds the sink by FFmpeg, and names the container."""
+    check_container(data)
+    with _open_any(data, sink.limits, declared) as container:
+        stream = container.streams.best("audio")
+        demuxer = container.format.name.split(",")[0]
+        if demuxer not in DEMUXERS:
+            raise BadRequest(NOT_AUDIO)
+        if stream is None:
+            raise BadRequest(NO_SOUND)
+        if stream.codec_context is None or stream.codec_context.name not in CODECS:
+            raise BadRequest("the sound track is in a codec that is not supported")
+        if stream.codec_context.name == "vorbis":
+            check_vorbis(stream.codec_context.extradata or b"")
+        _feed(container, stream, sink, claims_length=demuxer not in ESTIMATED_DURATION)
+        return container_name(demuxer)
+
+
+def _claimed_seconds(container: Any, stream: Any) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return float(container.duration) / av.time_base if container.duration else 0.0
+
+
+def _feed(container: Any, stream: Any, sink: Sink, *, claims_length: bool) -> None:
+    part: tuple[int, int] | None = None
+    for frame in _frames(container, stream):
+        found = (frame.sample_rate, frame.layout.nb_channels)
+        if part is None:
+            sink.begin(*found, _claimed_seconds(container, stream) * found[0] if claims_length else 0.0)
+        elif found != part:
+            if stream.codec_context.name not in SELF_DESCRIBED:
+                raise BadRequest("the audio is damaged: its sample rate or its channels change on the way")
+            sink.begin(*found)
+        part = found
+        if frame.samples:
+            if frame.samples * found[1] > MAX_FRAME_VALUES:
+                raise BadRequest("the audio is damaged: it has a packet of millions of samples")
+            sink.check(frame.samples)
+            for block in _blocks(frame):
+                sink.add(block)
+        if sink.full:
+            return
+    if part is None:
+        raise BadRequest(DAMAGED)
+
+
+def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
+    """Yields decoded frames; damaged packets are skipped, and a file of which most is damaged ends with an error."""
+    good = bad = 0
+    vorbis = stream.codec_context.name == "vorbis"
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            break
+        except (av.FFmpegError, OSError, ValueError):
+            break  # cut off in the middle of a packet or an index
+        if vorbis:
+            _check_packet(packet)
+        try:
+            frames = packet.decode()
+            good += bool(frames)
+        except (av.FFmpegError, OSError, ValueError):
+            bad += 1
+            continue
+        yield from frames
+    if bad > good:
+        raise BadRequest("the audio is damaged: most of it could not be decoded")
+
+
+def _check_packet(packet: Any) -> None:
+    """Checks the headers that a Vorbis stream may bring later on; sound begins with a bit of zero."""
+    if packet.size and memoryview(packet)[0] & 1:
+        check_vorbis(bytes(packet))
+    if packet.has_sidedata("new_extradata"):
+        check_vorbis(bytes(packet.get_sidedata("new_extradata")))
+
+
+# PyAV finds the end of a frame's planes by a null pointer; FFmpeg's array of eight has none after it.
+MAX_PLANES = 7
+
+
+def _packed(frame: av.AudioFrame) -> av.AudioFrame:
+    """Interleaves the channels of a frame with more planes than PyAV reads safely (it would read beyond the array)."""
+    packer = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
+    try:
+        return packer.resample(frame)[0]
+    except (av.FFmpegError, ValueError, IndexError):
+        raise BadRequest(f"the layout of the audio's {frame.layout.nb_channels} channels is not supported") from None
+
+
+_SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
+
+
+def _blocks(frame: av.AudioFrame) -> Iterator[NDArray[Any]]:
+    """Converts a frame of any sample format to float [samples, channels], bit by bit: a frame may have millions."""
+    if frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES:
+        frame = _packed(frame)
+    values = frame.to_ndarray()
+    interleaved = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+    size = max(1, BLOCK_VALUES // interleaved.shape[1])
+    for start in range(0, len(interleaved), size):
+        yield _to_float(interleaved[start : start + size], frame.format.packed.name)
+
+
+def _to_float(values: NDArray[Any], name: str) -> NDArray[Any]:
+    if name in {"flt", "dbl"}:
+        return values
+    centred = values.astype(np.float32) - np.float32(128.0 if name == "u8" else 0.0)
+    return centred * np.float32(1.0 / _SCALES[name])
+
 
 UNKNOWN_FRAMES = 1 << 60  # libsndfile says "about 2^63" for a stream of unknown length
 
@@ -57,25 +270,27 @@ def decode(
     limits.check_time()
     data = without_tags(data)
     if kind := not_sound(data):
-        raise BadRequest(f"{ffmpeg.NOT_AUDIO}: it is {kind}")
+        raise BadRequest(f"{NOT_AUDIO}: it is {kind}")
     found = sniff(data)
     sink = Sink(limits, target_rate, keep_seconds)
     if found not in {"wav", "flac"} or not _read_sndfile(data, sink):
-        found = _read_links(data, sink, declared_format) if found == "ogg" else ffmpeg.read(data, sink, declared_format)
+        found = (
+            _read_links(data, sink, declared_format) if found == "ogg" else _read_ffmpeg(data, sink, declared_format)
+        )
     as_declared = declared_format is None or is_declared(found, declared_format)
     return sink.finish(found, as_declared)
 
 
 def _read_links(data: bytes, sink: Sink, declared: str | None) -> str:
     """Feeds the sink by FFmpeg, link by link; a last one that was cut off before its first sound does not count."""
-    first, *others = links(data)
-    found = ffmpeg.read(first, sink, declared)
+    first, *others = ogg_links(data)
+    found = _read_ffmpeg(first, sink, declared)
     for link in others:
         if sink.full:
             break
         before = sink.frames
         try:
-            ffmpeg.read(link, sink, declared)
+            _read_ffmpeg(link, sink, declared)
         except BadRequest:
             if link is not others[-1] or sink.frames > before:
                 raise

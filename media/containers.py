@@ -1,8 +1,16 @@
-"""The audio containers and codecs that are read: their names, and how their first bytes identify them."""
+"""The audio containers and codecs that are read: names, first bytes, and what their headers may not ask of FFmpeg.
+
+Some kilobytes of tags, indices or codebooks can state gigabytes. Each kind that is refused here was seen to take
+hundreds of megabytes, or gigabytes; no honest file needs them.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
+
+from core.errors import BadRequest
 
 UNKNOWN = "unknown"
 
@@ -116,3 +124,173 @@ def declared_container(name: str) -> str:
 def is_declared(container: str, declared: str) -> bool:
     """Says whether a container is the one that a caller declared; ``mp4`` is ``m4a``, ``opus`` is ``ogg`` and so on."""
     return declared_container(declared) == container
+
+
+DAMAGED = "no sound could be decoded from the audio: it is empty or damaged"
+EBML = b"\x1a\x45\xdf\xa3"  # what Matroska and WebM begin with
+MAX_ELEMENTS = 10_000  # of all lists of tracks; a film with fifty tracks has about a thousand
+MAX_DIMENSIONS, MAX_ENTRIES = 16, 1 << 16  # of a codebook; FFmpeg refuses more before it makes anything
+MAX_CODEBOOK_VALUES = 1 << 20  # of a Vorbis stream, 4 bytes each; encoders make about 63,000
+
+MAX_TRACKS = 32  # in a container
+FEW_TRACKS = 8  # where the tracks state endless indices; FFmpeg bounds each (``media.audio.MAX_ALLOCATION``)
+MAX_INDEX = 1 << 21  # samples of all tracks, about 50 bytes each; ten minutes of film with ten sounds have 0.7 million
+
+# Matroska elements on the way to the algorithm by which a track's packets are compressed (RFC 9559, 5.1.4).
+_TRACKS = b"\x16\x54\xae\x6b"
+_TRACK, _ENCODINGS, _ENCODING, _COMPRESSION, _ALGORITHM = b"\xae", b"\x6d\x80", b"\x62\x40", b"\x50\x34", b"\x42\x54"
+_HEADER_STRIPPING = 3  # the only one that does not expand: it puts some fixed bytes before each packet
+
+_ID3 = re.compile(rb"ID3[\x02-\x04]")
+_ID3_HEADER = 10  # bytes
+
+
+def without_tags(data: bytes) -> bytes:
+    """Takes ID3 tags out of a recording: leading ones are cut off, later ones are no longer recognised.
+
+    A tag of a kilobyte can hold pictures that are compressed a thousandfold, and FFmpeg unpacks them all. What follows
+    a leading tag is then recognised by its own first bytes.
+
+    Raises:
+        BadRequest: There is nothing but tags.
+    """
+    start = 0
+    while data.startswith(b"ID3", start) and len(data) - start >= _ID3_HEADER:
+        size = 0
+        for byte in data[start + 6 : start + _ID3_HEADER]:
+            size = size << 7 | byte & 0x7F
+        footer = _ID3_HEADER if data[start + 5] & 0x10 else 0
+        start += _ID3_HEADER + size + footer
+    if start >= len(data):
+        raise BadRequest(DAMAGED)
+    if _ID3.search(data, start) is None:
+        return data[start:]
+    return data[:0] + _ID3.sub(lambda found: b"\0" * len(found[0]), data[start:])
+
+
+def check_container(data: bytes) -> None:
+    """Refuses Matroska files with compressed tracks.
+
+    One block may hold 256 packets, each of which FFmpeg would unpack to any size before it gives out the first.
+
+    Raises:
+        BadRequest: A track is compressed.
+    """
+    if not data.startswith(EBML):
+        return
+    elements = _Elements(data)
+    place = data.find(_TRACKS)
+    while place >= 0:
+        for tracks in itertools.islice(elements.named(_TRACKS, place, len(data)), 1):
+            for track in elements.named(_TRACK, *tracks):
+                for encodings in elements.named(_ENCODINGS, *track):
+                    for encoding in elements.named(_ENCODING, *encodings):
+                        _check_encoding(elements, *encoding)
+        place = data.find(_TRACKS, place + 1)
+
+
+def most_tracks(data: bytes) -> int:
+    """How many tracks of a container FFmpeg may open.
+
+    An MP4 file of some kilobytes can state an index of any length for each track, which FFmpeg builds. Honest lengths
+    are told from the boxes ``stsz`` and ``trun``; uncompressed sound states a long one that is never built.
+    """
+    if not data.startswith(b"ftyp", 4) and b"moov" not in data[:16]:
+        return MAX_TRACKS if data.startswith(EBML) else FEW_TRACKS
+    stated = 0
+    for name, count_at in ((b"stsz", 12), (b"stz2", 12), (b"trun", 8)):
+        place = data.find(name)
+        while place >= 0 and stated <= MAX_INDEX:
+            stated += int.from_bytes(data[place + count_at : place + count_at + 4])
+            place = data.find(name, place + 4)
+    return FEW_TRACKS if stated > MAX_INDEX or b"cmov" in data else MAX_TRACKS
+
+
+def check_vorbis(header: bytes) -> None:
+    """Refuses Vorbis headers whose codebooks would take more memory than any encoder's.
+
+    A codebook is written as the number of its entries and dimensions, and becomes a table of their product. They begin
+    at any bit, with the same 24 bits.
+
+    Args:
+        header: The headers of a stream, or one of them.
+
+    Raises:
+        BadRequest: They are too large together.
+    """
+    bits, values = int.from_bytes(header, "little"), 0
+    for shift in range(8):
+        aligned = (bits >> shift).to_bytes(len(header), "little")
+        place = aligned.find(b"BCV")
+        while place >= 0:
+            dimensions = int.from_bytes(aligned[place + 3 : place + 5], "little")
+            entries = int.from_bytes(aligned[place + 5 : place + 8], "little")
+            if dimensions <= MAX_DIMENSIONS and entries <= MAX_ENTRIES:
+                values += dimensions * entries
+            place = aligned.find(b"BCV", place + 1)
+    if values > MAX_CODEBOOK_VALUES:
+        raise BadRequest("the audio is damaged: its Vorbis codebooks are too large")
+
+
+def _check_encoding(elements: _Elements, start: int, end: int) -> None:
+    algorithms = {
+        int.from_bytes(elements.data[slice(*algorithm)])
+        for compression in elements.named(_COMPRESSION, start, end)
+        for algorithm in elements.named(_ALGORITHM, *compression)
+    }
+    if algorithms != {_HEADER_STRIPPING}:  # none stated is zlib
+        raise BadRequest("the audio has compressed or encrypted tracks, which are not read")
+
+
+class _Elements:
+    """The elements of a Matroska file, of which a bounded number is looked at."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._left = MAX_ELEMENTS
+
+    def named(self, name: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yields where the contents of the elements of one name begin and end, as far as there are elements."""
+        data = self.data
+        while start + 1 < end and data[start]:
+            self._left -= 1
+            if self._left < 0:
+                raise BadRequest(DAMAGED)
+            size_at = start + 9 - data[start].bit_length()
+            if size_at >= end or not data[size_at]:
+                return
+            length = 9 - data[size_at].bit_length()
+            begin = size_at + length
+            size = int.from_bytes(data[size_at:begin]) & ((1 << 7 * length) - 1)
+            if data[start:size_at] == name:
+                yield begin, min(begin + size, end)
+            start = begin + size
+
+
+_FIRST_PAGE = re.compile(rb"OggS\0[\x02\x03\x06\x07]")  # of a stream; random bytes look like it once in 2^46
+_HEADER = 27  # bytes of a page before its table of segments
+
+
+def ogg_links(data: bytes) -> list[bytes]:
+    """Divides a file where a link begins: at the first pages of its streams, which follow one another.
+
+    FFmpeg goes on with the decoder of the first link, which fails where the rate or the channels are others.
+
+    Args:
+        data: An Ogg file.
+
+    Returns:
+        The links, the file itself where it has one.
+    """
+    starts: list[int] = []
+    expected = 0
+    for found in _FIRST_PAGE.finditer(data):
+        place = found.start()
+        if place != expected or not starts:
+            starts.append(place)
+        table = data[place + _HEADER - 1 : place + _HEADER]
+        segments = data[place + _HEADER : place + _HEADER + sum(table)]
+        expected = place + _HEADER + len(segments) + sum(segments)
+    if len(starts) < 2:
+        return [data]
+    return [data[start:stop] for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]

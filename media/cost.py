@@ -6,8 +6,7 @@ import math
 import struct
 
 from media.containers import sniff
-from media.image import TILE_SIDE
-from media.picture import MAX_PIXELS, MAX_SIDE, read_header
+from media.image import MAX_PIXELS, MAX_SIDE, TILE_SIDE, read_header
 
 FIXED_BYTES = 8 << 20  # the decoder's own tables, and what it reads of the file at once
 SOUND_BYTES = 12 << 20  # the same of FFmpeg, which keeps some packets and frames; 9.4 MB were seen, of AAC
@@ -30,7 +29,7 @@ def picture_bytes(data: bytes, max_pixels: int = MAX_PIXELS) -> int:
         max_pixels: As of ``decode_image``.
 
     Raises:
-        ServiceError: As ``media.picture.read_header``: a picture that would be refused.
+        ServiceError: As ``media.image.read_header``: a picture that would be refused.
     """
     header = read_header(data, max_pixels)
     image, full, beside = header.image, header.full_bytes, header.decoder_bytes

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from media.samples import BLOCK_VALUES, Samples
+Samples = NDArray[np.float32]
 
+BLOCK_VALUES = 1 << 17  # values handled at once: 0.5 MiB of float32
 MAX_MIXED = 8  # channels; of more (arrays of microphones) the loudest are taken
 WINDOW_S = 1 / 64  # length of an analysis window (seconds), many times the delays between microphones
 WINDOWS = 16  # that are analysed of a block at most (1.5 s of stereo at 44.1 kHz), so that it costs little

@@ -26,11 +26,9 @@ import httpx
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
 from core.memory import hold
 from core.settings import Settings
-from media.addresses import Address, AllowedHosts, parse_address
-from media.content_coding import NotReadableError, TooLargeError, compressions, decompress
-from media.exchange import ProtocolError, Response, Tempo, Unreachable, ask
-from media.loop_thread import LoopThread
-from media.urls import PORTS, parse_url, redirected
+from media.addresses import PORTS, Address, AllowedHosts, parse_address, parse_url, redirected
+from media.encodings import NotReadableError, TooLargeError, compressions, decompress
+from media.exchange import LoopThread, ProtocolError, Response, Tempo, Unreachable, ask
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BadRequest
-from media.samples import BLOCK_VALUES, MAX_RATE, MIN_RATE, AudioLimits, DecodedAudio
-from media.sink import Sink
+from media.downmix import BLOCK_VALUES
+from media.samples import MAX_RATE, MIN_RATE, AudioLimits, DecodedAudio, Sink
 
 Integers = NDArray[np.int32]
 

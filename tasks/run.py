@@ -17,11 +17,11 @@ from core import memory, metrics, tracing
 from core.errors import BadRequest, Unprocessable
 from core.request import CURRENT, note_model, note_progress
 from core.settings import Settings
+from media.addresses import describe_url
 from media.audio import AudioLimits, DecodedAudio, decode
-from media.base64_audio import decode_base64_audio
+from media.encodings import decode_base64_audio
 from media.examples import carried
 from media.fetch import Fetcher
-from media.urls import describe_url
 from models.messages import InferenceResult
 from models.results import SceneEntry
 from models.spec import AudioInput, ImageInput, ModelSpec

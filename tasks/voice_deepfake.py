@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.settings import Voting
-from dsp.activity import without_pauses
+from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
 from tasks import speech
 from tasks.base import Answered, Ask, Conclusion, Prediction, Steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsp.activity import without_pauses
+from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
 from tasks import speech
 from tasks.base import Ask, Conclusion, Steps

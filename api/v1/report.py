@@ -9,7 +9,7 @@ import numpy as np
 from api.v1.schemas import AudioSource, FoundFaceBox, ImageSource, ItemAnswer, MemberVote, Segment
 from api.v1.segments import bounds, named
 from core.settings import Settings
-from dsp.activity import active
+from dsp.temporal import active
 from media.audio import DecodedAudio
 from media.faces import Face
 from models.spec import AudioInput, ModelSpec

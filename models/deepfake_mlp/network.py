@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsp.features import FEATURE_NAMES
-from dsp.mfcc import BANDS
+from dsp.spectral import BANDS
 from models.deepfake_mlp import SPEC
 
 WEIGHTS = Path(__file__).parent / "weights"

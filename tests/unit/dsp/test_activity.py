@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dsp.activity import MARGIN_S, active, without_pauses
+from dsp.temporal import MARGIN_S, active, without_pauses
 
 RATE = 16_000
 

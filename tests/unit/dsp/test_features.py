@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from librosa.onset import onset_strength
 from numpy.typing import NDArray
 
-from dsp import level, mfcc, rhythm, spectral
+from dsp import spectral, temporal
 from dsp.features import FEATURE_NAMES, UNITS, extract, named
 from dsp.framing import HOP, SAMPLE_RATE, WINDOW, Float, fit_duration, spectrum
-from dsp.phase import phase_coherence
+from dsp.spectral import phase_coherence
 
 VOICES = sorted((Path(__file__).parents[2] / "data" / "voices").glob("*.flac"))
 FRAMING = {"n_fft": WINDOW, "hop_length": HOP}
@@ -82,22 +82,22 @@ def test_contrast_is_librosas(voice: Float) -> None:
 
 
 def test_cepstral_coefficients_are_librosas(voice: Float) -> None:
-    bands = mfcc.log_mel(np.abs(spectrum(voice)) ** 2)
-    close(mfcc.mfcc(bands), librosa.feature.mfcc(y=voice, sr=SAMPLE_RATE, n_mfcc=13, **FRAMING).T)
+    bands = spectral.log_mel(np.abs(spectrum(voice)) ** 2)
+    close(spectral.mfcc(bands), librosa.feature.mfcc(y=voice, sr=SAMPLE_RATE, n_mfcc=13, **FRAMING).T)
 
 
 def test_level_and_zero_crossings_are_librosas(voice: Float) -> None:
-    close(level.rms(voice), librosa.feature.rms(y=voice, frame_length=WINDOW, hop_length=HOP)[0])
+    close(temporal.rms(voice), librosa.feature.rms(y=voice, frame_length=WINDOW, hop_length=HOP)[0])
     theirs = librosa.feature.zero_crossing_rate(voice, frame_length=WINDOW, hop_length=HOP)[0]
-    np.testing.assert_allclose(level.zero_crossing_rate(voice), theirs, atol=1e-12)
+    np.testing.assert_allclose(temporal.zero_crossing_rate(voice), theirs, atol=1e-12)
 
 
 def test_tempo_is_librosas(voice: Float) -> None:
-    bands = mfcc.log_mel(np.abs(spectrum(voice)) ** 2)
+    bands = spectral.log_mel(np.abs(spectrum(voice)) ** 2)
     envelope = onset_strength(y=voice, sr=SAMPLE_RATE, **FRAMING)
-    close(rhythm.onset_envelope(bands), envelope)
+    close(temporal.onset_envelope(bands), envelope)
     theirs = librosa.feature.tempo(onset_envelope=envelope, sr=SAMPLE_RATE, hop_length=HOP)[0]
-    assert rhythm.tempo(rhythm.onset_envelope(bands)) == pytest.approx(theirs)
+    assert temporal.tempo(temporal.onset_envelope(bands)) == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize("beats_per_minute", [90, 120, 150])

@@ -12,10 +12,9 @@ from parselmouth.praat import call
 
 from dsp.features import extract, named
 from dsp.framing import SAMPLE_RATE, Float
-from dsp.harmonicity import harmonicity
 from dsp.pitch import PitchTrack, track
 from dsp.pulses import find, voiced_stretches
-from dsp.voice_quality import jitter, shimmer
+from dsp.voice_quality import harmonicity, jitter, shimmer
 
 VOICES = sorted((Path(__file__).parents[2] / "data" / "voices").glob("*.flac"))
 PERIODS = (0.0001, 0.02, 1.3)  # Praat's standard: shortest and longest period (s), largest factor between neighbours

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadRequest, PayloadTooLarge
-from media.base64_audio import decode_base64_audio
+from media.encodings import decode_base64_audio
 
 LIMIT = 10_000
 

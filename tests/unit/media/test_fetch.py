@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import pytest
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
+from media.addresses import describe_url
 from media.fetch import Download
-from media.urls import describe_url
 from tests.support.fetching import METADATA, fetcher, get, names
 from tests.support.http_site import ok, raw, redirect, reply, serve
 

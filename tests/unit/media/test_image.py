@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import BadRequest, PayloadTooLarge
-from media.image import decode_image
-from media.picture import MAX_SIDE
+from media.image import MAX_SIDE, decode_image
 from tests.support.picture_bytes import BLUE, GREEN, RED, corners, encode, near, png_header
 from tests.support.served import DATA
 

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import BadRequest, PayloadTooLarge
-from media.image import decode_image
-from media.jpeg import count_scans
-from media.picture import MAX_SIDE
+from media.image import MAX_SIDE, count_scans, decode_image
 from tests.support.picture_bytes import RED, corners, encode, png, png_header, zeros
 from tests.support.served import DATA, ROOT
 

@@ -16,8 +16,8 @@ from core.errors import BadRequest, PayloadTooLarge
 from media import pcm as raw_pcm
 from media.audio import AudioLimits, decode
 from media.containers import UNKNOWN
+from media.downmix import BLOCK_VALUES
 from media.pcm import PcmFormat, pcm_to_wav
-from media.samples import BLOCK_VALUES
 from tasks.heart_sound import check_upload
 
 

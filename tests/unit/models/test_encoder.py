@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import training.encoder
-from dsp.activity import without_pauses
+from dsp.temporal import without_pauses
 from engine.compiled import CompiledEngine
 from engine.predictor import Predictor
 from models import registry
