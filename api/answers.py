@@ -18,7 +18,7 @@ from api.schemas import (
 from core import metrics
 from core.request import note_model
 from media.pcm import PcmFormat
-from models.results import HeartResult, SceneData, SceneEntry
+from models.messages import HeartResult, SceneData, SceneEntry
 from models.spec import ModelSpec
 from tasks import audio_scene, face_gender, heart_sound
 from tasks.base import Conclusion, Prediction

@@ -25,7 +25,7 @@ from api.uploads import read_file
 from api.v1.schemas import ClassifyResponse, InputItem
 from core.errors import NotFound, ServiceError, UnsupportedMedia
 from core.request import CURRENT
-from models.results import HeartResult
+from models.messages import HeartResult
 
 if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
     from api.answers import Answers

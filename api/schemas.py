@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.results import SceneData
+from models.messages import SceneData
 
 Gender = Literal["female", "male"]
 Language = Literal["Tamil", "English", "Hindi", "Malayalam", "Telugu"]

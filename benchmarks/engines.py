@@ -29,9 +29,10 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks import machine, turns
 from benchmarks.turns import Arrays
+from engine import native
 from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
-from models import native, registry
+from models import registry
 from models.processing import Processor
 from models.published.checkpoint import Checkpoint
 from models.spec import ModelSpec
@@ -59,7 +60,7 @@ def engines(spec: ModelSpec, entry: Entry, example: Arrays, work: Path) -> dict[
         "OpenVINO f32": CompiledEngine(path, threads=THREADS, precision="f32").infer,
         "OpenVINO f32, this shape only": static(path, example),
     }
-    module = native.load(spec, entry.path)
+    module = native.load_network(spec, entry.path)
     if isinstance(module.network, native.KerasNetwork):  # TensorFlow is the base, and torch can export nothing of it
         return ready
     export_onnx(module, example, onnx)

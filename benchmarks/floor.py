@@ -24,7 +24,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 from core.settings import RunnerOptions, Settings
 from engine.compiled import PADDING, CompiledEngine
 from engine.select import build_engine
-from models.windows import cost
+from models.spec import cost
 from scheduling.batching import plan
 
 Arrays = dict[str, NDArray[Any]]

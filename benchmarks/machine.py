@@ -80,9 +80,13 @@ def whole_flops(seconds: float = CLIP_S) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from models import native, registry
+    from engine import native
+    from models import registry
 
-    model, samples = native.load(registry.specs()[WHOLE.model], FULL), torch.zeros(1, round(seconds * clips.RATE))
+    model, samples = (
+        native.load_network(registry.specs()[WHOLE.model], FULL),
+        torch.zeros(1, round(seconds * clips.RATE)),
+    )
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(samples)
     return float(counter.get_total_flops())

@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models import examples
 from models.processing import Processor
 from models.spec import AudioInput, ModelSpec
+from training import examples
 
 SECONDS = 5.0  # of the clip, as far as the network's window reaches
 

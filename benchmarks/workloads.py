@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.threads import cores
+from core.resources import cores
 from models import registry
 
 ROOT = Path(__file__).parent.parent

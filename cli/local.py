@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from core.resources import cores
 from core.settings import Settings
 from engine.predictor import Predictor
-from engine.threads import cores
 from media.fetch import Fetcher, FetchLimits
 from models import registry
-from models.messages import InferenceRequest, InferenceResult, ServedModel
-from models.results import SceneEntry
+from models.messages import InferenceRequest, InferenceResult, SceneEntry, ServedModel
 from scheduling.queue import ModelQueue
 from storage.cache import open_cache
 from storage.latest import LatestResult

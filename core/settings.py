@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.cgroups import memory_bytes
+from core.resources import memory_bytes
 
 MEBIBYTE = 1 << 20
 # What the largest request has in hand, in bodies: a JSON body, the base64 in it, the file, and the sound (77 MB).

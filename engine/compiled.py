@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from engine.threads import default_threads
+from core.resources import default_threads
 
 # OpenVINO fills a static table of element types at its first use, and releases the interpreter's lock meanwhile: two
 # threads whose first tensors are made at the same moment wait for each other for ever (openvino 2026.4.1).

@@ -6,18 +6,69 @@ It reads the same store entry as the compiled engine and needs ``requirements.tx
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from engine.threads import default_threads
-from models import native
+from core.resources import default_threads
+from models.published import network as published
+from models.published.checkpoint import Checkpoint
 from models.spec import ModelSpec
 from models.store import Entry
+
+
+class Native(nn.Module):
+    """Any model's network: torch or transformers, or Keras on TensorFlow behind ``KerasNetwork``.
+
+    All take their inputs in the order in which the model's processor collates them.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Takes over a network in evaluation mode."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Logits [batch, classes]."""
+        answer = self.network(*inputs)
+        logits: Tensor = getattr(answer, "logits", answer)
+        return logits
+
+
+class KerasNetwork(nn.Module):
+    """A Keras network on TensorFlow, called with torch's arrays. It runs where TensorFlow puts it."""
+
+    def __init__(self, network: Any) -> None:
+        """Takes over a ``keras.Model``."""
+        super().__init__()
+        self.keras = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """What the network gives, [batch, classes]."""
+        answer = self.keras(*(tensor.float().cpu().numpy() for tensor in inputs), training=False)
+        return torch.from_numpy(np.array(answer, np.float32)).to(inputs[0].device)
+
+
+def load_network(spec: ModelSpec, weights: Path) -> Native:
+    """Loads a model's native network.
+
+    Args:
+        spec: The model.
+        weights: Folder with its native files: a store entry, or the bundled weights.
+    """
+    if checkpoint := Checkpoint.load(weights):
+        network = published.load_native(weights, checkpoint, spec.classes)
+    else:
+        network = importlib.import_module(f"{spec.home}.network").load_native(weights)
+    return Native(network if isinstance(network, nn.Module) else KerasNetwork(network)).eval()
+
 
 REDUCED = {"bf16": torch.bfloat16, "f16": torch.float16}
 
@@ -44,7 +95,7 @@ class NativeEngine:
             reduced = device == "cuda" and entry.bf16_agrees and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if reduced else "f32"
         self._precision = precision
-        self._network = native.load(spec, entry.path).to(self._device)
+        self._network = load_network(spec, entry.path).to(self._device)
 
     @property
     def description(self) -> str:

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from core import metrics, tracing
 from core.request import working_for
 from core.settings import RunnerOptions, Settings, get_settings
-from engine.base import Engine
-from engine.select import build_engine
+from engine.select import Engine, build_engine
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
 from models.processing import InvalidItem, Prepared, Processor
 from models.published.checkpoint import Checkpoint
-from models.spec import AudioInput, ModelSpec
+from models.spec import AudioInput, ModelSpec, cost
 from models.store import Entry
-from models.windows import cost
 from scheduling.batching import plan
 
 log = logging.getLogger("bundle.predictor")

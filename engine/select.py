@@ -1,17 +1,51 @@
-"""Which engine a runner gets. Only the chosen one is loaded: a process on the compiled engine never imports torch."""
+"""What a runner asks of an engine, and which one it gets.
+
+Only the chosen one is loaded: a process on the compiled engine never imports torch.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from core.resources import default_streams
 from core.settings import Settings
-from engine.base import Engine
-from engine.threads import default_streams
 from models.spec import ModelSpec
 from models.store import Entry
+
+
+class Engine(Protocol):
+    """A network that is ready to answer."""
+
+    @property
+    def description(self) -> str:
+        """Name and arithmetic, for logs and metrics, such as ``openvino-f32``."""
+
+    @property
+    def streams(self) -> int:
+        """Batches that it computes at once: ``infer`` may be called from so many threads."""
+
+    @property
+    def padding(self) -> float:
+        """Largest part of a batch that may be padding, where the settings do not say."""
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Runs one batch.
+
+        Args:
+            inputs: By input name, batch axis first.
+
+        Returns:
+            Logits, float32 [batch, classes].
+        """
+
 
 NATIVE_PACKAGES = ("torch", "transformers", "keras", "tensorflow")
 

@@ -1,6 +1,6 @@
-"""The contract between a runner and a model's own pre-processing.
+"""The contract between a runner and a model's own pre-processing, and batches of clips of different lengths.
 
-All of it runs while serving: NumPy only.
+All of it runs while serving: NumPy only. The networks' side of padding is in ``models.networks``.
 """
 
 from __future__ import annotations
@@ -89,3 +89,22 @@ def stack(batch: Sequence[Features], name: str = "input_values") -> dict[str, ND
         name: Name of the network's input.
     """
     return {name: np.stack(batch).astype(np.float32, copy=False)}
+
+
+def pad(batch: Sequence[Features], multiple: int) -> tuple[Features, NDArray[np.float32]]:
+    """Brings sequences to one length, a multiple of the network's total pooling.
+
+    Args:
+        batch: float32 [frames, bands] each, at least one.
+        multiple: What the common length is a multiple of.
+
+    Returns:
+        float32 [batch, frames, bands] with zeros behind each end, and the mask float32 [batch, frames].
+    """
+    frames = -(-max(len(item) for item in batch) // multiple) * multiple
+    padded = np.zeros((len(batch), frames, batch[0].shape[1]), np.float32)
+    mask = np.zeros((len(batch), frames), np.float32)
+    for place, item in enumerate(batch):
+        padded[place, : len(item)] = item
+        mask[place, : len(item)] = 1.0
+    return padded, mask

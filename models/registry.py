@@ -1,4 +1,7 @@
-"""The one list of models: every folder below ``models/`` that exports a ``SPEC``."""
+"""The one list of models: every folder below ``models/`` that exports a ``SPEC``.
+
+``python -m models.registry`` prints the README's table of what their weights may be used for.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,9 @@ def processor(name: str) -> Processor:
     """The pre-processing of a model.
 
     Raises:
-        ModuleNotFoundError: There is no such model.
+        KeyError: There is no such model.
     """
-    result: Processor = importlib.import_module(f"models.{name}.processing").PROCESSOR
+    result: Processor = importlib.import_module(f"{specs()[name].home}.processing").PROCESSOR
     return result
 
 
@@ -79,3 +82,15 @@ def complete(name: str) -> Path:
             with contextlib.suppress(OSError):  # another process was first
                 part.rename(made)
     return made
+
+
+def licences_table() -> str:
+    """A line for each kind of terms, with the models that have them."""
+    models: dict[str, list[str]] = {}
+    for name, spec in specs().items():
+        models.setdefault(spec.licence, []).append(f"[{spec.title}](models/{name}/CARD.md)")
+    return "".join(f"| {', '.join(titles)} | {licence} |\n" for licence, titles in models.items())
+
+
+if __name__ == "__main__":
+    print(licences_table(), end="")

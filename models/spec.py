@@ -1,11 +1,16 @@
-"""What the rest of the bundle needs to know about a model, in one typed description.
+"""What the rest of the bundle needs to know about a model, in one typed description; long recordings in its windows.
 
 Every folder below ``models/`` that exports a ``SPEC`` is one model; ``models.registry`` collects them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class ModelSpec:
         reference: The published checkpoint that takes the same place (hub id), if there is one.
         dataset: Folder of its data set below ``DATASETS_DIR``; the model's own name where none is given.
         measures: What the network measures beside the classes, in the order of the columns behind the logits.
+        built_on: Folder below ``models/`` whose network and pre-processing it has; its own where none is given.
         licence: What the data that the bundled weights learned from allows, in a few words; the card has the rest.
     """
 
@@ -64,10 +70,70 @@ class ModelSpec:
     reference: str | None = None
     dataset: str | None = None
     measures: tuple[str, ...] = ()
+    built_on: str | None = None
     licence: str = ""
+
+    @property
+    def home(self) -> str:
+        """Package of its ``network`` and ``processing`` modules."""
+        return f"models.{self.built_on or self.name}"
 
 
 def is_of(spec: ModelSpec, tag: str) -> bool:
     """Whether an entry of the model store answers for a model, under whatever profile it was saved."""
     name = tag.partition(":")[0]
     return name == spec.name or name.startswith(f"{spec.name}-")
+
+
+def split(samples: NDArray[np.float32], window: int) -> list[NDArray[np.float32]]:
+    """Cuts a recording into the fewest pieces of nearly equal length that are no longer than a window.
+
+    Equal pieces, because a short rest at the end would be answered with less to go by than everything else.
+
+    Args:
+        samples: float32 [n], at least one sample.
+        window: Longest piece (samples).
+
+    Returns:
+        Views of ``samples``, in order, without overlap.
+    """
+    count = max(1, math.ceil(samples.size / window))
+    return np.array_split(samples, count)
+
+
+def average(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Joins the answers of a recording's windows: their mean, weighted by length.
+
+    Args:
+        rows: float64 [windows, classes], probabilities.
+        weights: float64 [windows], lengths in any unit, not all zero.
+
+    Returns:
+        float64 [classes], summing to 1.
+    """
+    return np.asarray(np.average(rows, axis=0, weights=weights))
+
+
+def average_without(
+    rows: NDArray[np.float64], weights: NDArray[np.float64], ignored: int, least: float
+) -> NDArray[np.float64]:
+    """Joins the answers of a recording's windows, of which those of one class do not count.
+
+    Args:
+        rows: float64 [windows, classes], probabilities.
+        weights: float64 [windows], lengths in any unit, not all zero.
+        ignored: The class that says that there is nothing in a window.
+        least: Share of the recording that the other windows need to make up; with less, all windows count.
+
+    Returns:
+        float64 [classes], summing to 1.
+    """
+    found = np.where(rows.argmax(axis=1) == ignored, 0.0, weights)
+    return average(rows, found if found.sum() >= least * np.sum(weights) else weights)
+
+
+def cost(spec: ModelSpec, item: NDArray[Any]) -> float:
+    """What an item costs its runner: seconds of audio, or 1 for a picture."""
+    if isinstance(spec.input, AudioInput):
+        return float(max(item.shape[0] / spec.input.sample_rate, spec.input.min_s))
+    return 1.0

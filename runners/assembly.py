@@ -11,12 +11,12 @@ from _bentoml_impl.client import RemoteProxy
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from core import metrics
+from core.resources import cores
 from core.settings import Settings
 from engine.select import streams
-from engine.threads import cores
 from media.fetch import Fetcher, FetchLimits
 from models import registry
-from models.results import SceneEntry
+from models.messages import SceneEntry
 from models.spec import ModelSpec
 from runners.connections import share_among_replicas
 from scheduling.queue import ModelQueue

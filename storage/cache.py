@@ -23,7 +23,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from core import errors, metrics
 from core.errors import ServiceError
-from models.results import Entry, Kept
+from models.messages import Entry, Kept
 from storage.cache_backends import CacheStore, RedisStore, SqliteStore
 from storage.circuit_breaker import StoreUnavailable
 from storage.redis_client import RedisClient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from media.audio import DecodedAudio
 from models.audio_scene import SPEC
-from models.windows import average_without
+from models.spec import average_without
 from tasks.base import Ask, Conclusion, Rows, Steps
 
 MODEL = SPEC.name

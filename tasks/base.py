@@ -18,8 +18,7 @@ from core.errors import BadRequest, InternalError
 from media.audio import DecodedAudio
 from media.faces import Face
 from models.messages import InferenceResult
-from models.spec import AudioInput, ModelSpec
-from models.windows import average, split
+from models.spec import AudioInput, ModelSpec, average, split
 from tasks.ensemble import Verdict
 
 T = TypeVar("T")

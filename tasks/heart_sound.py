@@ -11,8 +11,8 @@ from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from media.signatures import is_text, not_sound, recognise
 from models.heart_sound import SPEC
-from models.results import HeartResult
-from models.windows import average_without
+from models.messages import HeartResult
+from models.spec import average_without
 from tasks.base import Ask, Conclusion, Prediction, Rows, Steps
 
 MODEL = "heart_sound"

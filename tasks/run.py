@@ -22,10 +22,8 @@ from media.audio import AudioLimits, DecodedAudio, decode
 from media.encodings import decode_base64_audio
 from media.examples import carried
 from media.fetch import Fetcher
-from models.messages import InferenceResult
-from models.results import SceneEntry
-from models.spec import AudioInput, ImageInput, ModelSpec
-from models.windows import cost
+from models.messages import InferenceResult, SceneEntry
+from models.spec import AudioInput, ImageInput, ModelSpec, cost
 from scheduling.queue import ModelQueue
 from scheduling.throughput import DecodingEstimator
 from storage.cache import ResultCache

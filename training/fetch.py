@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from models import registry, store
-from models.published.checkpoint import PIXELS
-from models.published.errors import CheckpointError
+from models.published.checkpoint import PIXELS, CheckpointError
 from models.spec import ImageInput
 from training.published.hub import open_source
 from training.published.importing import CLIPS, FaceOptions, import_checkpoint

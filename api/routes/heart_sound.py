@@ -14,7 +14,7 @@ from api.pages import landing
 from api.uploads import audio_type
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat
-from models.results import HeartResult
+from models.messages import HeartResult
 from tasks.heart_sound import MODEL
 
 router = APIRouter(tags=["heart sound"])

@@ -52,7 +52,7 @@ def sound(audio: DecodedAudio) -> Sound:
 
 
 def windows(answer: Prediction, duration_s: float) -> list[Window]:
-    """The windows of a recording that has several; they are of equal length (see ``models.windows.split``)."""
+    """The windows of a recording that has several; they are of equal length (see ``models.spec.split``)."""
     count = len(answer.windows)
     if count < 2:
         return []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.windows import split
+from models.spec import split
 
 
 def bounds(kept: NDArray[np.bool_], window: int, piece: int) -> list[tuple[int, int]]:

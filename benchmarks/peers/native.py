@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.workloads import CORES, WORKLOADS, Workload
-from engine.base import Engine
+from engine.select import Engine
 from media.audio import AudioLimits, decode
 from models import registry
 from models.processing import Features, Processor
 from models.published.checkpoint import Checkpoint
-from models.spec import AudioInput, ImageInput, ModelSpec
+from models.spec import AudioInput, ImageInput, ModelSpec, split
 from models.store import Entry
-from models.windows import split
 
 Prediction = list[dict[str, float | str]]
 

@@ -14,5 +14,6 @@ SPEC = ModelSpec(
     reference="MIT/ast-finetuned-audioset-10-10-0.4593",
     dataset="audio_scenes",
     measures=("speech_s",),
+    built_on="encoder",
     licence="with credit, some clips share-alike or non-commercial, some unsettled (see the card)",
 )

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from models import ensembles, masked
+from models import networks
 from models.deepfake_cnn import SPEC
 from models.deepfake_cnn.processing import BANDS
 
@@ -29,11 +29,11 @@ class TextureCnn(nn.Module):
 
     def forward(self, spectrogram: Tensor, mask: Tensor) -> Tensor:
         """Logits [batch, classes] of [batch, frames, bands] and mask [batch, frames]."""
-        half = masked.shorten(mask)
+        half = networks.shorten(mask)
         inside = half[:, None]
         maps = self.second(self.first(spectrogram.transpose(1, 2)) * inside)
         mean = (maps * inside).sum(dim=2) / inside.sum(dim=2)
-        return cast(Tensor, self.head(torch.cat((mean, masked.spread(maps, half)), dim=1)))
+        return cast(Tensor, self.head(torch.cat((mean, networks.spread(maps, half)), dim=1)))
 
 
 def _layer(before: int, frames: int, stride: int = 1) -> nn.Sequential:
@@ -42,7 +42,7 @@ def _layer(before: int, frames: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-class Ensemble(ensembles.Ensemble):
+class Ensemble(networks.Ensemble):
     """The mean of several networks' logits."""
 
     member = TextureCnn

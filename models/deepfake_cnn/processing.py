@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp import mel
-from models import padding
+from models import processing
 from models.processing import Features, Prepared, check_audio
 
 SAMPLE_RATE = 16_000  # Hz
@@ -44,7 +44,7 @@ class CnnProcessor:
 
     def collate(self, batch: Sequence[Features]) -> dict[str, NDArray[np.float32]]:
         """``spectrogram`` float32 [batch, frames, BANDS] and ``mask`` float32 [batch, frames]."""
-        spectrogram, mask = padding.pad(batch, MULTIPLE)
+        spectrogram, mask = processing.pad(batch, MULTIPLE)
         return {"spectrogram": spectrogram, "mask": mask}
 
 

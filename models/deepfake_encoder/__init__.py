@@ -14,5 +14,6 @@ SPEC = ModelSpec(
     reference="garystafford/wav2vec2-deepfake-voice-detector",
     dataset="voice_deepfake",
     measures=("speech_s",),
+    built_on="encoder",
     licence="research (more than half of the clips without a clear licence)",
 )

@@ -8,7 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from models import ensembles, masked
+from models import networks
 from models.heart_sound import SPEC
 from models.heart_sound.processing import BANDS
 
@@ -36,13 +36,13 @@ class Member(nn.Module):
 
     def forward(self, spectrogram: Tensor, mask: Tensor) -> Tensor:
         """Logits [batch, classes] of [batch, frames, bands]; frames a multiple of 8."""
-        mask = masked.shorten(mask)
-        maps = masked.silence(self.stem(spectrogram[:, None]), mask)
+        mask = networks.shorten(mask)
+        maps = networks.silence(self.stem(spectrogram[:, None]), mask)
         for stage in self.stages:
-            maps = nn.functional.max_pool2d(masked.silence(stage(maps), mask), 2)
-            mask = masked.shorten(mask)
+            maps = nn.functional.max_pool2d(networks.silence(stage(maps), mask), 2)
+            mask = networks.shorten(mask)
         sequence = self.rhythm(maps.transpose(2, 3).flatten(1, 2))
-        return cast(Tensor, self.head(masked.mean_and_max(sequence, mask)))
+        return cast(Tensor, self.head(networks.mean_and_max(sequence, mask)))
 
 
 def _convolution(before: int, after: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -50,7 +50,7 @@ def _convolution(before: int, after: int, kernel: int = 3, stride: int = 1) -> n
     return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
 
 
-class Ensemble(ensembles.Ensemble):
+class Ensemble(networks.Ensemble):
     """The mean of the members' logits."""
 
     member = Member

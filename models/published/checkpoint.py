@@ -9,9 +9,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.processing import Processor
-from models.published.processing import GatedSceneProcessor, WaveformProcessor
-from models.published.spectrogram import AstProcessor
+from models.published.processing import AstProcessor, GatedSceneProcessor, WaveformProcessor
 from models.spec import AudioInput, ImageInput, ModelSpec
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot take the place of a bundled model; the message is for the person who asked for it."""
+
 
 FILE_NAME = "checkpoint.json"
 FRAME_S = 0.01  # between frames of a log-mel picture

@@ -8,8 +8,7 @@ import numpy as np
 
 from models.face_gender.backend import IMAGENET_MEAN, keras
 from models.face_gender.network import INPUT
-from models.published.checkpoint import Checkpoint
-from models.published.errors import CheckpointError
+from models.published.checkpoint import Checkpoint, CheckpointError
 
 LEAST = 1e-7  # of a probability, before its logarithm is taken
 

@@ -12,8 +12,7 @@ from torch.nn.utils import parametrize
 from transformers import AutoModelForAudioClassification, PreTrainedModel
 from transformers import logging as transformers_logging
 
-from models.published.checkpoint import Checkpoint, Picture
-from models.published.errors import CheckpointError
+from models.published.checkpoint import Checkpoint, CheckpointError, Picture
 
 transformers_logging.set_verbosity_error()
 

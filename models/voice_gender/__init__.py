@@ -13,5 +13,6 @@ SPEC = ModelSpec(
     description="Whether adult speech was recorded as a woman's or a man's voice.",
     reference="alefiury/wav2vec2-large-xlsr-53-gender-recognition-librispeech",
     measures=("speech_s",),
+    built_on="encoder",
     licence="with credit; Malayalam clips share-alike, two acted corpora non-commercial (see the card)",
 )

@@ -24,7 +24,7 @@ import pytest
 
 from api.app import build_app
 from core.settings import runner_table, table
-from models import licences, registry
+from models import registry
 from tests.support.markdown import Block, blocks
 from tests.support.redis_server import free_port
 from tests.support.served import KEY, ROOT, START_S, descendants, environment, wait_for
@@ -179,8 +179,8 @@ def test_the_bodies_that_it_shows_are_those_of_the_routes(client: httpx.Client) 
 
 
 def test_its_first_screen_says_what_the_weights_may_be_used_for() -> None:
-    shown = README.split("<!-- licences: python -m models.licences -->")[1].split("<!-- end licences -->")[0]
-    assert shown.endswith(licences.table()), "python -m models.licences prints the table"
+    shown = README.split("<!-- licences: python -m models.registry -->")[1].split("<!-- end licences -->")[0]
+    assert shown.endswith(registry.licences_table()), "python -m models.registry prints the table"
     assert README.index("<!-- end licences -->") < README.index("## Ask")
 
 

@@ -20,7 +20,7 @@ from cli.serve import port_problem
 from core.errors import InsufficientStorage
 from media.examples import read
 from models import registry, save
-from models.results import HeartResult
+from models.messages import HeartResult
 from models.store import WeightsError, verify
 from storage.latest import LatestResult
 from tests.support.audio_bytes import speech, tone, wav

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from models.results import Entry
+from models.messages import Entry
 from storage.cache import Cached, ResultCache
 from storage.cache_backends import RedisStore, SqliteStore
 from storage.redis_client import RedisClient

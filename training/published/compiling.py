@@ -8,13 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import nn
 
-from models import examples
 from models.calibration import Calibration
 from models.processing import Processor
 from models.published.checkpoint import Checkpoint
 from models.published.network import load_native
 from models.spec import ModelSpec
-from training import export
+from training import examples, export
 
 INPUT = "input_values"
 CHECKED = 6  # clips that the compiled form is checked on, in batches of two; a large network takes seconds for each

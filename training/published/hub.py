@@ -18,7 +18,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # it is documented as public
 
-from models.published.errors import CheckpointError
+from models.published.checkpoint import CheckpointError
 from training.data.download import Downloader, MissingFileError
 from training.published.importing import CONFIG, EXTRACTOR, PICKLED, Source
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models import store
-from models.published.checkpoint import PIXELS, Checkpoint, LogMel, Picture, Waveform
-from models.published.errors import CheckpointError
+from models.published.checkpoint import PIXELS, Checkpoint, CheckpointError, LogMel, Picture, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
 from training.export import digest
 from training.published import labels

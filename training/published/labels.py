@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from models.published.errors import CheckpointError
+from models.published.checkpoint import CheckpointError
 from models.spec import ModelSpec
 from training.published import audioset
 

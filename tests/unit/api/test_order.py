@@ -20,7 +20,7 @@ from api.app import build_app
 from api.methods import MODELS, Native
 from core.errors import TooManyRequests
 from core.settings import Settings
-from models.results import SceneEntry
+from models.messages import SceneEntry
 from storage.cache import open_cache
 from tasks import voice_deepfake
 from tasks.questions import questions

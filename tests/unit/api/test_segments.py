@@ -10,7 +10,7 @@ import pytest
 
 from api.v1.segments import bounds
 from models import registry
-from models.windows import split
+from models.spec import split
 from training.evaluation.published_figures import FILE_NAME, TRAINING, shipped
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core import cgroups, memory
+from core import memory, resources
 from core.errors import Unavailable
 from core.memory import Budget, Lease
 from core.settings import Settings
@@ -127,8 +127,8 @@ def test_what_is_too_large_for_the_budget_can_be_had_alone() -> None:
 def groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine of 16 GiB; the folder holds the control groups."""
     monkeypatch.setattr(os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 4 * MIB)
-    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
-    monkeypatch.setattr(cgroups, "MINE", tmp_path / "mine")
+    monkeypatch.setattr(resources, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(resources, "MINE", tmp_path / "mine")
     return tmp_path
 
 
@@ -148,7 +148,7 @@ def test_the_memory_is_that_of_the_container(groups: Path, file: str, text: str,
     path.parent.mkdir(parents=True)
     path.write_text(f"{text}\n")
     (groups / "mine").write_text("0::/system.slice/bundle.service\n")
-    assert cgroups.memory_bytes() == expected
+    assert resources.memory_bytes() == expected
 
 
 def test_the_budget_is_a_part_of_the_memory_and_has_room_for_one(groups: Path) -> None:

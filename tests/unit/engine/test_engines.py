@@ -18,12 +18,12 @@ from engine import select
 from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
 from engine.predictor import Predictor
-from models import examples, registry
+from models import registry
 from models.calibration import Calibration
 from models.deepfake_mlp.network import load_native
 from models.spec import ModelSpec
 from models.store import Entry
-from training import export
+from training import examples, export
 
 NAMES = list(registry.specs())
 NATIVE = Settings(engine="native", device="cpu")

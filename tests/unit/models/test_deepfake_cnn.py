@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models import masked, padding
+from models import networks, processing
 from models.calibration import Calibration
 from models.deepfake_cnn import network
 from models.deepfake_cnn.processing import BANDS, FLOOR_DB, MEL, PROCESSOR, QUIET_DB, SAMPLE_RATE, decibels
@@ -108,13 +108,13 @@ def test_padding_cannot_be_noticed(frames: list[int], seed: int) -> None:
 def test_pooling_sees_only_the_clip() -> None:
     sequence = torch.tensor([[[1.0, 3.0, 99.0, 99.0]]])
     mask = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
-    torch.testing.assert_close(masked.mean_and_max(sequence, mask), torch.tensor([[2.0, 3.0]]))
-    torch.testing.assert_close(masked.spread(sequence, mask), torch.tensor([[1.0]]), atol=1e-5, rtol=0)
-    torch.testing.assert_close(masked.shorten(mask), torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(networks.mean_and_max(sequence, mask), torch.tensor([[2.0, 3.0]]))
+    torch.testing.assert_close(networks.spread(sequence, mask), torch.tensor([[1.0]]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(networks.shorten(mask), torch.tensor([[1.0, 0.0]]))
 
 
 def test_batches_are_padded_to_a_multiple() -> None:
-    padded, mask = padding.pad([np.ones((3, 2), np.float32), np.ones((5, 2), np.float32)], 4)
+    padded, mask = processing.pad([np.ones((3, 2), np.float32), np.ones((5, 2), np.float32)], 4)
     assert padded.shape == (2, 8, 2)
     assert mask.sum(axis=1).tolist() == [3, 5]
     np.testing.assert_array_equal(padded.sum(axis=2), 2 * mask)

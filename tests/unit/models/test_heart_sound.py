@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.heart_sound import SPEC, network
-from models.heart_sound.processing import BANDS, MIN_SAMPLES, PROCESSOR, SAMPLE_RATE
-from models.heart_sound.quality import repetition
+from models.heart_sound.processing import BANDS, MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, repetition
 from models.processing import InvalidItem
 from tests.support.served import DATA
 from training import export, heart_changes

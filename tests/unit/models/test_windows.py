@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models import heart_sound
 from models.audio_scene import SPEC
-from models.windows import average, split
+from models.spec import average, split
 from tasks import heart_sound as heart_task
 from tasks.audio_scene import SILENCE, join
 

@@ -13,7 +13,7 @@ import redis
 
 from core import metrics
 from core.errors import InternalError, UpstreamError
-from models.results import HeartResult, SceneEntry
+from models.messages import HeartResult, SceneEntry
 from storage.cache import CACHE_FILE, ResultCache
 from storage.cache_backends import MAX_VALUE_BYTES, CacheStore, RedisStore, SqliteStore
 from storage.latest import REDIS_KEY, LatestResult

@@ -16,7 +16,7 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import InsufficientStorage, InternalError
-from models.results import HeartResult
+from models.messages import HeartResult
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
 from tests.support.redis_server import RedisServer
@@ -112,7 +112,7 @@ from pathlib import Path
 from core.errors import InsufficientStorage
 from storage.cache import open_cache
 from storage.latest import LatestResult
-from models.results import HeartResult
+from models.messages import HeartResult
 from tests.support.caching import Found, Work, ask
 
 async def main():

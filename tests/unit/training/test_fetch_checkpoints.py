@@ -23,12 +23,12 @@ from safetensors.torch import load_file, save_file
 
 from core.settings import Settings
 from engine.predictor import Predictor
-from models import examples, registry
+from models import registry
 from models.store import Entry
 from tests.support.hub import COMMIT, Hub, Repository, serve_hub
 from tests.support.served import DATA, KEY, ROOT, Bundle, serve
 from tests.support.site_thread import LocalSite
-from training import fetch
+from training import examples, fetch
 from training.data.download import Downloader
 from training.published import hub as published_hub
 from training.published import layout

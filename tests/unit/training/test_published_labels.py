@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models import registry
-from models.published.errors import CheckpointError
+from models.published.checkpoint import CheckpointError
 from models.published.network import Readout
 from training.published import audioset, labels, layout
 

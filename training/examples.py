@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from media.audio import AudioLimits, decode
 from media.faces import crop_face, largest_face
 from media.image import decode_image
-from models.spec import ImageInput, ModelSpec
-from models.windows import split
+from models.spec import ImageInput, ModelSpec, split
 
 FOLDER = Path(__file__).parent.parent / "tests" / "data"
 FILES = {
