@@ -18,9 +18,8 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from storage.circuit_breaker import CircuitBreaker, StoreUnavailable
 from storage.keys import CallerKey
-from storage.redis_client import PREFIX, TIMEOUT_S
+from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, StoreUnavailable
 
 T = TypeVar("T")
 

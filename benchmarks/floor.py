@@ -25,7 +25,7 @@ from core.settings import RunnerOptions, Settings
 from engine.compiled import PADDING, CompiledEngine
 from engine.select import build_engine
 from models.spec import cost
-from scheduling.batching import plan
+from scheduling.policy import plan
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -16,7 +16,7 @@ from benchmarks.workloads import VOICES
 from core.settings import RunnerOptions
 from models import registry
 from models.processing import Features
-from scheduling.batching import plan
+from scheduling.policy import plan
 
 WARM, MEASURED, AT_ONCE = 16, 64, 32
 WINDOW_S = 8.0

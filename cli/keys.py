@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from core.settings import MEBIBYTE, get_settings
-from storage.circuit_breaker import StoreUnavailable
 from storage.keys import REFRESH_S, CallerKey, KeyStore, make_key, open_keys
-from storage.redis_client import RedisClient
+from storage.redis_client import RedisClient, StoreUnavailable
 from tasks.questions import questions
 
 EPILOG = f"""A key is shown once, when it is made; the store holds its hash. A running server knows of a new or revoked

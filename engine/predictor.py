@@ -23,7 +23,7 @@ from models.processing import InvalidItem, Prepared, Processor
 from models.published.checkpoint import Checkpoint
 from models.spec import AudioInput, ModelSpec, cost
 from models.store import Entry
-from scheduling.batching import plan
+from scheduling.policy import plan
 
 log = logging.getLogger("bundle.predictor")
 

@@ -19,9 +19,9 @@ from models import registry
 from models.messages import SceneEntry
 from models.spec import ModelSpec
 from runners.connections import share_among_replicas
+from scheduling.policy import DecodingEstimator
 from scheduling.queue import ModelQueue
 from scheduling.runner_client import RunnerClient
-from scheduling.throughput import DecodingEstimator
 from storage.cache import open_cache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient

@@ -25,9 +25,7 @@ from core import metrics, tracing
 from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
 from models.messages import InferenceRequest, InferenceResult
-from scheduling.admission import Admission
-from scheduling.batching import choose
-from scheduling.throughput import REMEMBERED, ThroughputEstimator
+from scheduling.policy import REMEMBERED, Admission, ThroughputEstimator, choose
 
 Call = Callable[[Sequence[InferenceRequest]], Awaitable[Sequence[InferenceResult]]]
 

@@ -4,6 +4,10 @@ Within a process those who ask for the same key share one task. Between processe
 lease in the store names the one that computes; the others look for its result. A store that is down fails no request:
 the answer is then computed in each process. What comes back from a store is validated by the model that wrote it, and
 what does not pass is deleted and counts as not there.
+
+A failure holds its traceback, which holds the variables of every frame that it came through. A frame that keeps the
+task which failed makes a ring of these, and what was read on the way (a download) stays until a full garbage
+collection. So every function that awaits a task drops its reference to it.
 """
 
 from __future__ import annotations
@@ -21,13 +25,75 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from core import errors, metrics
+from core import errors, memory, metrics
 from core.errors import ServiceError
 from models.messages import Entry, Kept
 from storage.cache_backends import CacheStore, RedisStore, SqliteStore
-from storage.circuit_breaker import StoreUnavailable
-from storage.redis_client import RedisClient
-from storage.single_flight import SingleFlight
+from storage.redis_client import RedisClient, StoreUnavailable
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[T]
+    waiters: int = 0
+
+
+class SingleFlight(Generic[T]):
+    """Tasks under way, by key.
+
+    A computation goes on while any caller waits for it. When the last one has gone, it is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight[T]] = {}
+        self._tasks: set[asyncio.Task[T]] = set()  # also those that were cancelled and have not ended yet
+
+    async def join(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
+        """Gives the result of the computation under way for a key, which is started if there is none.
+
+        Raises:
+            Exception: What the computation raised, to all who wait for it.
+        """
+        flight = self._flights.get(key) or self._start(key, compute)
+        flight.waiters += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiters -= 1
+            if flight.waiters == 0 and not flight.task.done():
+                self._forget(key, flight)  # the next caller starts a new computation
+                flight.task.cancel()
+            del flight  # or a failure would hold itself
+
+    async def aclose(self) -> None:
+        """Cancels what is under way, and waits until it has ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, key: str, compute: Callable[[], Awaitable[T]]) -> _Flight[T]:
+        async def run() -> T:
+            with memory.lease_apart():
+                return await compute()
+
+        flight = _Flight(asyncio.create_task(run()))
+        self._flights[key] = flight
+        self._tasks.add(flight.task)
+        flight.task.add_done_callback(lambda task: self._land(key, flight, task))
+        return flight
+
+    def _land(self, key: str, flight: _Flight[T], task: asyncio.Task[T]) -> None:
+        self._forget(key, flight)
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that nothing is printed when the last waiter left at this very moment
+
+    def _forget(self, key: str, flight: _Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
 
 E = TypeVar("E", bound=Entry)
 K = TypeVar("K", bound=Kept)

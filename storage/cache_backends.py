@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from storage.circuit_breaker import REST_S, CircuitBreaker
-from storage.redis_client import PREFIX, RedisClient
+from storage.redis_client import PREFIX, REST_S, CircuitBreaker, RedisClient
 
 T = TypeVar("T")
 

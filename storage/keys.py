@@ -21,8 +21,7 @@ from typing import Final, Protocol
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.errors import Unavailable
-from storage.circuit_breaker import StoreUnavailable
-from storage.redis_client import PREFIX, RedisClient
+from storage.redis_client import PREFIX, RedisClient, StoreUnavailable
 
 log = logging.getLogger("bundle.keys")
 

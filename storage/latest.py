@@ -25,8 +25,7 @@ from pydantic import Field, ValidationError
 from core import metrics
 from core.errors import InsufficientStorage, InternalError
 from models.messages import HeartResult, Kept
-from storage.circuit_breaker import StoreUnavailable
-from storage.redis_client import PREFIX, RedisClient
+from storage.redis_client import PREFIX, RedisClient, StoreUnavailable
 
 T = TypeVar("T")
 

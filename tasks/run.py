@@ -24,8 +24,8 @@ from media.examples import carried
 from media.fetch import Fetcher
 from models.messages import InferenceResult, SceneEntry
 from models.spec import AudioInput, ImageInput, ModelSpec, cost
+from scheduling.policy import DecodingEstimator
 from scheduling.queue import ModelQueue
-from scheduling.throughput import DecodingEstimator
 from storage.cache import ResultCache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient

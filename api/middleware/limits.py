@@ -78,7 +78,7 @@ class Limits:
             answer.cancel()
             gone.cancel()
             await asyncio.gather(answer, gone, return_exceptions=True)
-            del answer, gone  # or a failure would hold itself, and with it the body (``storage.single_flight``)
+            del answer, gone  # or a failure would hold itself, and with it the body (``storage.cache``)
 
 
 class _ClientGone(Exception):  # noqa: N818

@@ -22,8 +22,8 @@ from api.ui.routes import router as playground
 from cli.__main__ import main
 from core.errors import Forbidden, TooManyRequests, Unavailable
 from core.settings import Settings, get_settings
-from storage.circuit_breaker import StoreUnavailable
 from storage.keys import REDIS_KEY, REFRESH_S, CallerKey, KeyFile, KnownKeys, hash_key
+from storage.redis_client import StoreUnavailable
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.anyio

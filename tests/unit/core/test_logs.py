@@ -15,7 +15,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from core import logs
-from core.log_queue import LogQueue
+from core.logs import LogQueue
 from core.request import CURRENT, RequestState
 from tests.support.served import ROOT
 from tests.support.spawned import exit_codes, spawned

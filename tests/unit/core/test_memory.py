@@ -15,7 +15,7 @@ from core.errors import Unavailable
 from core.memory import Budget, Lease
 from core.settings import Settings
 from media.audio import AudioLimits, decode
-from storage.single_flight import SingleFlight
+from storage.cache import SingleFlight
 from tests.support.fetching import fetcher
 from tests.support.http_site import ok, raw, serve
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from scheduling.admission import LATE_S, MAX_RESERVATIONS, Admission
+from scheduling.policy import LATE_S, MAX_RESERVATIONS, Admission
 
 MAX_QUEUE_WAIT_S = 10.0
 

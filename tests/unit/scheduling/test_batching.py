@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduling.batching import IN_LINE, choose, plan
+from scheduling.policy import IN_LINE, choose, plan
 
 
 @given(st.lists(st.integers(0, 500), max_size=100), st.integers(1, 1000), st.integers(1, 32), st.floats(0, 0.99))

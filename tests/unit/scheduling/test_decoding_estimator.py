@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from scheduling.throughput import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, DecodingEstimator
+from scheduling.policy import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, DecodingEstimator
 
 
 def test_kinds_are_not_mixed_up() -> None:

@@ -19,7 +19,7 @@ from models.spec import AudioInput, ModelSpec
 from scheduling import runner_client
 from scheduling.queue import ModelQueue
 from scheduling.runner_client import RunnerClient
-from storage.single_flight import SingleFlight
+from storage.cache import SingleFlight
 from tasks.run import Context, Model
 from tests.support.fetching import fetcher
 from tests.support.http_site import raw, serve

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from core.errors import InternalError, Unavailable
+from scheduling.policy import REMEMBERED
 from scheduling.queue import AHEAD_S, BATCH_S, ModelQueue
-from scheduling.throughput import REMEMBERED
 from tests.support.queued import Runner, item, settle, submit
 
 pytestmark = pytest.mark.anyio

@@ -21,8 +21,8 @@ from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
+from scheduling.policy import REMEMBERED
 from scheduling.queue import ModelQueue
-from scheduling.throughput import REMEMBERED
 from tasks import voice_deepfake
 from tasks.questions import questions
 from tasks.run import Context, Model

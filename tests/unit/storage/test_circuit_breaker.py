@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from storage.circuit_breaker import CircuitBreaker, StoreUnavailable
+from storage.redis_client import CircuitBreaker, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,293 @@
+"""The batching policy: which items are computed together, which requests are admitted, and how long they wait.
+
+Batches, in the calls of the API's queue and in a runner's engine: the cost of a batch includes its padding, which is
+its longest item times its number of items, and it is within a budget (the policy of text-embeddings-inference,
+``core/src/queue.rs``). The queue sends the oldest item, and of those next in line the nearest to it in cost. The runner
+sorts items by length before it cuts them into batches, so that neighbours pad each other little. An item that alone is
+above the budget is computed alone, and so is one that would make too much of the batch padding, which costs as much to
+compute as sound.
+
+Admission: a refused request reserves the first moment at which there will be room for it, after all earlier
+reservations. Until then new requests cannot take that room. At that moment the next request that asks takes it. So
+clients that wait for the ``Retry-After`` of their answer are admitted, and nothing of a client has to be remembered but
+the moment.
+
+Throughput: what has been done is measured, and the waits are expected by it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median_low
+
+# Waiting items, from the oldest on, among which batch-mates of the oldest are chosen. Chosen among all, an item of
+# unusual length would be overtaken by all others until it is the oldest.
+IN_LINE = 8
+
+
+def plan(costs: Sequence[float], max_batch_cost: float, max_batch_items: int, padding: float) -> list[list[int]]:
+    """Cuts items into batches.
+
+    Args:
+        costs: Cost of each item (seconds of audio, or 1), at least 0.
+        max_batch_cost: Largest cost of a batch of several items.
+        max_batch_items: Largest number of items of a batch, at least 1.
+        padding: Largest part of a batch that may be padding.
+
+    Returns:
+        Batches of indices into ``costs``; every index is in exactly one.
+    """
+    batches: list[list[int]] = []
+    current: list[int] = []
+    total = 0.0
+    for index in sorted(range(len(costs)), key=costs.__getitem__):
+        padded = costs[index] * (len(current) + 1)
+        total += costs[index]
+        if current and (
+            len(current) == max_batch_items or padded > max_batch_cost or padded - total > padding * padded
+        ):
+            batches.append(current)
+            current, total = [], costs[index]
+        current.append(index)
+    if current:
+        batches.append(current)
+    return batches
+
+
+def choose(costs: Sequence[float], max_batch_cost: float, max_batch_items: int) -> list[int]:
+    """Chooses the next batch.
+
+    Args:
+        costs: Of the waiting items, oldest first.
+        max_batch_cost: Largest longest-cost-times-items of a batch of several.
+        max_batch_items: Largest number of items.
+
+    Returns:
+        Indices into ``costs``, the oldest first; empty when nothing is waiting.
+    """
+    if not costs:
+        return []
+    batch, longest = [0], costs[0]
+    for index in sorted(range(1, min(IN_LINE, len(costs))), key=lambda i: abs(costs[i] - costs[0])):
+        longest_with = max(longest, costs[index])
+        if len(batch) == max_batch_items or longest_with * (len(batch) + 1) > max_batch_cost:
+            break
+        batch.append(index)
+        longest = longest_with
+    return batch
+
+
+# Part of the longest wait that reservations and new requests may fill. The rest absorbs what cannot be planned:
+# rounding to whole seconds, errors of the estimate, and clients that are a little late.
+PLANNED = 0.7
+LATE_S = 2.0  # how long a reservation is kept for a client that does not come
+MAX_RESERVATIONS = 512  # beyond that, the answer is the time after the last one
+
+
+@dataclass(slots=True)
+class Admission:
+    """Admission control of one queue.
+
+    Attributes:
+        max_queue_wait_s: Longest wait of an admitted request (seconds).
+        clock: Seconds; for tests.
+    """
+
+    max_queue_wait_s: float
+    clock: Callable[[], float] = time.monotonic
+    _reservations: list[float] = field(default_factory=list)  # moments, in order
+
+    def ask(self, wait_s: float, each_s: float) -> int | None:
+        """Admits one request, or says when to try again.
+
+        Args:
+            wait_s: Time until all present work will have been done (seconds).
+            each_s: Time that one more takes (seconds).
+
+        Returns:
+            None for an admitted request; otherwise whole seconds, at least 1, after which there is room.
+        """
+        now = self.clock()
+        del self._reservations[: bisect.bisect_left(self._reservations, now - LATE_S)]
+        if wait_s <= self.max_queue_wait_s:
+            if self._reservations and self._reservations[0] <= now:
+                del self._reservations[0]
+                return None
+            if wait_s <= 0 or self._leaves_room(now, wait_s, each_s):  # an idle model takes every request
+                return None
+        return self.tell(wait_s, each_s)
+
+    def tell(self, wait_s: float, each_s: float) -> int:
+        """Makes a reservation for a request that is refused.
+
+        Args:
+            wait_s: As of ``ask``.
+            each_s: As of ``ask``.
+
+        Returns:
+            Whole seconds until then.
+        """
+        now = moment = self.clock()
+        for reservation in self._reservations:
+            wait_s = max(0.0, wait_s - max(0.0, reservation - moment)) + each_s
+            moment = max(moment, reservation)
+        free = moment + max(0.0, wait_s - PLANNED * self.max_queue_wait_s)
+        seconds = max(1, math.ceil(free - now))
+        if len(self._reservations) < MAX_RESERVATIONS:
+            bisect.insort(self._reservations, now + seconds)
+        return seconds
+
+    def _leaves_room(self, now: float, wait_s: float, each_s: float) -> bool:
+        """Whether all reservations could still be kept after one more request is admitted now."""
+        work_s, moment = wait_s + each_s, now
+        for reservation in self._reservations:
+            work_s -= reservation - moment
+            if work_s <= 0:  # it would have been done before
+                return True
+            if work_s > PLANNED * self.max_queue_wait_s:
+                return False
+            work_s += each_s
+            moment = reservation
+        return True
+
+
+# Pieces of work whose time is remembered. Their lower median counts: a runner that was started or stopped for a while
+# makes one batch last seconds, and one such batch must not make the queue refuse the next requests.
+REMEMBERED = 9
+
+
+@dataclass(slots=True)
+class ThroughputEstimator:
+    """Time for a unit of work that is done in several places at once.
+
+    Attributes:
+        places: How many.
+    """
+
+    places: int = 1
+    _times: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _under_way: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def known_s(self) -> float | None:
+        """Time for a unit of cost (seconds); None until something has been done."""
+        return median_low(self._times) if self._times else None
+
+    def note(self, seconds: float, cost: float = 1.0) -> None:
+        """Remembers a piece of work that has been done; to be called in any thread."""
+        self._times.append(seconds / cost)
+
+    @contextlib.contextmanager
+    def under_way(self, cost: float = 1.0) -> Iterator[None]:
+        """Counts a piece of work as under way."""
+        begun = time.monotonic(), cost
+        self._under_way.append(begun)
+        try:
+            yield
+        finally:
+            self._under_way.remove(begun)
+
+    @contextlib.contextmanager
+    def work(self, cost: float) -> Iterator[None]:
+        """Counts a piece of work, and times it; one that fails says nothing about the throughput.
+
+        Of pieces beyond the places, which wait for one, the time counts in part.
+        """
+        started = time.monotonic()
+        with self.under_way(cost):
+            crowd = max(self.places, len(self._under_way))
+            yield
+        self.note((time.monotonic() - started) * self.places / crowd, cost)
+
+    def expected_work_s(self, cost: float) -> float:
+        """Time that work of so much cost adds where every place is busy (seconds); 0 before the throughput is known."""
+        return cost * (self.known_s or 0.0) / self.places
+
+    def expected_wait_s(self, waiting: float) -> float:
+        """Time until all that is under way, and what waits, will have been done (seconds).
+
+        Where every place is busy with what takes longer than it should, it is expected to be late by as much again;
+        before anything has been done at all, the age of the oldest piece under way is taken for its time.
+
+        Args:
+            waiting: Cost of what waits.
+        """
+        under_way = [(time.monotonic() - begun, cost) for begun, cost in self._under_way]
+        throughput = self.known_s
+        if throughput is None:
+            throughput = under_way[0][0] / under_way[0][1] if under_way else 0.0
+        late = min(age - cost * throughput for age, cost in under_way) if len(under_way) >= self.places else 0.0
+        return (waiting + sum(cost for _, cost in under_way)) * throughput / self.places + max(0.0, late)
+
+
+# Pieces of each kind of decoding whose time and size are remembered, and how many of them are left out, the longest
+# first: a process that was stopped for a while says nothing about its work.
+REMEMBERED_OF_A_KIND = 32
+OUTLIERS = 1
+OVERHEAD_BYTES = 4096  # what a piece costs besides its bytes, in bytes
+
+
+@dataclass(slots=True)
+class Rate:
+    """How long work of one kind takes for its size."""
+
+    _done: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OF_A_KIND))
+
+    def note(self, seconds: float, size: int) -> None:
+        """Remembers a piece that has been done; to be called in any thread."""
+        self._done.append((seconds, size + OVERHEAD_BYTES))
+
+    def seconds(self, size: int) -> float:
+        """Expected time of a piece of so many bytes; 0 until one has been done.
+
+        All of the time by all of the size, and no median of pieces: those that take long are what others wait for.
+        """
+        done = sorted(self._done)
+        done = done[:-OUTLIERS] if len(done) > OUTLIERS else done
+        bytes_ = sum(size for _, size in done)
+        return sum(seconds for seconds, _ in done) / bytes_ * (size + OVERHEAD_BYTES) if bytes_ else 0.0
+
+
+@dataclass(slots=True)
+class DecodingEstimator:
+    """What is parsed and decoded in the threads, each piece measured by its kind and size.
+
+    Attributes:
+        places: Threads.
+    """
+
+    places: int = 1
+    _rates: dict[str, Rate] = field(default_factory=dict)
+    _under_way: list[tuple[float, float]] = field(default_factory=list)
+
+    def note(self, kind: str, seconds: float, size: int) -> None:
+        """Remembers a piece that has been done; to be called in any thread."""
+        self._rates.setdefault(kind, Rate()).note(seconds, size)
+
+    @contextlib.contextmanager
+    def under_way(self, kind: str, size: int) -> Iterator[None]:
+        """Counts a piece as waiting or under way."""
+        piece = time.monotonic(), self._rates[kind].seconds(size) if kind in self._rates else 0.0
+        self._under_way.append(piece)
+        try:
+            yield
+        finally:
+            self._under_way.remove(piece)
+
+    def expected_wait_s(self) -> float:
+        """Time until all pieces will have been done (seconds); late where every thread takes too long."""
+        now = time.monotonic()
+        late = min(now - begun - cost for begun, cost in self._under_way) if len(self._under_way) >= self.places else 0
+        return sum(cost for _, cost in self._under_way) / self.places + max(0.0, late)
+
+    @property
+    def each_s(self) -> float:
+        """Time that one piece more of the usual kind adds (seconds)."""
+        count = len(self._under_way)
+        return sum(cost for _, cost in self._under_way) / count / self.places if count else 0.0
