@@ -1,16 +1,33 @@
-"""What all runners share: a predictor as a BentoML service.
+"""What all runners share: a predictor as a BentoML service, its batcher, and a life that is longer than the API's.
 
-A runner's port unpickles what it is sent (that is how BentoML services talk to one another): it is for the API
-service alone, on a Unix socket, the loopback interface or an internal network.
+A runner's port unpickles what it is sent (that is how BentoML services talk to one another): it is for the API service
+alone, on a Unix socket, the loopback interface or an internal network.
+
+The batcher is BentoML's without its waiting, and with several batches at once. For its first calls after every start
+BentoML's holds a lone item back, to learn how a batch's time grows with its size, and later as long as it has seen
+others wait. Batches gather in the API's queue; in the runner an item goes as soon as the model is free, with whatever
+has come in the meantime. And BentoML's computes one batch at a time, where the engine has several streams.
+
+The supervisor sends SIGTERM to all its processes at once. The API finishes what is in flight, some of which comes to
+its runner only now: a recording that is still being downloaded or decoded, or that waits in the queue. So a runner
+outlives the API process beside it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+import os
+import signal
+import threading
 import time
-from typing import Annotated, Any, ClassVar
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import bentoml
+from bentoml._internal.marshal import dispatcher
 from bentoml.models import BentoModel
 from bentoml.validators import ContentType
 
@@ -21,7 +38,114 @@ from engine.select import streams
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.spec import ModelSpec
 from models.store import Entry, WeightsError, tag_to_serve
-from runners import batcher, lifetime
+
+
+class NoWaiting(dispatcher.Optimizer):
+    """Expects calls to cost nothing, so that there is nothing to be gained by waiting; learns nothing."""
+
+    def __init__(self, max_latency: float) -> None:
+        super().__init__(max_latency)
+        self.o_a = self.o_b = self.wait = 0
+
+    def log_outbound(self, n: int, wait: float, duration: float) -> None:
+        """Forgets it."""
+
+    def trigger_refresh(self) -> None:
+        """Has learned nothing."""
+
+
+class Places(dispatcher.NonBlockSema):
+    """The batches under way of one batcher.
+
+    Attributes:
+        most: How many there may be at once in this process, which serves one model; known once that is open.
+    """
+
+    most: ClassVar[int] = 1
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._taken = 0
+
+    def acquire(self) -> bool:
+        """Takes a place, if one is free."""
+        if self.is_locked():
+            return False
+        self._taken += 1
+        return True
+
+    def is_locked(self) -> bool:
+        """Whether none is free."""
+        return self._taken >= self.most
+
+    def release(self) -> None:
+        """Gives one back."""
+        self._taken -= 1
+
+
+def install_batcher() -> None:
+    """Makes the batchers of this process, which BentoML makes when it serves, such as this module says."""
+    dispatcher.NonBlockSema = Places  # type: ignore[misc]  # a class is replaced
+    dispatcher.Optimizer = NoWaiting  # type: ignore[misc]  # a class is replaced
+
+
+API = "MediaClassifier"  # the service that asks the runners
+LOOK_EVERY_S = 0.1
+RETRY_S = 10.0  # between two starts of a runner whose model cannot be served
+
+_endings: set[asyncio.Task[None]] = set()
+
+
+def outlive_api(at_most_s: float) -> None:
+    """Puts off the end of this process until no API process of the same supervisor is left.
+
+    To be called in the main thread, when the server has set its own handler of SIGTERM. Where there is no ``/proc``,
+    or no API beside it (runners on a host of their own), nothing is put off.
+
+    Args:
+        at_most_s: Longest time (seconds).
+    """
+    end = signal.getsignal(signal.SIGTERM)
+    if not callable(end) or threading.current_thread() is not threading.main_thread():
+        return  # not a server's process: a test or a tool
+    loop = asyncio.get_running_loop()
+    supervisor = os.getppid()
+
+    async def wait() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                while api_is_alive(supervisor):  # noqa: ASYNC110 - there is no event to wait for
+                    await asyncio.sleep(LOOK_EVERY_S)
+        end(signal.SIGTERM, None)
+
+    def put_off(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(lambda: _endings.add(asyncio.ensure_future(wait())))
+
+    signal.signal(signal.SIGTERM, put_off)
+
+
+def api_is_alive(supervisor: int) -> bool:
+    """Whether a child of the supervisor is an API process."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            arguments = (process / "cmdline").read_text().split("\0")
+            if parent == supervisor and arguments[arguments.index("--service-name") + 1] == API:
+                return True
+    return False
+
+
+def give_up() -> NoReturn:
+    """Ends a process that cannot serve, without the stack trace that every exception of a start becomes.
+
+    The supervisor starts it again at once, which costs seconds of processor time; so this waits first.
+    """
+    logging.shutdown()
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(RETRY_S)
+    os._exit(1)
+
 
 log = logging.getLogger("bundle.runner")
 
@@ -31,7 +155,7 @@ LARGEST_BATCH = 1024
 # queue, which can say how long to wait; here it must never happen.
 NO_SHEDDING_MS = 24 * 3600 * 1000
 
-batcher.install()
+install_batcher()
 
 # Without its content type, BentoML works out the JSON schema of the type anew for every single answer: up to a third of
 # what a call costs.
@@ -77,7 +201,7 @@ class ModelRunner:
         tracing.start(self.spec.runner)
         # On an instance, BentoML gives the resolved entry.
         self.predictor = Predictor.open(self.spec, self._entry())
-        batcher.Places.most = self.predictor.engine.streams
+        Places.most = self.predictor.engine.streams
         self._warm_up()
         metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
         log.info(
@@ -110,7 +234,7 @@ class ModelRunner:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def outlive_api(self) -> None:
         """Goes on answering after SIGTERM until the API has finished what is in flight."""
-        lifetime.outlive_api(get_settings().request_timeout_s)
+        outlive_api(get_settings().request_timeout_s)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def finish_traces(self) -> None:
@@ -123,7 +247,7 @@ class ModelRunner:
             return Entry.open(self.stored)
         except WeightsError as error:
             log.critical("%s does not start: %s", self.spec.runner, error)
-            lifetime.give_up()
+            give_up()
 
     def _warm_up(self) -> None:
         """Answers once with an example, so that the first caller does not pay for what is done only once.

@@ -3,6 +3,9 @@
 A task does no input or output. It is a generator: it yields what is to be asked, is sent what the models answered, and
 returns its conclusion. So the same code runs behind the queues of the service (``tasks.run``) and, one step after the
 other, in evaluation and scripts (``follow``).
+
+Tasks about speech share how much of it a recording holds, so that silence, music and noise have no vote in their
+answers.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BadRequest, InternalError
+from core.errors import BadRequest, InternalError, Unprocessable
 from media.audio import DecodedAudio
 from media.faces import Face
 from models.messages import InferenceResult
@@ -248,3 +251,30 @@ def _joined(
         else float(np.average([one[name] for one in extras], weights=weights))
         for name in extras[0]
     }
+
+
+SPEECH_S = "speech_s"  # what the models that find speech measure of each window
+MIN_SPEECH_S = 0.5  # less speech than this is none
+NO_SPEECH = "no speech was found in the recording"
+
+
+def speech_seconds(found: Answered) -> list[float]:
+    """Seconds of speech in each window; of a model that does not find speech, the windows' own lengths.
+
+    Raises:
+        ServiceError: As ``Answered.check``.
+    """
+    found.check()
+    return [result.extras.get(SPEECH_S, length) for result, length in zip(found.results, found.lengths, strict=True)]
+
+
+def speech_weights(found: Answered) -> list[float]:
+    """How much each window counts in the answer for a voice: its seconds of speech.
+
+    Raises:
+        ServiceError: As ``Answered.check``; Unprocessable where there is too little speech in all windows.
+    """
+    spoken = speech_seconds(found)
+    if sum(spoken) < MIN_SPEECH_S and any(SPEECH_S in result.extras for result in found.results):
+        raise Unprocessable(NO_SPEECH)
+    return spoken

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from core.settings import Voting
 from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
-from tasks import speech
-from tasks.base import Answered, Ask, Conclusion, Prediction, Steps
+from tasks.base import MIN_SPEECH_S, Answered, Ask, Conclusion, Prediction, Steps, speech_seconds, speech_weights
 from tasks.ensemble import decide
 from tasks.explanation import explain
 
@@ -45,7 +44,7 @@ def classify(audio: DecodedAudio, voting: Voting) -> Steps[Conclusion]:
     if samples.size <= round(MAX_S * SAMPLE_RATE):
         whole = fit(samples)
         first, *others = yield [Ask(FIRST, samples), *(Ask(name, whole) for name in OTHERS)]
-        prediction = first.join(speech.weights(first))
+        prediction = first.join(speech_weights(first))
     else:
         prediction, whole = yield from find_speech(samples)
         others = list((yield [Ask(name, whole) for name in OTHERS]))
@@ -84,12 +83,12 @@ def find_speech(samples: Sound) -> Steps[tuple[Prediction, Sound]]:
     for start in range(0, samples.size, size):
         (found,) = yield [Ask(FIRST, samples[start : start + size])]
         looked = _both(looked, found)
-        if sum(speech.seconds(looked)) >= MAX_S:
+        if sum(speech_seconds(looked)) >= MAX_S:
             break
     assert looked is not None  # noqa: S101 - a recording has samples
-    found_s = speech.seconds(looked)
-    spoken = [window for window, seconds in zip(looked.windows, found_s, strict=True) if seconds >= speech.MIN_S]
-    return looked.join(speech.weights(looked)), fit(np.concatenate(spoken or list(looked.windows)))
+    found_s = speech_seconds(looked)
+    spoken = [window for window, seconds in zip(looked.windows, found_s, strict=True) if seconds >= MIN_SPEECH_S]
+    return looked.join(speech_weights(looked)), fit(np.concatenate(spoken or list(looked.windows)))
 
 
 def conclude(predictions: Sequence[Prediction], voting: Voting) -> Conclusion:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
-from tasks import speech
-from tasks.base import Ask, Conclusion, Steps
+from tasks.base import Ask, Conclusion, Steps, speech_weights
 
 MODEL = "voice_gender"
 
@@ -22,4 +21,4 @@ def classify(audio: DecodedAudio) -> Steps[Conclusion]:
         ServiceError: As ``Answered.check``; Unprocessable where there is no speech.
     """
     (found,) = yield [Ask(MODEL, without_pauses(audio.samples, audio.samples_rate))]
-    return Conclusion.of(found.join(speech.weights(found)))
+    return Conclusion.of(found.join(speech_weights(found)))

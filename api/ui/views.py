@@ -14,8 +14,7 @@ from dsp.overview import LOW_HZ, RANGE_DB, mel_picture, outline
 from media.audio import DecodedAudio
 from tasks.base import FoundFace as Found
 from tasks.base import Prediction
-from tasks.explanation import MEMBER_TITLES, NEED_VOICE
-from tasks.human_speech import bundled_reference
+from tasks.explanation import MEMBER_TITLES, NEED_VOICE, bundled_reference
 
 COLUMNS = 600  # of outline and spectrogram: about as wide as the page shows them
 COLUMNS_A_SECOND = 10  # of a long recording, which can be zoomed into

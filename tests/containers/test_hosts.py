@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from models import registry
-from runners.connections import ADDRESSES_KEPT_S
+from runners.assembly import ADDRESSES_KEPT_S
 from tests.containers.figures import note
 from tests.containers.hosts import GATEWAY, PORT, Host, hosts
 from tests.containers.podman import is_ready

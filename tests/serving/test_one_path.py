@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.local import local_context
+from cli.ask import local_context
 from core.settings import Settings
 from engine.predictor import Predictor
 from media.pcm import PcmFormat

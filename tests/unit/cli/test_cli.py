@@ -211,7 +211,7 @@ def test_what_starts_does_not_load_what_it_does_not_need() -> None:
         [sys.executable, "-c", probe], cwd=ROOT, text=True, capture_output=True, check=True, timeout=60
     )
     assert "usage: mediaclassify voice-gender" in run.stdout
-    assert not {"openvino", "redis", "aiohttp", "fastapi", "torch", "cli.local"} & set(run.stderr.split())
+    assert not {"openvino", "redis", "aiohttp", "fastapi", "torch", "cli.ask"} & set(run.stderr.split())
 
 
 def read_terminal(terminal: int) -> str:

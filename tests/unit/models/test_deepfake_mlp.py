@@ -19,7 +19,7 @@ from models.deepfake_mlp import SPEC, network
 from models.deepfake_mlp.processing import PROCESSOR
 from models.processing import InvalidItem
 from models.store import check
-from tasks.human_speech import FILE_NAME
+from tasks.explanation import FILE_NAME
 from training import export, human_speech
 
 WEIGHTS = registry.weights("deepfake_mlp")

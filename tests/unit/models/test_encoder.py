@@ -22,7 +22,7 @@ from models.encoder import LEVELS, NATIVE, PLACES, SAMPLE_RATE, WEIGHTS, assembl
 from models.encoder.assemble import JOINED, complete
 from models.encoder.network import Encoder, load_native
 from models.encoder.processing import PROCESSOR, QUIETEST_DBFS, log_mel, measured_levels
-from tasks import speech
+from tasks import base
 from tests.support.served import DATA
 
 Audio = NDArray[np.float32]
@@ -111,7 +111,7 @@ def test_digital_silence_has_the_lowest_levels_and_an_answer(predictors: dict[st
 def test_what_is_no_speech_holds_none(sound: Audio, predictors: dict[str, Predictor]) -> None:
     for name in ("voice_gender", "deepfake_encoder"):
         (outcome,) = predictors[name].answer([sound])
-        assert outcome.extras[speech.SECONDS] < speech.MIN_S / 2
+        assert outcome.extras[base.SPEECH_S] < base.MIN_SPEECH_S / 2
 
 
 @pytest.mark.parametrize("hertz", [50, 300, 440, 2_000])
@@ -129,7 +129,7 @@ def test_speech_is_speech_at_any_level_and_keeps_its_gender(
     clip = read(path) * np.float32(10 ** (gain_db / 20))
     (scene,), (voice,) = predictors["audio_scene"].answer([clip]), predictors["voice_gender"].answer([clip])
     assert scene.probabilities[0] > 0.5
-    assert voice.extras[speech.SECONDS] > 1.5
+    assert voice.extras[base.SPEECH_S] > 1.5
     assert np.argmax(voice.probabilities) == int(path.stem.startswith("male"))
 
 

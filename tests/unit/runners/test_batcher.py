@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from _bentoml_impl.server import app
 
-from runners.base import LARGEST_BATCH, NO_SHEDDING_MS
-from runners.batcher import Places
+from runners.base import LARGEST_BATCH, NO_SHEDDING_MS, Places
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ import pytest
 from _bentoml_impl.client import RemoteProxy
 from aiohttp.abc import ResolveResult
 
-from runners import connections
-from runners.connections import Found, LastKnown, share_among_replicas
+from runners import assembly
+from runners.assembly import Found, LastKnown, share_among_replicas
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ class Names:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """In the place of the C library."""
     names = Names()
-    monkeypatch.setattr(connections, "_addresses", names)
+    monkeypatch.setattr(assembly, "_addresses", names)
     yield names
     names.open.set()
 
@@ -152,7 +152,7 @@ async def test_a_caller_who_leaves_takes_no_lookup_along(server: Names) -> None:
 async def test_a_runner_is_called_though_its_name_is_not_known_for_a_moment(
     server: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "ADDRESSES_KEPT_S", 0)  # or the HTTP client would not ask again
+    monkeypatch.setattr(assembly, "ADDRESSES_KEPT_S", 0)  # or the HTTP client would not ask again
     server.addresses = ["127.0.0.1"]
     async with answering() as (port, opened):
         proxy = RemoteProxy(f"http://runner:{port}")

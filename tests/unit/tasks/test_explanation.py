@@ -11,12 +11,13 @@ from tasks.ensemble import Verdict
 from tasks.explanation import (
     LOWEST_EVIDENCE,
     PRESENTED,
+    Distribution,
+    bundled_reference,
     explain,
     number,
     ordinal,
     place,
 )
-from tasks.human_speech import Distribution, bundled_reference
 
 TITLES = [presentation.title for presentation in PRESENTED]
 REFERENCE = bundled_reference()
