@@ -128,7 +128,8 @@ def judge(samples: Features, rate: int) -> dict[str, float]:
         "repetition": beats,
         "too_short": float(duration < SHORT_S),
         "too_quiet": float(level < QUIET_DBFS),
-        "too_noisy": float(beats < CHANCE / np.sqrt(max(1.0, duration * ENVELOPE_HZ))),
+        # What is too quiet shows no beat either, but not because of noise.
+        "too_noisy": float(level >= QUIET_DBFS and beats < CHANCE / np.sqrt(max(1.0, duration * ENVELOPE_HZ))),
     }
 
 

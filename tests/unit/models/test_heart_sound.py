@@ -78,11 +78,11 @@ def test_what_cannot_be_judged_is_refused(item: NDArray[np.float32]) -> None:
         PROCESSOR.prepare(item)
 
 
-@pytest.mark.parametrize("level", [0.0, 0.5])
-def test_nothing_to_hear_is_noise(level: float) -> None:
+@pytest.mark.parametrize(("level", "problem"), [(0.0, "too_quiet"), (0.5, "too_noisy")])
+def test_where_there_is_nothing_to_hear_one_problem_is_named(level: float, problem: str) -> None:
     prepared = PROCESSOR.prepare(np.full(8000, level, np.float32))
     assert np.isfinite(prepared.features).all()
-    assert prepared.extras["too_noisy"] == 1
+    assert [name for name, found in prepared.extras.items() if found and name.startswith("too_")] == [problem]
 
 
 def test_quality() -> None:
