@@ -44,7 +44,7 @@ class Tree:
         wanted = f"{MARK}={self._mark}".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has just ended, or is somebody else's
+            with contextlib.suppress(OSError):  # it has just ended, or belongs to another user
                 if wanted in (path / "environ").read_bytes():
                     found.append(int(path.name))
         return found

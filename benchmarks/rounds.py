@@ -1,4 +1,4 @@
-"""Contenders take turns: all are started, and whoever is not measured is frozen."""
+"""Contenders take turns: all are started, and those that are not measured are frozen."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def measure(workload: Workload, say: Say, in_time: Callable[[], bool]) -> dict[s
     with started(workload, contenders, say) as running:
         for turn, number in _rounds(workload.turns, in_time, say):
             bare += [bare_once(workload, say)] if turn.bare else []
-            # Nobody is always the first.
+            # None is always the first.
             order = running[number % len(running) :] + running[: number % len(running)] if running else []
             cells += [_turn(contender, turn, number, say) for contender in order if _takes_part(contender, turn)]
         for contender in running:

@@ -24,7 +24,7 @@ class Turn:
         clients: How many send at the same time.
         seconds: How long they do.
         rounds: How often every contender has its turn.
-        drain_s: How long answers are waited for after that. A peer goes on with what nobody waits for any more, so
+        drain_s: How long answers are waited for after that. A peer goes on with what is no longer waited for, so
             only the last round of the last turn may leave work behind.
         bare: Whether the bare engine has its turn, too.
         last_drain_s: The same in the last round, of a turn after which none follows.
@@ -85,7 +85,7 @@ WHOLE = Workload(
     "full", "full-size wav2vec2 (315 M parameters, random numbers), clips of 1 to 15 s", "voice_gender", FULL,
     "voices", "/api/detect-gender", ("bundle", *PEERS, "process"),
     (Turn(1, 6, 2, 20), Turn(8, 10, 2, 40, bare=True), Turn(32, 25, 2, 60, last_drain_s=2)),
-    # One large model has all cores, and nobody is turned away: peers let everybody wait, too.
+    # One large model has all cores, and no request is refused: peers let all wait, too.
     (
         ("PROFILE", "published"), ("RUNNERS", json.dumps({"voice_gender": {"threads": CORES}})),
         ("QUEUE_LATENCY_S", "600"), ("REQUEST_TIMEOUT_S", "600"),

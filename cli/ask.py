@@ -30,7 +30,7 @@ from storage.latest import LatestResult
 from tasks.questions import Question, questions
 from tasks.run import Context, Model
 
-MAX_QUEUE_WAIT_S = 1e9  # nobody is refused: files wait for one another
+MAX_QUEUE_WAIT_S = 1e9  # no file is refused: they wait for one another
 
 
 class LocalRunner:

@@ -115,7 +115,7 @@ class _Exchange:
             await self._gone.wait()
             return {"type": "http.disconnect"}
         message = await self._read_on()
-        if message["type"] == "http.disconnect":  # in the middle of the body: the work is ended, nobody is told
+        if message["type"] == "http.disconnect":  # in the middle of the body: the work is ended without an answer
             self._gone.set()
             await asyncio.Event().wait()
         if self._read > self._max:

@@ -15,7 +15,7 @@ async function fill(field) {
   if (!link) return;
   const name = link.getAttribute("href").split("/").at(-1);
   const file = await (await fetch(link.href)).blob();
-  if (field.files.length) return; // somebody was faster
+  if (field.files.length) return; // the user was faster
   const data = new DataTransfer();
   data.items.add(new File([file], name, { type: file.type }));
   field.files = data.files;

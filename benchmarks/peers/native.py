@@ -23,7 +23,7 @@ Prediction = list[dict[str, float | str]]
 
 # As many as the issue of small, short batches allows: larger ones of mixed lengths only pad more.
 BATCH = 8
-BATCH_WAIT_S = 0.005  # of a server that waits for company
+BATCH_WAIT_S = 0.005  # of a server that waits for batch-mates
 
 
 def opened(workload: Workload) -> tuple[ModelSpec, Entry, Processor]:

@@ -68,7 +68,7 @@ def test_recorded_voice_is_judged(page: Page) -> None:
     colour = live.locator(".on-air").evaluate("words => getComputedStyle(words).color")
     red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
     assert red > 1.5 * max(green, blue)
-    wait_for(lambda: page.evaluate("document.querySelector('.live meter').value > 0.3"))  # somebody speaks
+    wait_for(lambda: page.evaluate("document.querySelector('.live meter').value > 0.3"))  # there is speech
     expect(live).to_contain_text("0:02 of 0:30")
     live.get_by_role("button", name="Stop").press("Enter")
     expect(panel.locator(".chosen .name")).to_have_text("Your recording")

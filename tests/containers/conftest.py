@@ -17,7 +17,7 @@ BASE = "localhost/bundle-base:bookworm"
 REDIS = "localhost/bundle-redis:bookworm"
 OFFICIAL = "localhost/bundle-base:official"
 IMAGE = "localhost/media-classifier:test"
-# A key of whoever builds the image, in the environment of the build.
+# A key of the person who builds the image, in the environment of the build.
 BUILDERS_KEY = "builders-key-5d20c8"
 
 # Settings under which a container answers all five questions about the samples of ``site``.

@@ -89,7 +89,7 @@ class Host:
         self.programs.append(program)
 
     def cut_off(self) -> None:
-        """Drops every packet that comes to it or goes from it, as a broken cable does: nobody is told."""
+        """Drops every packet that comes to it or goes from it, as a broken cable does: without a reset."""
         self.inside("iptables", "-I", "INPUT", "-i", "eth0", "-j", "DROP")
         self.inside("iptables", "-I", "OUTPUT", "-o", "eth0", "-j", "DROP")
 

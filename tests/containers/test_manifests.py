@@ -78,7 +78,7 @@ def test_nothing_runs_with_rights_that_it_does_not_need(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_only_the_api_reaches_a_runner(folder: str) -> None:
-    """A pod that no policy selects is open to all; one that a policy selects is open to whom some policy names."""
+    """A pod that no policy selects is open to all; one that a policy selects is open to those that a policy names."""
     deployments = manifests(folder, "Deployment")
     policies = [policy["spec"] for policy in manifests(folder, "NetworkPolicy").values()]
     for name, deployment in deployments.items():

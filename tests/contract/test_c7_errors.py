@@ -155,7 +155,7 @@ def test_a_form_with_very_many_parts(client: httpx.Client, wav_file: bytes) -> N
 
 
 def test_429_when_full(small_bundle: Bundle, small_client: httpx.Client) -> None:
-    """``QUEUE_LATENCY_S`` is next to nothing here, so whoever finds somebody before him is refused."""
+    """``QUEUE_LATENCY_S`` is next to nothing here, so a request that finds another one waiting is refused."""
     file = wav(speech(5.0), 16_000)
     answers = too_many(small_bundle, lambda client: client.post("/api/detect-gender", files={"audio": file}))
     assert {answer.status_code for answer in answers} == {200, 429}

@@ -84,10 +84,10 @@ def test_the_terms_of_every_model_are_told_and_those_of_faces_allow_commerce() -
 
 def test_an_unmeasured_block_stays_and_a_measured_one_is_replaced() -> None:
     text = (
-        "a\n<!-- figures: nobody -->\nold\n<!-- end -->\n<!-- figures: voice_gender-network -->\nold\n<!-- end -->\nb\n"
+        "a\n<!-- figures: others -->\nold\n<!-- end -->\n<!-- figures: voice_gender-network -->\nold\n<!-- end -->\nb\n"
     )
     filled = tables.fill(text, RESULTS)
-    assert filled.startswith("a\n<!-- figures: nobody -->\nold\n<!-- end -->\n")
+    assert filled.startswith("a\n<!-- figures: others -->\nold\n<!-- end -->\n")
     assert filled.count("old") == 1
     assert "parameters" in filled
 

@@ -21,7 +21,7 @@ from training.data.datasets import Clip
 from training.evaluation.answers import Answers, answer, ensemble
 
 pytestmark = pytest.mark.served
-CLOSE = 2e-3  # of a probability: the company in a batch and the order of sums may differ
+CLOSE = 2e-3  # of a probability: batch-mates and the order of sums may differ
 
 ServedModel = dict[str, float]
 

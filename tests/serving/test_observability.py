@@ -135,7 +135,7 @@ def test_every_alert_is_tested_and_explained() -> None:
 
 
 def test_the_bundle_is_all_that_is_needed() -> None:
-    """A dashboard names no data source of somebody's own."""
+    """A dashboard names no private data source."""
     for file in DASHBOARDS.glob("*.json"):
         assert set(re.findall(r'"uid": "([^"]*)"', file.read_text())) == {"${datasource}", "media-classifier"}
     assert Path(DASHBOARDS / "bundle.json").exists()

@@ -131,6 +131,6 @@ def test_answers_are_as_described(case: schemathesis.Case[Any], bundle: Bundle) 
     case.headers.setdefault("x-api-key", KEY)
     response = case.call(base_url=bundle.url)
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
-    if response.status_code != 502 or case.path != "/analyze-audio":  # it reached for a name that nobody has
+    if response.status_code != 502 or case.path != "/analyze-audio":  # it reached for a name that does not exist
         checks.append(not_a_server_error)
     case.validate_response(response, checks=checks)

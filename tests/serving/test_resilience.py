@@ -131,7 +131,7 @@ def test_a_runner_that_hangs_is_named_and_given_up(
 def test_a_refusal_does_not_wait_for_the_work(
     small_bundle: Bundle, small_client: httpx.Client, wav_file: bytes
 ) -> None:
-    """While its runner stands still, whoever finds somebody before him has his 429 long before that one is answered."""
+    """While its runner stands still, a request that finds one waiting has its 429 long before that is answered."""
 
     def one(_: int) -> tuple[int, float]:
         started = time.monotonic()

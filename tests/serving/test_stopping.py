@@ -1,4 +1,4 @@
-"""SIGTERM: what is in flight is answered, and whoever has gone holds nothing up."""
+"""SIGTERM: what is in flight is answered, and a client that has gone holds nothing up."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_the_log_names_the_trace(traced: Bundle, collector: Collector, asks: dic
 
 
 def test_requests_that_share_a_batch_are_linked(traced: Bundle, collector: Collector, asks: dict[str, Ask]) -> None:
-    """Each has its own engine span, which names those of its company."""
+    """Each has its own engine span, which names those of its batch-mates."""
     traces = [secrets.token_hex(16) for _ in range(16)]
 
     def one(trace: str) -> int:

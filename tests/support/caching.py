@@ -72,7 +72,7 @@ async def ready(*caches: Cache) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Lets others work until a condition holds."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
 

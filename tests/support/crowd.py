@@ -28,10 +28,10 @@ def at_once(bundle: Bundle, ask: Callable[[httpx.Client], httpx.Response]) -> li
 
 
 def too_many(bundle: Bundle, ask: Callable[[httpx.Client], httpx.Response]) -> list[httpx.Response]:
-    """A crowd of whom some should be refused.
+    """A crowd of clients, some of which should be refused.
 
-    A process of the API refuses nobody before it knows the pace of its model, so a process that has not answered yet
-    may let a whole crowd in: then it knows, and the next crowd is the one that counts.
+    A process of the API refuses no request before it knows the throughput of its model, so one that has not answered
+    yet may let a whole crowd in: then it knows, and the next crowd is the one that counts.
     """
     for _ in range(4):
         answers = at_once(bundle, ask)

@@ -21,7 +21,7 @@ class RedisServer:
     """One server process on one port."""
 
     def __init__(self, program: str, folder: Path) -> None:
-        """Starts it, on a port that nobody else takes in the same moment."""
+        """Starts it, on a port that no other process takes in the same moment."""
         self._program = program
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,7 +83,7 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment."""
+    """A port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -125,7 +125,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "Callers who leave before, in and after the body",
-            "Their work ends, nobody else waits, and SIGTERM ends the server at once beside what is still answered",
+            "Their work ends, others do not wait, and SIGTERM ends the server at once beside what is still answered",
             (
                 "serving/test_stopping.py",
                 "unit/api/test_limits.py::test_a_caller_who_leaves_in_the_middle_of_the_body_ends_the_work",

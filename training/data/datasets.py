@@ -21,7 +21,7 @@ Split = Literal["train", "val", "heldout"]
 
 DATASETS_DIR = "DATASETS_DIR"  # environment variable
 DEFAULT_FOLDER = Path("../shared/data")
-GROUP_COLUMNS = ("group_id", "speaker_or_group")  # whoever or whatever must not be on both sides of a split
+GROUP_COLUMNS = ("group_id", "speaker_or_group")  # the speaker or recording that must not be on both sides of a split
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 Without a name it says where everything comes from, under which terms, and what can be had. With names of data sets it
 downloads their files into ``OUT/NAME/origin``, goes on where it was stopped, prepares the clips whose preparation is
 known, checks them against the hashes of the manifest, and writes a manifest of these. The rest stays as downloaded: it
-was cut, levelled or mixed by chance that nobody wrote down, so a new set of the same kind can be made from it, but not
-the same one.
+was cut, levelled or mixed by chance that was not written down, so a new set of the same kind can be made from it, but
+not the same one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes measured figures into the README and the cards, between markers, so that nobody has to copy a number.
+"""Writes measured figures into the README and the cards, between markers, so that no number is copied by hand.
 
 A block begins with ``<!-- figures: NAME -->`` and ends with ``<!-- end -->``. NAME is ``overview``, a model, or a model
 with ``-network`` or ``-calibration`` behind it; ``left-out`` and ``NAME-left-out`` are filled from what

@@ -5,8 +5,8 @@ The rules that the table was made and reviewed by:
 - speech: voices that say something, shouted, whispered and synthetic ones included;
 - music: singing, instruments, genres and moods, effects of instruments, and whistled tunes;
 - silence: the one label of that name (the energy gate decides before the network is asked);
-- noise: everything else. That is voices without words (laughter, crying, coughs), crowds and babble in which nobody can
-  be followed, animals, and bells and chimes that nobody plays (church, bicycle, wind).
+- noise: everything else. That is voices without words (laughter, crying, coughs), crowds and babble with no words that
+  can be followed, animals, and bells and chimes that no musician plays (church, bicycle, wind).
 
 Labels of places and carriers ("Inside, small room", "Television") count as noise too: they come beside what is heard,
 seldom above it. Names: Gemmeke et al., "Audio Set", ICASSP 2017 (the list is CC BY 4.0, Google).

@@ -9,7 +9,7 @@ export const PANELS = [
     tab: "Voice gender",
     short: "Male or female?",
     title: "Is this voice male or female?",
-    about: "A recording of one voice. The answer is how the voice sounds to a listener, not who somebody is.",
+    about: "A recording of one voice. The answer is how the voice sounds to a listener, not who the speaker is.",
     formats: ANY_AUDIO,
     accept: AUDIO,
     takes: "audio",

@@ -21,7 +21,7 @@ export function sketch(panel) {
     </div></div>`;
 }
 
-/** Syllables of nobody. */
+/** Syllables of no real voice. */
 function wave() {
   const height = (x) => 2 + 16 * Math.abs(Math.sin(x / 9) * Math.sin(x / 2.3)) * (0.6 + 0.4 * Math.sin(x / 31));
   return html`<svg class="wave" viewBox="0 0 200 40" preserveAspectRatio="none">${Array.from({ length: 100 }, (_, index) => svg`

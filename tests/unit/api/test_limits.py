@@ -129,7 +129,7 @@ async def test_what_others_have_in_hand_counts() -> None:
     budget = Budget(8)
     waiting = asyncio.create_task(run(Connection(b"0" * 6, whole=False), budget=budget))
     await asyncio.sleep(0)
-    while not budget.used:  # noqa: ASYNC110 - the budget tells nobody
+    while not budget.used:  # noqa: ASYNC110 - the budget has no event
         await asyncio.sleep(0)
     refused = Connection(b"0" * 6)
     await run(refused, budget=budget)
@@ -205,7 +205,7 @@ async def test_a_caller_who_leaves_ends_the_work() -> None:
 
 
 async def test_a_caller_who_leaves_in_the_middle_of_the_body_ends_the_work() -> None:
-    """Whoever reads is not told, since frameworks make a failure of it."""
+    """The reader is not told, since frameworks make a failure of it."""
     told = []
 
     async def told_of_it(scope: Scope, receive: Receive, send: Send) -> None:

@@ -143,7 +143,7 @@ async def test_a_large_body_is_parsed_only_where_there_is_room(answers: Answers,
 
 
 async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers, runner: Runner) -> None:
-    """Whoever comes behind must not be let in because it is not yet in the queue of a model."""
+    """The request behind must not be admitted because it is not yet in the queue of a model."""
     context, later = answers.context, threading.Event()
     queues = [context.models[name].queue for name in voice_deepfake.MEMBERS]
     await let_through(queues, runner)

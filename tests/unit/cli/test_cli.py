@@ -215,9 +215,9 @@ def test_what_starts_does_not_load_what_it_does_not_need() -> None:
 
 
 def read_terminal(terminal: int) -> str:
-    """What is shown until nobody writes any more.
+    """What is shown until the command has ended.
 
-    It is read while the command runs: a terminal holds 4 KiB that nobody has read, and then whoever writes waits.
+    It is read while the command runs: a terminal holds 4 KiB that are not read yet, and then the writer waits.
     """
     shown = b""
     try:

@@ -61,7 +61,7 @@ def test_many_threads_count_right() -> None:
 
 @pytest.mark.anyio
 async def test_a_flight_has_a_lease_of_its_own() -> None:
-    """Whoever asked first may leave, and what was read is still there for the others."""
+    """The first caller may leave, and what was read is still there for the others."""
     budget, flights, go_on = Budget(100), SingleFlight[int](), asyncio.Event()
 
     async def compute() -> int:

@@ -136,7 +136,7 @@ async def test_allowed_by_name_and_by_network() -> None:
 
 async def test_next_address_when_the_first_is_dead() -> None:
     async with serve({"/": ok(b"x")}) as site:
-        both = names(two_example=["127.0.0.9", "127.0.0.1"])  # nobody listens on the first
+        both = names(two_example=["127.0.0.9", "127.0.0.1"])  # nothing listens on the first
         assert (await get(site.url("/", "two.example"), allow=("127.0.0.0/8",), resolver=both)).data == b"x"
 
 

@@ -1,4 +1,4 @@
-"""The spectrogram member: level, silence and company do not matter."""
+"""The spectrogram member: level, silence and batch-mates do not matter."""
 
 from __future__ import annotations
 

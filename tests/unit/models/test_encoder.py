@@ -1,4 +1,4 @@
-"""The shared speech encoder: one answer alone, in company, native and compiled; speech is found in speech only."""
+"""The shared speech encoder: one answer alone, in a batch, native and compiled; speech is found in speech only."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def predictors() -> dict[str, Predictor]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_native_and_compiled_agree_and_company_changes_nothing(name: str) -> None:
+def test_native_and_compiled_agree_and_batch_mates_change_nothing(name: str) -> None:
     folder = registry.complete(name)
     native, compiled = load_native(folder), CompiledEngine(folder / JOINED, precision="f32")
     clips = [PROCESSOR.prepare(read(path)).features for path in VOICES] + [PROCESSOR.prepare(tone(300, 0.7)).features]

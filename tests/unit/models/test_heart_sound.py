@@ -1,4 +1,4 @@
-"""The heart sound model: level does not matter, company does not matter, quality is judged."""
+"""The heart sound model: level does not matter, batch-mates do not matter, quality is judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever shares a batch with whom: every runner gives an item the answer that it gives it alone."""
+"""Whatever a batch holds besides it: every runner gives an item the answer that it gives it alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from models.spec import AudioInput, ImageInput
 from runners import all_runners
 from tests.support.served import DATA
 
-TOLERANCE = 1e-3  # of a probability: what the issue of batches may cost nobody
+TOLERANCE = 1e-3  # of a probability: what batch-mates may change at most
 SHORTEST_S, LONGEST_S = 0.05, 8.0  # the feature network takes longer recordings too, and its time for them
 POOL = 12  # different items of each model
 

@@ -1,4 +1,4 @@
-"""BentoML's batcher in a runner: a lone caller waits for nobody, and what waits goes together."""
+"""BentoML's batcher in a runner: a lone request does not wait, and those that wait go together."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ async def test_leaving_while_the_batch_is_under_way_harms_nobody() -> None:
 
 
 async def test_a_wrong_number_of_answers_is_an_error() -> None:
-    """BentoML passes such a list on; nobody must get somebody else's answer."""
+    """BentoML passes such a list on; no request may get another one's answer."""
     runner = Runner()
     runner.short_by = 1
     queue = ModelQueue("m", runner)

@@ -1,4 +1,4 @@
-"""Whom the queue of a model lets in, and whom it refuses: by the waiting time that it expects, and by memory."""
+"""Which requests a model's queue admits and which it refuses: by the waiting time that it expects, and by memory."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_what_is_still_being_read_counts_at_the_door_and_not_behind_it() -
 
 
 async def test_one_batch_that_was_held_up_does_not_shut_the_door() -> None:
-    """A runner that hung or was restarted answers late once; whoever comes then is not made to pay for it."""
+    """A runner that hung or was restarted answers late once; the requests after that are not refused for it."""
     runner = Runner()
     queue = ModelQueue("m", runner, max_queue_wait_s=0.2)
     for delay_s in (0.5, 0.0, 0.0, 0.5):

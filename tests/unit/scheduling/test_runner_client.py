@@ -19,7 +19,7 @@ from scheduling.runner_client import RunnerClient
 
 pytestmark = pytest.mark.anyio
 
-PARCELS = [InferenceRequest(np.zeros(3, np.float32))]
+REQUESTS = [InferenceRequest(np.zeros(3, np.float32))]
 OUTCOME = InferenceResult(model="m:1", probabilities=[1.0])
 SERVED = ServedModel(tag="m:1")
 
@@ -70,7 +70,7 @@ def client(remote: Remote) -> RunnerClient:
 
 
 async def test_an_answer(client: RunnerClient) -> None:
-    assert await client.predict(PARCELS) == [OUTCOME]
+    assert await client.predict(REQUESTS) == [OUTCOME]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_an_answer(client: RunnerClient) -> None:
 )
 async def test_a_broken_connection_is_tried_again(client: RunnerClient, remote: Remote, broken: Exception) -> None:
     remote.failures = [broken, broken]
-    assert await client.predict(PARCELS) == [OUTCOME]
+    assert await client.predict(REQUESTS) == [OUTCOME]
     assert remote.calls == 3
 
 
@@ -93,7 +93,7 @@ async def test_a_runner_that_cannot_be_reached_is_down(
 ) -> None:
     remote.failures, remote.ready = [aiohttp.ServerDisconnectedError()] * 3, aiohttp.ClientConnectionError("no route")
     with pytest.raises(Unavailable) as caught:
-        await client.predict(PARCELS)
+        await client.predict(REQUESTS)
     assert caught.value.retry_after == runner_client.RETRY_AFTER_S
     assert remote.calls == runner_client.TRIES
     assert [record.__dict__["why"] for record in caplog.records] == ["ClientConnectionError('no route')"]
@@ -101,24 +101,24 @@ async def test_a_runner_that_cannot_be_reached_is_down(
 
 async def test_one_replica_that_breaks_every_connection_is_not_the_runner(client: RunnerClient, remote: Remote) -> None:
     remote.failures = [aiohttp.ServerDisconnectedError()] * 3
-    assert await client.predict(PARCELS) == [OUTCOME]
+    assert await client.predict(REQUESTS) == [OUTCOME]
     assert (remote.calls, remote.probes) == (4, 1)
     remote.failures = [aiohttp.ServerDisconnectedError()] * 6
     with pytest.raises(Unavailable):
-        await client.predict(PARCELS)
+        await client.predict(REQUESTS)
 
 
 async def test_a_runner_that_is_known_to_be_down_is_asked_nothing(client: RunnerClient, remote: Remote) -> None:
     remote.failures, remote.ready = [aiohttp.ServerDisconnectedError()] * 3, aiohttp.ClientConnectionError()
     with pytest.raises(Unavailable):
-        await client.predict(PARCELS)
+        await client.predict(REQUESTS)
     with pytest.raises(Unavailable):
-        await client.predict(PARCELS)
+        await client.predict(REQUESTS)
     with pytest.raises(Unavailable):
         client.ensure_up()
     assert (remote.calls, remote.probes) == (3, 4)  # each probe asks twice
     remote.ready = SERVED
-    assert await client.predict(PARCELS) == [OUTCOME]
+    assert await client.predict(REQUESTS) == [OUTCOME]
     client.ensure_up()
 
 
@@ -128,13 +128,13 @@ async def test_a_failure_of_the_runner_is_not_tried_again(
 ) -> None:
     remote.failures = [failure]
     with pytest.raises(InternalError, match="the m model failed"):
-        await client.predict(PARCELS)
+        await client.predict(REQUESTS)
     assert remote.calls == 1
 
 
 async def test_slow_work_is_waited_for_as_long_as_the_runner_lives(client: RunnerClient, remote: Remote) -> None:
     remote.delay_s = 0.3
-    assert await client.predict(PARCELS) == [OUTCOME]
+    assert await client.predict(REQUESTS) == [OUTCOME]
     assert remote.probes > 2
 
 
@@ -142,14 +142,14 @@ async def test_a_silent_runner_is_given_up(client: RunnerClient, remote: Remote)
     remote.delay_s = remote.probe_delay_s = 60.0
     async with asyncio.timeout(5):
         with pytest.raises(Unavailable):
-            await client.predict(PARCELS)
+            await client.predict(REQUESTS)
     await asyncio.sleep(0)
     assert remote.cancelled == 1
 
 
 async def test_a_caller_who_leaves_ends_the_call(client: RunnerClient, remote: Remote) -> None:
     remote.delay_s = 60.0
-    task = asyncio.create_task(client.predict(PARCELS))
+    task = asyncio.create_task(client.predict(REQUESTS))
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -193,7 +193,7 @@ async def test_an_answer_of_another_entry_shows_that_the_runner_was_started_agai
     remote.ready = ServedModel(tag="m:0")
     await client.served()
     remote.ready = SERVED
-    await client.predict(PARCELS)
+    await client.predict(REQUESTS)
     assert client.known == SERVED
 
 

@@ -1,4 +1,4 @@
-"""A full queue refuses before it costs anybody anything; what nobody waits for any more never reaches a model."""
+"""A full queue refuses at no cost to others; a request whose caller has gone never reaches a model."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_a_request_is_refused_before_anything_is_downloaded(threads: Threa
 
 
 async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolExecutor) -> None:
-    """What comes first is not in the queue yet; whoever comes behind must not learn of it only after his own turn."""
+    """What comes first is not in the queue yet; a request behind it must not be refused only at its turn."""
     runner, later = Runner(), threading.Event()
     context = bundle(runner, threads, max_queue_wait_s=10.0)
     queues = [model.queue for model in context.models.values()]

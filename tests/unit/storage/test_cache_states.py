@@ -64,7 +64,7 @@ def test_two_processes_compute_a_result_once(pipes: list[Connection], tmp_path: 
             return found, running
 
         def settle(self, condition: Callable[[dict[int, Asked]], bool] = lambda _: True) -> dict[int, Asked]:
-            """Waits until each key that somebody waits for is computed, and no other, and the condition holds."""
+            """Waits until each key that is waited for is computed, and no other, and the condition holds."""
             deadline = time.monotonic() + PATIENCE_S
             while True:
                 found, running = self.look()

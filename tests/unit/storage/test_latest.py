@@ -142,7 +142,7 @@ async def test_leftovers_of_the_dead_are_swept(tmp_path: Path, monkeypatch: pyte
     left = tmp_path / ".data.json.0123456789abcdef.tmp"
     left.write_text("half")
     await LatestResult(tmp_path).store(result(1.0))
-    assert left.exists()  # somebody may be writing it at this moment
+    assert left.exists()  # it may be written at this moment
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 120)
     await LatestResult(tmp_path).store(result(2.0))

@@ -1,4 +1,4 @@
-"""Recordings of very many windows: what they have still to submit counts for those like them, and for nobody else."""
+"""Recordings of very many windows: what they have still to submit counts for those like them alone."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_calibration_finds_temperature_and_offset() -> None:
 
 
 def test_a_temperature_alone_is_the_best_without_a_bias() -> None:
-    """Not the one that goes with a bias that nobody then adds."""
+    """Not the one that goes with a bias that is not added."""
     rng = np.random.default_rng(0)
     honest = rng.normal(0.0, 1.5, 4_000)
     labels = (rng.random(4_000) < 1 / (1 + np.exp(-honest))).astype(np.int64)
