@@ -1,7 +1,7 @@
 """The engine as it serves an entry, beside torch on the same weights.
 
-Both have all cores and take turns on one clip of 5 s, or one picture. torch computes in float32, operation by operation
-(eager); the engine in what ``PRECISION=auto`` takes on this processor.
+Both have all cores and are interleaved on one clip of 5 s, or one picture. torch computes in float32, operation by
+operation (eager); the engine in what ``PRECISION=auto`` takes on this processor.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import turns
+from benchmarks import interleave
 from benchmarks.workloads import CORES
 from engine.compiled import CompiledEngine
 from engine.native import NativeEngine
@@ -39,11 +39,11 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     if checkpoint is None:
         raise ValueError(f"{folder} holds no imported checkpoint")
     entry, spec = Entry.read(name, folder), checkpoint.describe(registry.specs()[name])
-    (batch,) = turns.batches(spec, checkpoint.processor(), 1)
+    (batch,) = interleave.batches(spec, checkpoint.processor(), 1)
     native = NativeEngine(spec, entry, threads=CORES, precision="f32")
     engine = CompiledEngine(entry.compiled, threads=CORES, bf16_agrees=entry.bf16_agrees)
     runs = {"torch": lambda: native.infer(batch), "engine": lambda: engine.infer(batch)}
-    times = turns.take_turns(runs, ROUNDS, time.perf_counter)
+    times = interleave.interleaved(runs, ROUNDS, time.perf_counter)
     return {
         "engine": engine.description,
         "torch_s": statistics.median(times["torch"]),

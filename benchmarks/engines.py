@@ -1,8 +1,8 @@
 """Which engine runs a network fastest on this processor, and how well they agree: ``python -m benchmarks.engines``.
 
 Needs ``requirements.txt`` and ``benchmarks/requirements-engines.txt``. Networks of full size have random weights. All
-engines of a network take turns on the same clip. Each has one thread, and what is measured is processor time: that is
-what a request costs, and it stays the same when the machine has other things to do. A figure is the median, and a
+engines of a network are interleaved on the same clip. Each has one thread, and what is measured is processor time: that
+is what a request costs, and it stays the same when the machine has other things to do. A figure is the median, and a
 ratio the median of the ratios within a turn.
 """
 
@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from benchmarks import machine, turns
-from benchmarks.turns import Arrays
+from benchmarks import interleave, machine
+from benchmarks.interleave import Arrays
 from engine import native
 from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
@@ -105,11 +105,11 @@ def static(path: Path, example: Arrays) -> Run:
 
 def compare(spec: ModelSpec, entry: Entry, processor: Processor, rounds: int) -> dict[str, Any]:
     """Times and differences of all engines on one network."""
-    batches = turns.batches(spec, processor, 2)
+    batches = interleave.batches(spec, processor, 2)
     with tempfile.TemporaryDirectory(prefix="engines-") as name:
         ready = engines(spec, entry, batches[0], Path(name))
         runs = {title: lambda run=run: run(batches[0]) for title, run in ready.items()}
-        times = turns.take_turns(runs, rounds, time.process_time)
+        times = interleave.interleaved(runs, rounds, time.process_time)
         ready.pop("OpenVINO f32, this shape only")
         probabilities = entry.calibration.probabilities
         answers = {title: [probabilities(run(batch)) for batch in batches] for title, run in ready.items()}

@@ -1,4 +1,4 @@
-"""Contenders take turns: all are started, and those that are not measured are frozen."""
+"""Contenders are interleaved: all are started, and those that are not measured are frozen."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import clips, machine, report, rounds, sizing, stages
-from benchmarks.turns import take_turns
+from benchmarks.interleave import interleaved
 from benchmarks.workloads import WORKLOADS, Turn, quick
 from engine import compiled
 
@@ -96,11 +96,11 @@ def test_only_the_last_round_leaves_work_behind() -> None:
     assert len(said) == 2
 
 
-def test_contenders_of_a_process_take_turns_and_the_first_round_does_not_count() -> None:
+def test_contenders_of_a_process_interleaved_and_the_first_round_does_not_count() -> None:
     called: list[str] = []
     ticks = itertools.count()
     runs = {name: lambda name=name: called.append(name) for name in "ab"}
-    times = take_turns(runs, 2, lambda: float(next(ticks)))
+    times = interleaved(runs, 2, lambda: float(next(ticks)))
     assert called == ["a", "b"] * 3
     assert times == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
 

@@ -35,7 +35,7 @@ async def test_nobody_is_refused_before_the_pace_is_known() -> None:
 
 
 async def test_a_runner_that_hangs_from_the_start_does_not_let_everybody_in() -> None:
-    """The age of what is under way is all that is known of the pace."""
+    """The age of what is under way is all that is known of the throughput."""
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.5)

@@ -87,14 +87,14 @@ QUESTIONS: dict[str, Callable[[Context], Awaitable[object]]] = {
 
 
 async def let_through(queues: Sequence[ModelQueue], runner: Runner) -> None:
-    """Teaches queues their pace."""
+    """Teaches queues their throughput."""
     runner.open.set()
     await asyncio.gather(*(queue.submit(np.zeros(1, np.float32)) for queue in queues))
     runner.open.clear()
 
 
 async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Task[InferenceResult]]:
-    """Teaches queues their pace, and gives each work that does not end before the runner is let."""
+    """Teaches queues their throughput, and gives each work that does not end before the runner is let."""
     await let_through(queues, runner)
     tasks = [asyncio.create_task(queue.submit(np.zeros(1, np.float32))) for queue in queues]
     for _ in range(5):
@@ -190,7 +190,7 @@ async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
     queue._throughput._times.clear()
     queue._throughput._times.append(
         10.0
-    )  # seconds for one item: the pace of a large model, known without waiting for it
+    )  # seconds for one item: the throughput of a large model, known without waiting for it
     stated = []
     for _ in range(3):
         with pytest.raises(TooManyRequests) as refused:

@@ -49,7 +49,7 @@ async def ask(context: Context, seconds: float) -> tuple[Prediction | TooManyReq
 
 
 async def test_long_recordings_beyond_the_patience_are_refused_at_once(context: Context) -> None:
-    await ask(context, 1.0)  # the pace is known from here on
+    await ask(context, 1.0)  # the throughput is known from now on
     found = await asyncio.gather(*(ask(context, LONG_S) for _ in range(8)))
     refused = [(error, seconds) for error, seconds in found if isinstance(error, TooManyRequests)]
     answered = [seconds for answer, seconds in found if not isinstance(answer, TooManyRequests)]

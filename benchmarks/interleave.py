@@ -1,4 +1,4 @@
-"""Contenders in one process take turns on one clip."""
+"""Contenders in one process, timed one after the other in every round, on one clip."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _cut(spec: ModelSpec, item: NDArray[Any]) -> NDArray[Any]:
     return item[: round(SECONDS * spec.input.sample_rate)] if isinstance(spec.input, AudioInput) else item
 
 
-def take_turns(
+def interleaved(
     runs: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
     """Times of every contender (seconds), one of each in every round, after one round that does not count.
