@@ -48,7 +48,7 @@ def build_app() -> FastAPI:
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         openapi_tags=TAGS,
         servers=[{"url": "/", "description": "This server."}],
-        docs_url=None,  # ``api.pages`` has a page of its own
+        docs_url=None,  # ``api.static`` has a page of its own
         openapi_url="/docs.json",
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lead to whatever host the caller names

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import Scope
 
+from api.responses import prefers_html
 from core.errors import Forbidden
 
 log = logging.getLogger("bundle.keys")
@@ -44,8 +45,6 @@ def question_of(scope: Scope) -> str | None:
     """
     path = scope["path"]
     if path == "/" and scope.get("method") in ("GET", "HEAD"):  # the latest heart sound; a browser gets a page
-        from api.accept import prefers_html
-
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         return None if prefers_html(accept) else "heart-sound"
     if scope["type"] == "http" and scope["method"] != "POST":

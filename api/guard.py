@@ -1,17 +1,146 @@
-"""Who asks, and whether the quotas of its key have room, where the setting ``KEY_STORE`` names a store of keys."""
+"""Who asks, and whether the quotas of its key have room, where the setting ``KEY_STORE`` names a store of keys.
+
+Requests a minute and bytes a day of each key are counted by the package ``limits``. Windows are fixed: when one ends,
+all of the quota is there again, so that ``Retry-After`` is exact. What is refused is not counted. With Redis all
+processes and replicas count together; while it is down each process counts for itself.
+"""
 
 from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
 
 from api.auth import VOICE_DETECTION, presented_key
-from api.quotas import BYTES, REQUESTS, Quotas, headers
 from core.errors import Forbidden, TooManyRequests
 from core.settings import Settings
 from storage.keys import CallerKey, KnownKeys, open_keys
-from storage.redis_client import RedisClient
+from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, RedisClient, StoreUnavailable
+
+T = TypeVar("T")
+
+REQUESTS, BYTES = "requests", "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a key stands with one of its quotas.
+
+    Attributes:
+        name: ``requests`` or ``bytes``.
+        quota: How much there is in a window.
+        window_s: Length of the window (seconds).
+        left: How much is left of it.
+        reset_s: Time until all of it is there again (seconds).
+    """
+
+    name: str
+    quota: int
+    window_s: int
+    left: int
+    reset_s: int
+
+
+def quota_headers(standings: list[Standing]) -> dict[str, str]:
+    """``RateLimit`` and ``RateLimit-Policy`` as draft-ietf-httpapi-ratelimit-headers-10 has them.
+
+    The draft's unit of bytes is ``content-bytes``; requests are its default.
+    """
+    if not standings:
+        return {}
+    units = {BYTES: ';qu="content-bytes"'}
+    policy = (f'"{one.name}";q={one.quota};w={one.window_s}{units.get(one.name, "")}' for one in standings)
+    state = (f'"{one.name}";r={one.left};t={one.reset_s}' for one in standings)
+    return {"ratelimit-policy": ", ".join(policy), "ratelimit": ", ".join(state)}
+
+
+class Quotas:
+    """Counts what keys use."""
+
+    def __init__(self, redis_url: str | None = None) -> None:
+        """Takes the Redis that is shared, or None."""
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._shared: FixedWindowRateLimiter | None = None
+        self._pool: ConnectionPool | None = None
+        if redis_url:
+            self._pool = ConnectionPool.from_url(  # type: ignore[no-untyped-call, unused-ignore]
+                redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+            )
+            storage = RedisStorage(
+                "async+redis://",
+                implementation="redispy",
+                key_prefix=f"{PREFIX}:quota",
+                connection_pool=self._pool,  # type: ignore[arg-type]  # it is passed on as it is
+            )
+            self._shared = FixedWindowRateLimiter(storage)
+        self._breaker = CircuitBreaker("redis of quotas", (RedisError, OSError), timeout_s=2 * TIMEOUT_S)
+
+    async def spend(self, key: CallerKey, name: str, amount: int = 1) -> bool:
+        """Counts what a request uses.
+
+        Args:
+            key: Whose.
+            name: ``requests`` or ``bytes``.
+            amount: How much.
+
+        Returns:
+            Whether it was there; where it was not, nothing is counted.
+        """
+        if (item := _items(key).get(name)) is None or amount == 0:
+            return True
+
+        async def count(limiter: FixedWindowRateLimiter) -> bool:
+            if not await limiter.test(item, key.sha256, name, cost=amount):
+                return False
+            return await limiter.hit(item, key.sha256, name, cost=amount)
+
+        return await self._by(count)
+
+    async def standings(self, key: CallerKey) -> list[Standing]:
+        """How a key stands with the quotas that it has."""
+
+        async def look(limiter: FixedWindowRateLimiter) -> list[Standing]:
+            found, now = [], time.time()
+            for name, item in _items(key).items():
+                stats = await limiter.get_window_stats(item, key.sha256, name)
+                reset_s = min(item.get_expiry(), max(1, math.ceil(stats.reset_time - now)))
+                found.append(Standing(name, item.amount, item.get_expiry(), stats.remaining, reset_s))
+            return found
+
+        return await self._by(look)
+
+    async def _by(self, action: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
+        if (shared := self._shared) is not None:
+            try:
+                return await self._breaker.call(lambda: action(shared))
+            except StoreUnavailable:
+                pass
+        return await action(self._own)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+
+def _items(key: CallerKey) -> dict[str, RateLimitItem]:
+    items: dict[str, RateLimitItem] = {}
+    if key.requests_per_minute is not None:
+        items[REQUESTS] = RateLimitItemPerMinute(key.requests_per_minute)
+    if key.bytes_per_day is not None:
+        items[BYTES] = RateLimitItemPerDay(key.bytes_per_day)
+    return items
+
 
 log = logging.getLogger("bundle.keys")
 
@@ -46,7 +175,7 @@ class Visit:
             return
         await self._spend(REQUESTS, 1)
         await self._spend(BYTES, declared_bytes)
-        self.headers = headers(await self._quotas.standings(self._key))
+        self.headers = quota_headers(await self._quotas.standings(self._key))
 
     async def use(self, size: int) -> None:
         """Counts bytes of a body that declares no length.
@@ -56,14 +185,14 @@ class Visit:
         """
         if self._key is not None:
             await self._spend(BYTES, size)
-            self.headers = headers(await self._quotas.standings(self._key))
+            self.headers = quota_headers(await self._quotas.standings(self._key))
 
     async def _spend(self, name: str, amount: int) -> None:
         assert self._key is not None  # noqa: S101 - the callers have asked
         if await self._quotas.spend(self._key, name, amount):
             return
         standings = await self._quotas.standings(self._key)
-        self.headers = headers(standings)
+        self.headers = quota_headers(standings)
         mine = next(one for one in standings if one.name == name)
         raise TooManyRequests(WORDS[name].format(quota=mine.quota), retry_after=mine.reset_s)
 

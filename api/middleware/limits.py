@@ -37,7 +37,7 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
-        if scope["type"] == "websocket":  # which bounds itself in time and size (``api.v1.stream``)
+        if scope["type"] == "websocket":  # which bounds itself in time and size (``api.routes.stream``)
             with lease(self.budget):
                 await self.app(scope, receive, send)
             return

@@ -11,10 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.dependencies import answers
 from api.openapi import errors, example
-from api.pages import HEADERS, asset, docs
 from api.responses import error_response
 from api.schemas import Readiness
-from api.static import static_text
+from api.static import HEADERS, asset, docs, static_text
 from core import metrics
 from core.errors import NotFound
 from media import examples

@@ -1,22 +1,69 @@
-"""The routes of the playground, there where the setting ``PLAYGROUND`` has it."""
+"""The routes and files of the playground, there where the setting ``PLAYGROUND`` has it.
+
+Of the files its scripts, its styles and the listed examples are served, and no others.
+"""
 
 from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from api.accept import preferred
 from api.auth import QUESTIONS, VOICE_DETECTION, check_voice_key
-from api.dependencies import admitted, answers, read_json
-from api.pages import HEADERS
+from api.dependencies import admitted, answers, check_plain, media_type, read_json
+from api.responses import preferred
 from api.schemas import AnalyzeRequest
-from api.ui import files
-from api.ui.questions import Questions
-from api.ui.stream import MEDIA_TYPE as PROGRESS
-from api.ui.stream import respond
-from api.uploads import check_plain, media_type
+from api.static import HEADERS, static_file
+from api.ui.questions import MEDIA_TYPE as PROGRESS
+from api.ui.questions import Questions, respond
+from api.v1.catalogue import card_page
 from core.errors import BadRequest, NotFound
 from tasks.questions import questions
+
+PAGE = Path(__file__).parent / "page"
+EXAMPLES = Path(__file__).parent / "examples"
+LIST = "examples.json"
+
+# What the page loads from its folder; each module says in its first line what it is for.
+PART_TYPES = {".css": "text/css", ".js": "text/javascript"}
+PARTS = {path.name: PART_TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in PART_TYPES}
+MEDIA_TYPES = {
+    ".json": "application/json",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".jpg": "image/jpeg",
+}
+
+
+def page_file(request: Request) -> Response:
+    """The page itself."""
+    return static_file(request, PAGE / "playground.html", "text/html", HEADERS)
+
+
+def part_file(request: Request, name: str) -> Response | None:
+    """What the page loads under this name, or None when there is no such thing."""
+    if name not in PARTS:
+        return None
+    return static_file(request, PAGE / name, PARTS[name], HEADERS)
+
+
+def example_file(request: Request, name: str) -> Response | None:
+    """An example, or their list; None when there is no such thing."""
+    if name not in _examples():
+        return None
+    path = EXAMPLES / name
+    return static_file(request, path, MEDIA_TYPES[path.suffix], HEADERS)
+
+
+@functools.cache
+def _examples() -> frozenset[str]:
+    listed = json.loads((EXAMPLES / LIST).read_text())
+    return frozenset(entry["file"] for entry in listed) | {LIST}
+
 
 router = APIRouter(tags=["service"])
 
@@ -24,19 +71,19 @@ router = APIRouter(tags=["service"])
 @router.get("/ui", response_class=HTMLResponse, summary="A page to try")
 def playground(request: Request) -> Response:
     """Five panels: record or upload, see the answer and what the model looked at."""
-    return files.page(request)
+    return page_file(request)
 
 
 @router.get("/ui/page/{name}", include_in_schema=False)
 def part(request: Request, name: str) -> Response:
     """What the page loads."""
-    return served(files.part(request, name))
+    return served(part_file(request, name))
 
 
 @router.get("/ui/examples/{name}", include_in_schema=False)
 def example(request: Request, name: str) -> Response:
     """A file to click, or the list of all."""
-    return served(files.example(request, name))
+    return served(example_file(request, name))
 
 
 @router.get("/ui/server", include_in_schema=False)
@@ -54,8 +101,6 @@ async def server(request: Request) -> Response:
 @router.get("/ui/cards/{name}", include_in_schema=False)
 def card(name: str) -> Response:
     """A model's card."""
-    from api.ui.cards import card_page  # the renderer is loaded by the first reader
-
     if (page := card_page(name)) is None:
         raise NotFound("there is no model of this name")
     return HTMLResponse(page, headers=HEADERS)

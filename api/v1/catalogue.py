@@ -1,13 +1,16 @@
-"""What there is to say of each model, for `/v1/models`."""
+"""What there is to say of each model: for ``/v1/models``, and its card as a page."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import html
 import json
+from pathlib import Path
 from typing import Any
 
-from api.ui.cards import card_address
+from markdown_it import MarkdownIt
+
 from api.v1.schemas import FigureSet, Measured, ModelDescription, ModelInput
 from core.errors import ServiceError
 from core.settings import Settings
@@ -15,6 +18,29 @@ from models import registry
 from models.spec import AudioInput, ModelSpec
 from tasks.questions import questions
 from tasks.run import Model
+
+FRAME = (Path(__file__).parent.parent / "ui" / "page" / "card.html").read_text()
+
+
+def card_address(spec: ModelSpec, tag: str) -> str | None:
+    """Where the card of an entry of the model store is; weights of another profile than the bundled have none here."""
+    return f"/ui/cards/{spec.name}" if tag.partition(":")[0] == spec.name else None
+
+
+def card_page(name: str) -> str | None:
+    """The card of a model in HTML, or None when there is no such model. Markup in a card stands as text."""
+    if (spec := registry.specs().get(name)) is None:
+        return None
+    text = (registry.weights(name).parent / "CARD.md").read_text()
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(without_comments(text))
+    body = body.replace('style="text-align:right"', 'class="number"')  # the page's policy allows no inline style
+    return FRAME.replace("{title}", html.escape(spec.title)).replace("{body}", body)
+
+
+def without_comments(text: str) -> str:
+    """Markdown without the lines of comment that mark what is generated."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("<!--"))
+
 
 FIGURES = "figures.json"  # beside the card; ``training.evaluation.published_figures`` writes it
 

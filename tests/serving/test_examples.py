@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.ui.files import EXAMPLES, LIST
+from api.ui.routes import EXAMPLES, LIST
 from media.examples import MEDIA_TYPES, MUSIC_URL, path
 from tests.support.served import DATA, KEY
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from api.ui.reports import Report
-from api.ui.stream import MEDIA_TYPE, respond
+from api.ui.questions import MEDIA_TYPE, respond
+from api.ui.views import Report
 from core.errors import BadRequest, Unavailable
 from core.request import CURRENT, RequestState, note_progress
 

@@ -13,10 +13,9 @@ import redis
 from starlette.types import Message, Receive, Scope, Send
 
 from api.auth import QUESTIONS, question_of
-from api.guard import Guard
+from api.guard import Guard, Quotas
 from api.methods import MODELS
 from api.middleware.keys import Keys
-from api.quotas import Quotas
 from api.routes import routers
 from api.ui.routes import router as playground
 from cli.__main__ import main

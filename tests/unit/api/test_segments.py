@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from api.v1.segments import bounds
+from api.v1.report import bounds
 from models import registry
 from models.spec import split
 from training.evaluation.published_figures import FILE_NAME, TRAINING, shipped
