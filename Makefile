@@ -20,7 +20,7 @@ PEERS := benchmarks/.venv
 NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 
 .PHONY: help serve save fetch test test-fast lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
-	screenshots lock image up down test-containers container-figures clean
+	deployments screenshots lock image up down test-containers container-figures clean
 
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -99,6 +99,9 @@ build: $(SERVING) save  ## Builds the bento
 lock: $(IMAGING)  ## Writes the pinned and hashed requirements of the image
 	$(BIN)/pip-compile --quiet --generate-hashes --no-header --no-annotate --strip-extras --allow-unsafe \
 	  --no-emit-options -o $(IMAGE_REQUIREMENTS).lock $(IMAGE_REQUIREMENTS).txt
+
+deployments: $(SERVING)  ## Adds models that Compose, Kubernetes and Prometheus do not name yet
+	$(BIN)/python deploy/add_models.py
 
 image: $(IMAGING)  ## Builds the image with docker, podman or buildah, and writes its bill of materials (IMAGE, BASE)
 	PATH="$(abspath $(BIN)):$$PATH" deploy/image $(IMAGE) $(IMAGE_REQUIREMENTS).lock

@@ -74,6 +74,39 @@ def test_it_is_served(extended: Bundle) -> None:
         assert 'model="loudness"' in client.get("/metrics").text
 
 
+def test_it_is_asked_in_every_other_way(extended: Bundle, tree: Path, tmp_path: Path) -> None:
+    """The uniform route, the catalogue, the playground and the command line have it from its ``SPEC``."""
+    sound = wav(0.5 * tone(44_100, 1.0), 44_100)
+    with extended.client() as client:
+        (item,) = client.post("/v1/classify/loudness", files={"file": sound}).json()["items"]
+        assert (item["prediction"], list(item["probabilities"])) == ("loud", ["quiet", "loud"])
+        assert "loudness" in [model["name"] for model in client.get("/v1/models").json()["models"]]
+        playground = client.post("/ui/ask/loudness", content=sound, headers={"accept": "application/json"})
+        assert playground.json()["report"]["verdict"] == "loud"
+    (tmp_path / "loud.wav").write_bytes(sound)
+    command = [sys.executable, "-m", "cli", "loudness", "--format", "json", str(tmp_path / "loud.wav")]
+    run = subprocess.run(command, cwd=tree, text=True, capture_output=True, check=False, timeout=200)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["answer"] == "loud"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "compose.yaml",
+        "observability/prometheus/prometheus.yml",
+        "kubernetes/base/kustomization.yaml",
+        "kubernetes/base/api/deployment.yaml",
+        "kubernetes/base/runner_settings.env",
+        "kubernetes/base/runners/loudness/kustomization.yaml",
+        "kubernetes/overlays/keda/scalers.yaml",
+    ],
+)
+def test_it_is_deployed(extended: Bundle, tree: Path, name: str) -> None:
+    assert extended.process.poll() is None  # its commands have run
+    assert "loudness" in (tree / "deploy" / name).read_text()
+
+
 def test_it_is_in_the_document(extended: Bundle, tree: Path) -> None:
     document = httpx.get(f"{extended.url}/docs.json").json()
     assert "/api/loudness" in document["paths"]
