@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import bentoml
 
+from api.auth import Keys
 from api.methods import NativeMethods
 from api.middleware.cors import Cors
 from api.middleware.dispatch import Dispatch
-from api.middleware.keys import Keys
 from api.middleware.limits import Limits
 from api.middleware.observe import Observe
 from core import logs, metrics, supervisor, tracing

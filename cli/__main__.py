@@ -15,8 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli import serve
 from cli.files import expand
-from cli.output import FORMATS
-from cli.questions import PCM, suffixes
+from cli.reports import FORMATS, PCM, suffixes
 from core.version import VERSION
 from tasks.questions import questions
 

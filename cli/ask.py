@@ -14,8 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.progress import Progress
 
 from cli.files import Source, StandardInput, Url
-from cli.output import Output
-from cli.questions import PCM, File, Report, ask
+from cli.reports import PCM, File, Output, Report, ask
 from core.errors import PayloadTooLarge, ServiceError
 from core.resources import cores
 from core.settings import Settings, get_settings

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,9 @@ from media.audio import DecodedAudio
 from media.faces import Face
 from models.messages import InferenceResult
 from models.spec import AudioInput, ModelSpec, average, split
-from tasks.ensemble import Verdict
 
 T = TypeVar("T")
+Classification = Literal["AI_GENERATED", "HUMAN"]
 Rows = NDArray[np.float64]
 Join = Callable[[Rows, Rows], Rows]  # of rows [windows, classes] and their weights [windows]
 
@@ -143,6 +143,24 @@ class FoundFace:
 
 
 Source = DecodedAudio | FoundFace
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the AI-voice ensemble says.
+
+    Attributes:
+        score: Weighted mean of the members' probabilities that the voice is AI-generated, 0 to 1.
+        classification: ``AI_GENERATED`` where the score is above the threshold.
+        confidence: Confidence in the answer given, 0.5 to 1: the score, mapped such that the threshold becomes 0.5 and
+            both ends become 1, linearly on each side.
+        uncertain: Whether the score is so near the threshold that such answers are wrong more than one time in four.
+    """
+
+    score: float
+    classification: Classification
+    confidence: float
+    uncertain: bool
 
 
 @dataclass(frozen=True, slots=True)

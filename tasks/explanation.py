@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from models import registry
-from tasks.ensemble import Verdict
+from tasks.base import Verdict
 
 FILE_NAME = "human_speech.json"  # written by the training of the feature network
 

@@ -13,8 +13,7 @@ from core.settings import get_settings
 from engine.predictor import Predictor
 from models import registry
 from models.store import save
-from tasks.ensemble import decide
-from tasks.voice_deepfake import MEMBERS
+from tasks.voice_deepfake import MEMBERS, decide
 from tests.support.served import DATA, KEY
 from tests.support.site_thread import LocalSite
 from training.data.datasets import Clip

@@ -23,9 +23,8 @@ from models.messages import InferenceResult
 from models.spec import ImageInput, ModelSpec
 from tasks import face_gender, heart_sound, voice_deepfake
 from tasks.base import FoundFace, Prediction, Steps, follow
-from tasks.ensemble import decide
 from tasks.questions import questions
-from tasks.voice_deepfake import MEMBERS
+from tasks.voice_deepfake import MEMBERS, decide
 from training.data.datasets import Clip, class_indices
 
 Rows = NDArray[np.float64]

@@ -12,10 +12,9 @@ import pytest
 import redis
 from starlette.types import Message, Receive, Scope, Send
 
-from api.auth import QUESTIONS, question_of
+from api.auth import QUESTIONS, Keys, question_of
 from api.guard import Guard, Quotas
 from api.methods import MODELS
-from api.middleware.keys import Keys
 from api.routes import routers
 from api.ui.routes import router as playground
 from cli.__main__ import main

@@ -20,7 +20,7 @@ import pytest
 
 from cli.__main__ import main
 from cli.files import LocalFile, StandardInput, Url, expand
-from cli.questions import SOUNDS
+from cli.reports import SOUNDS
 from tasks.questions import questions
 from tests.support.served import DATA, ROOT
 from tests.support.site_thread import LocalSite

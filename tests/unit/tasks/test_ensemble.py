@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.settings import VOTING, Voting
-from tasks.ensemble import decide
+from tasks.voice_deepfake import decide
 
 PUBLISHED, COMPACT = VOTING["published"], VOTING["compact"]
 probability = st.floats(0, 1)

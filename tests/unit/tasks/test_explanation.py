@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsp.features import FEATURE_NAMES
-from tasks.ensemble import Verdict
+from tasks.base import Verdict
 from tasks.explanation import (
     LOWEST_EVIDENCE,
     PRESENTED,
