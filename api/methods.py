@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth import QUESTIONS, check_voice_key
-from api.dependencies import read_file
 from api.responses import error_response, to_response
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
+from api.uploads import read_file
 from api.v1.schemas import ClassifyResponse, InputItem
 from core.errors import NotFound, ServiceError, UnsupportedMedia
 from core.request import CURRENT

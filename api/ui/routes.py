@@ -13,12 +13,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from api.auth import QUESTIONS, VOICE_DETECTION, check_voice_key
-from api.dependencies import admitted, answers, check_plain, media_type, read_json
+from api.dependencies import admitted, answers, read_json
 from api.responses import preferred
 from api.schemas import AnalyzeRequest
 from api.static import HEADERS, static_file
 from api.ui.questions import MEDIA_TYPE as PROGRESS
 from api.ui.questions import Questions, respond
+from api.uploads import check_plain, media_type
 from api.v1.catalogue import card_page
 from core.errors import BadRequest, NotFound
 from tasks.questions import questions

@@ -1,0 +1,180 @@
+"""Reading uploads: in memory, within the limits that ``api.middleware.limits`` enforces while they arrive."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import NoReturn
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from core.errors import BadRequest, UnsupportedMedia
+from media.containers import declared_container
+from media.encodings import compressions
+
+MALFORMED = "it is not well-formed multipart/form-data with the boundary of its Content-Type"
+MULTIPART = "multipart/form-data"
+MAX_PARTS = 16  # files, and as many other fields
+
+
+class _MemoryParser(MultiPartParser):
+    """Keeps files in memory: the whole body is bounded, and nothing uploaded may lie on a disk.
+
+    The part that is looked for is a file whatever its head says: curl's ``-F 'audio=<x.wav'`` gives it no name, and
+    some clients give it one in the extended form only (``filename*=``), which the parser passes over.
+    """
+
+    spool_max_size = 1 << 40
+
+    def __init__(self, request: Request, key: str, most: int = MAX_PARTS) -> None:
+        super().__init__(request.headers, request.stream(), max_files=most, max_fields=most)
+        self._key = key.encode()
+        self.is_whole = False
+
+    def on_headers_finished(self) -> None:
+        """Takes the head of a part."""
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if options.get(b"name") == self._key and b"filename" not in options:
+            part.content_disposition = (part.content_disposition or b"") + b'; filename="file"'
+        super().on_headers_finished()
+
+    def close(self) -> None:
+        """Frees all files, that of a part which did not end as well."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
+    def on_end(self) -> None:
+        """Takes the last boundary."""
+        self.is_whole = True
+
+
+def media_type(request: Request) -> str:
+    """The request's content type without parameters, in small letters; empty when there is none."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+def check_plain(request: Request) -> None:
+    """Refuses a body that is compressed as a whole, which nothing here undoes.
+
+    Raises:
+        UnsupportedMedia: It is.
+    """
+    if found := compressions(request.headers.get("content-encoding", "")):
+        raise UnsupportedMedia(f"send the body as it is, not compressed by {', '.join(found)[:100]}")
+
+
+def audio_type(request: Request) -> str:
+    """Gives the container that the content type of a body names, which is a recording and nothing around it.
+
+    Returns:
+        A name of ``media.containers``, or ``unknown``.
+
+    Raises:
+        UnsupportedMedia: It is a form or JSON, or compressed.
+    """
+    check_plain(request)
+    found = media_type(request)
+    if found.startswith("multipart/") or is_json(found):
+        raise UnsupportedMedia(f"send the recording itself as the body, not as {found[:100]}")
+    return declared_container(found)
+
+
+def is_json(found: str) -> bool:
+    """Says whether a content type is one of JSON."""
+    return found == "application/json" or found.endswith("+json")
+
+
+async def read_file(request: Request, key: str) -> bytes:
+    """Reads the one file of a form.
+
+    Args:
+        request: A ``multipart/form-data`` request.
+        key: Name of the form field.
+
+    Returns:
+        The file's bytes, at least one.
+
+    Raises:
+        BadRequest: The form is malformed, or the file is missing, empty or one of several.
+        UnsupportedMedia: The body is of another type, or compressed.
+    """
+    async with _form(request, key, MAX_PARTS) as (form, is_whole):
+        return await _only_file(form, key, is_whole=is_whole)
+
+
+async def read_files(request: Request, key: str, most: int) -> list[tuple[str, bytes]]:
+    """Reads the files of a form, whatever their fields are called.
+
+    Args:
+        request: A ``multipart/form-data`` request.
+        key: Name of the field whose parts are files though their heads do not say so.
+        most: Largest number of files.
+
+    Returns:
+        Name and bytes of each, in order; a file may be empty.
+
+    Raises:
+        BadRequest: The form is malformed, or has no file or too many.
+        UnsupportedMedia: The body is of another type, or compressed.
+    """
+    async with _form(request, key, most) as (form, is_whole):
+        files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
+        if not files:
+            _refuse_without_file(form, key, is_whole=is_whole)
+        return [(file.filename or "", await file.read()) for file in files]
+
+
+@contextlib.asynccontextmanager
+async def _form(request: Request, key: str, most: int) -> AsyncIterator[tuple[FormData, bool]]:
+    """A form, and whether its last boundary was there."""
+    check_plain(request)
+    if (found := media_type(request)) != MULTIPART:
+        if found:
+            raise UnsupportedMedia(f"send the file as {MULTIPART} under the key '{key}', not as {found[:100]}")
+        raise BadRequest(f"no file: send {MULTIPART} with a file under the key '{key}'")
+    if "boundary=" not in request.headers["content-type"].lower():
+        raise BadRequest("the Content-Type of the form has no boundary: let your HTTP client set this header itself")
+    parser = _MemoryParser(request, key, most)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadRequest(f"the form cannot be read: {_words(error)}") from error
+    except (ValueError, KeyError) as error:
+        raise BadRequest(f"the form cannot be read: {MALFORMED}") from error
+    try:
+        yield form, parser.is_whole
+    finally:
+        parser.close()
+
+
+def _words(error: MultiPartException) -> str:
+    """What is wrong with a form: the parser's words, or ours where it has none."""
+    said = error.message.rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}" if said.startswith("Too many") or '"name"' in said else MALFORMED
+
+
+async def _only_file(form: FormData, key: str, *, is_whole: bool) -> bytes:
+    files = [file for file in form.getlist(key) if isinstance(file, UploadFile)]
+    if not files:
+        _refuse_without_file(form, key, is_whole=is_whole)
+    if len(files) > 1:
+        raise BadRequest(f"there are {len(files)} files under the key '{key}': send one for each request")
+    if not (data := await files[0].read()):
+        raise BadRequest(f"the file under the key '{key}' is empty")
+    return data
+
+
+def _refuse_without_file(form: FormData, key: str, *, is_whole: bool) -> NoReturn:
+    """Says why there is no file.
+
+    Raises:
+        BadRequest: Always.
+    """
+    if not is_whole:
+        raise BadRequest("the form is cut off: its last boundary is missing")
+    found = ", ".join(f"'{name[:50]}'" for name in list(dict.fromkeys(form))[:3])
+    raise BadRequest(f"no file under the key '{key}'" + (f"; the form has {found}" if found else ""))
