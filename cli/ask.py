@@ -26,8 +26,9 @@ from models.messages import InferenceRequest, InferenceResult, SceneEntry, Serve
 from scheduling.queue import ModelQueue
 from storage.cache import open_cache
 from storage.latest import LatestResult
+from tasks.model import Model
 from tasks.questions import Question, questions
-from tasks.run import Context, Model
+from tasks.run import Context
 
 MAX_QUEUE_WAIT_S = 1e9  # no file is refused: they wait for one another
 

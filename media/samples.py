@@ -6,7 +6,7 @@ Blocks are counted against the limits before anything is made of them, then mixe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +35,14 @@ class AudioLimits:
         max_seconds: Longest recording that is accepted.
         max_samples: Most values that are decoded, over all channels.
         deadline: Moment on the clock of ``time.monotonic`` at which decoding gives up, or None.
+        on_length: Called in the decoding thread with the length that a recording claims, and with each that it reaches
+            (seconds); what it raises ends the decoding.
     """
 
     max_seconds: float = 600.0
     max_samples: int = MAX_SAMPLES
     deadline: float | None = None
+    on_length: Callable[[float], None] | None = None
 
     def check_time(self) -> None:
         """Raises TimedOut when the deadline has passed."""
@@ -168,6 +171,8 @@ class Sink:
         self._mixer = Downmix(rate, channels)
         if self._keep_seconds is None:
             self.check(claimed_frames)
+        elif self.limits.on_length is not None:
+            self.limits.on_length(min(self._keep_seconds, self._ended_s + claimed_frames / rate))
         self._stream = None
         if self._answer_rate != rate:
             self._stream = soxr.ResampleStream(rate, self._answer_rate, 1, dtype="float32", quality=QUALITY)
@@ -178,6 +183,7 @@ class Sink:
         Raises:
             PayloadTooLarge: More than allowed.
             TimedOut: The deadline has passed.
+            ServiceError: As ``AudioLimits.on_length``.
         """
         self.limits.check_time()
         if self._keep_seconds is not None:
@@ -185,6 +191,8 @@ class Sink:
         part = self._part_frames + frames
         seconds, values = self._ended_s + part / self._rate, self._ended_values + part * self._channels
         self.limits.check_length(seconds, values, self._answer_rate)
+        if self.limits.on_length is not None:
+            self.limits.on_length(seconds)
 
     def add(self, block: NDArray[Any]) -> None:
         """Takes one block of the present part, float [frames, channels], that was checked."""

@@ -32,7 +32,8 @@ from scheduling.runner_client import RunnerClient
 from storage.cache import open_cache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
-from tasks.run import Context, Model
+from tasks.model import Model
+from tasks.run import Context
 
 # A replica that came or went is known of after so long; aiohttp's own 10 s is longer than a killed runner needs to be
 # back, at another address.

@@ -266,9 +266,21 @@ class DecodingEstimator:
     _rates: dict[str, Rate] = field(default_factory=dict)
     _under_way: list[tuple[float, float]] = field(default_factory=list)
 
-    def note(self, kind: str, seconds: float, size: int) -> None:
-        """Remembers a piece that has been done; to be called in any thread."""
-        self._rates.setdefault(kind, Rate()).note(seconds, size)
+    def note(self, kind: str, seconds: float, size: int, expected: int | None = None) -> None:
+        """Remembers a piece that has been done; to be called in any thread.
+
+        Args:
+            kind: Of the piece.
+            seconds: How long it took.
+            size: How large it was (bytes); 0 where it failed. Then it counts only if it took longer than expected:
+                rubbish is refused in no time, and says nothing about the next file.
+            expected: How large it was expected to be, for one that failed (bytes).
+        """
+        rate = self._rates.setdefault(kind, Rate())
+        if size or expected is None:
+            rate.note(seconds, size)
+        elif seconds > rate.seconds(expected):
+            rate.note(seconds, expected)
 
     @contextlib.contextmanager
     def under_way(self, kind: str, size: int) -> Iterator[None]:

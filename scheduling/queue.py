@@ -25,6 +25,7 @@ from core import metrics, tracing
 from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
 from models.messages import InferenceRequest, InferenceResult
+from scheduling.long_recordings import LongRecording
 from scheduling.policy import REMEMBERED, Admission, ThroughputEstimator, choose
 
 Call = Callable[[Sequence[InferenceRequest]], Awaitable[Sequence[InferenceResult]]]
@@ -40,6 +41,8 @@ BATCH_S = 0.25
 AHEAD_S = 0.1
 # Times the longest wait above which a request is refused that was admitted already: the first estimate was wrong.
 SLACK = 1.5
+# When a long recording may try again that came before anything was known of the model's throughput (seconds).
+FIRST_S = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +78,7 @@ class ModelQueue:
     _waiting: list[_Entry] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _expected: int = 0
-    _promised: float = 0.0
+    _long: list[LongRecording] = field(default_factory=list)
     _costs: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _throughput: ThroughputEstimator = field(init=False)
     _admission: Admission = field(init=False)
@@ -104,35 +107,30 @@ class ModelQueue:
             self._expected -= 1
 
     @contextlib.contextmanager
-    def long_recording(self, cost: float) -> Iterator[Callable[[float], None]]:
-        """Admits a recording that is submitted part by part, if other long recordings leave room for it.
-
-        What it has still to submit counts against other long recordings only. Shorter ones overtake it.
+    def long_recording(self, least: float) -> Iterator[LongRecording]:
+        """A recording that is submitted part by part, if it turns out to be a long one.
 
         Args:
-            cost: Of all its items.
+            least: Cost up to which it is not.
 
         Yields:
-            A function that is called with the cost of each item when it is submitted.
-
-        Raises:
-            TooManyRequests: More is waiting or to be submitted than can be answered within ``max_queue_wait_s``.
+            What is told of its length, and of each part that is submitted.
         """
-        wait = self.expected_wait_s() + self._throughput.expected_work_s(self._promised)
-        if wait > self.max_queue_wait_s:
-            raise self._refusal(self._admission.tell(wait, self._throughput.expected_work_s(cost)))
-        left = cost
-        self._promised += cost
-
-        def submitted(part: float) -> None:
-            nonlocal left
-            left -= part
-            self._promised -= part
-
+        recording = LongRecording(self.name, least, self._admit_long)
+        self._long.append(recording)
         try:
-            yield submitted
+            yield recording
         finally:
-            self._promised -= left
+            self._long.remove(recording)
+
+    def _admit_long(self, recording: LongRecording, more: float) -> None:
+        """Refuses a long recording where the others have more to submit than can be answered in time."""
+        others = sum(one.left for one in self._long if one is not recording)
+        if others and self._throughput.known_s is None:  # what one takes is known when the first windows are answered
+            raise self._refusal(FIRST_S)
+        wait = self.expected_wait_s() + self._throughput.expected_work_s(others)
+        if wait > self.max_queue_wait_s:
+            raise self._refusal(self._admission.tell(wait, self._throughput.expected_work_s(more)))
 
     @property
     def outlook_s(self) -> tuple[float, float]:

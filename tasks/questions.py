@@ -29,6 +29,8 @@ class Question:
         classify: The task, for a decoded recording or a found face.
         label: What metrics call the work that is done for it before any model is asked.
         cuts: Whether a recording that is longer than the limit is cut, and not refused.
+        piece_s: Of a longer recording than this the models are asked piece after piece (seconds); None where they are
+            asked about all of it at once.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Question:
     classify: Callable[[Any, Settings], Steps[Conclusion]]
     label: str
     cuts: bool = False
+    piece_s: float | None = None
 
 
 @functools.cache
@@ -77,5 +80,6 @@ _BUNDLED = (
         lambda audio, settings: voice_deepfake.classify(audio, settings.voting),
         voice_deepfake.NAME,
         cuts=True,
+        piece_s=voice_deepfake.MAX_S,
     ),
 )

@@ -8,10 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from contextvars import copy_context
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from core import memory, metrics, tracing
 from core.errors import BadRequest, Unprocessable
@@ -19,22 +18,21 @@ from core.request import CURRENT, note_model, note_progress
 from core.settings import Settings
 from media.addresses import describe_url
 from media.audio import AudioLimits, DecodedAudio, decode
+from media.cost import SECOND_BYTES, stated_seconds
 from media.encodings import decode_base64_audio
 from media.examples import carried
 from media.fetch import Fetcher
 from models.messages import InferenceResult, SceneEntry
 from models.spec import AudioInput, ImageInput, ModelSpec, cost
+from scheduling.long_recordings import LongRecording
 from scheduling.policy import DecodingEstimator
-from scheduling.queue import ModelQueue
 from storage.cache import ResultCache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
 from tasks.base import Answer, Answered, Ask, Conclusion, FoundFace, Steps, windows
 from tasks.face_gender import find
+from tasks.model import Model
 from tasks.questions import Question
-
-if TYPE_CHECKING:  # which imports aiohttp, in 0.25 s
-    from scheduling.runner_client import Runner
 
 T = TypeVar("T")
 
@@ -44,27 +42,6 @@ log = logging.getLogger("bundle.tasks")
 
 # Windows of one recording that are under way at once, so that a long one does not hold up all others.
 WINDOWS_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One model as the API process sees it.
-
-    Attributes:
-        bundled: What it is where the bundled entry is served.
-        client: What answers: the way to its runner.
-        queue: What is waiting for it.
-    """
-
-    bundled: ModelSpec
-    client: Runner
-    queue: ModelQueue
-
-    @property
-    def spec(self) -> ModelSpec:
-        """What it is, as its runner said last."""
-        served = self.client.known
-        return served.describe(self.bundled) if served else self.bundled
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +67,13 @@ class Context:
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     async def in_thread(
-        self, model: str, kind: str, function: Callable[[], T], size: int, *, then: Sequence[str] = ()
+        self,
+        model: str,
+        kind: str,
+        function: Callable[[], T],
+        size: int | Callable[[T | None], int],
+        *,
+        then: Sequence[str] = (),
     ) -> T:
         """Runs work that would hold up the event loop in a thread, and times it as decoding of ``kind`` for a model.
 
@@ -98,23 +81,27 @@ class Context:
             model: The model or question, as the metrics call it.
             kind: Of the work, as they call it.
             function: The work.
-            size: Bytes that it reads, by which its time is estimated.
+            size: Bytes that it reads, by which its time is estimated; or what says so before, and of what was made.
             then: The models that will be asked about what comes of it, where they are not ``model`` itself.
         """
+        expected = size if isinstance(size, int) else size(None)
 
         def timed() -> T:
             started = time.perf_counter()
+            found = 0  # of what fails nothing is known but the time
             try:
                 made = function()
                 if isinstance(made, bytes):
                     memory.hold(len(made))
+                found = size if isinstance(size, int) else size(made)
                 return made
             finally:
                 seconds = time.perf_counter() - started
                 metrics.DECODE_SECONDS.labels(model, kind).observe(seconds)
-                self.decoding.note(kind, seconds, size)
+                self.decoding.note(kind, seconds, found, expected)
 
-        with self.expecting(*(then or (model,))), self.decoding.under_way(kind, size), tracing.step(f"decode {kind}"):
+        of_models = self.expecting(*(then or (model,)))
+        with of_models, self.decoding.under_way(kind, expected), tracing.step(f"decode {kind}"):
             context = copy_context()  # with the lease of the request
             return await asyncio.get_running_loop().run_in_executor(self.threads, context.run, timed)
 
@@ -171,8 +158,15 @@ class Context:
         if question.kind == "face":
             face = await self.find_face(question, data)
             return Answer(await self.follow(question.classify(face, self.settings)), face=face)
-        audio = await self.decode(question, data, declared=declared, read=read)
-        return Answer(await self.follow(question.classify(audio, self.settings)), audio=audio)
+        with self.recording(question) as recording:
+            audio = await self.decode(question, data, recording, declared=declared, read=read)
+            return Answer(await self.follow(question.classify(audio, self.settings), recording), audio=audio)
+
+    def recording(self, question: Question) -> contextlib.AbstractContextManager[LongRecording]:
+        """Room for a recording in the queue of the model that sees all of it; the others see a part."""
+        name = question.models[0]
+        windows_s = WINDOWS_AT_ONCE * self.audio_input(name).window_s
+        return self.models[name].queue.long_recording(min(windows_s, question.piece_s or windows_s))
 
     async def answer_base64(self, question: Question, text: str, declared: str | None = None) -> Answer:
         """The same for a file in base64, which is decoded only where there is room for it.
@@ -213,22 +207,29 @@ class Context:
             raise Unprocessable(f"the file at the URL is not usable: {error.message}") from error
 
     async def decode(
-        self, question: Question, data: bytes, *, declared: str | None = None, read: Read | None = None
+        self,
+        question: Question,
+        data: bytes,
+        recording: LongRecording,
+        *,
+        declared: str | None = None,
+        read: Read | None = None,
     ) -> DecodedAudio:
         """Decodes a recording to mono at the rate of a question's models, within the configured limits.
 
-        Args:
-            question: For which.
-            data: The file's bytes.
-            declared: As of ``answer``.
-            read: As of ``answer``.
+        There must be room for its length: for the one that its header states before it is decoded, and then for the
+        one that it turns out to have.
 
         Raises:
-            ServiceError: As ``media.audio.decode``.
+            ServiceError: As ``media.audio.decode``; TooManyRequests where there is no room.
         """
         rate = self.audio_input(question.models[0]).sample_rate
-        keep_seconds = self.settings.max_audio_seconds if question.cuts else None
-        limits = self.limits
+        longest = self.settings.max_audio_seconds
+        keep_seconds = longest if question.cuts else None
+        stated = stated_seconds(data) if read is None else 0.0
+        if stated <= longest or question.cuts:  # a longer one is refused for good
+            recording.announce(min(stated, longest))
+        limits = replace(self.limits, on_length=recording.announcer())
 
         def decoded() -> DecodedAudio:
             if read is not None:
@@ -236,7 +237,12 @@ class Context:
             return decode(data, limits=limits, declared_format=declared, target_rate=rate, keep_seconds=keep_seconds)
 
         kind = "audio" if read is None else "pcm"
-        audio = await self.in_thread(question.label, kind, decoded, len(data), then=question.models)
+
+        def size(made: DecodedAudio | None) -> int:
+            seconds = made.duration_s if made else min(stated, longest)
+            return max(len(data), round(seconds * SECOND_BYTES))
+
+        audio = await self.in_thread(question.label, kind, decoded, size, then=question.models)
         about = {"mime_type": audio.mime_type, "duration_s": round(audio.duration_s, 3)}
         log.info("decoded", extra={"question": question.name, **about})
         if not audio.as_declared:
@@ -266,8 +272,12 @@ class Context:
         deadline = time.monotonic() + self.settings.request_timeout_s
         return AudioLimits(max_seconds=self.settings.max_audio_seconds, deadline=deadline)
 
-    async def follow(self, steps: Steps[Conclusion]) -> Conclusion:
+    async def follow(self, steps: Steps[Conclusion], recording: LongRecording | None = None) -> Conclusion:
         """Runs a task: asks what it asks at once, and counts what the models said.
+
+        Args:
+            steps: The task.
+            recording: What it is about, where that was admitted as a whole.
 
         Raises:
             ServiceError: As the task does, and as ``ModelQueue.submit``.
@@ -275,7 +285,7 @@ class Context:
         try:
             asked = next(steps)
             while True:
-                asked = steps.send(await together(*(self.ask(one) for one in asked)))
+                asked = steps.send(await together(*(self.ask(one, recording) for one in asked)))
         except StopIteration as end:
             found: Conclusion = end.value
         finally:
@@ -296,15 +306,15 @@ class Context:
             raise TypeError(f"{name} does not take audio")
         return kind
 
-    async def ask(self, asked: Ask) -> Answered:
+    async def ask(self, asked: Ask, recording: LongRecording | None = None) -> Answered:
         """The windows of a recording as a model sees them at once, or a picture, and what it says of each, in order."""
         spec = self.models[asked.model].spec
-        found = await self._ask(asked, spec)
+        found = await self._ask(asked, spec, recording)
         if spec.input != (again := self.models[asked.model].spec).input:
-            return await self._ask(asked, again)  # the runner was started again with another model meanwhile
+            return await self._ask(asked, again, recording)  # the runner was started again with another model meanwhile
         return found
 
-    async def _ask(self, asked: Ask, spec: ModelSpec) -> Answered:
+    async def _ask(self, asked: Ask, spec: ModelSpec, recording: LongRecording | None) -> Answered:
         name, queue = asked.model, self.models[asked.model].queue
         pieces = windows(spec, asked.item)
         costs = [cost(spec, piece) for piece in pieces]
@@ -315,14 +325,15 @@ class Context:
         async def ask(index: int) -> InferenceResult:
             nonlocal done
             async with gate:  # whether there is room is decided once, for the whole recording
-                submitted(costs[index])
+                room.submitted(costs[index])
                 result = await queue.submit(pieces[index], costs[index], admitted=index > 0)
             done += 1
             note_progress(name, done, len(pieces))
             return result
 
-        is_long = len(pieces) > WINDOWS_AT_ONCE
-        with queue.long_recording(sum(costs)) if is_long else nullcontext(lambda _: None) as submitted:
+        with queue.long_recording(WINDOWS_AT_ONCE * max(costs)) as own:
+            room = recording if recording is not None and recording.model == name else own
+            room.announce(sum(costs))
             results = await together(*(ask(index) for index in range(len(pieces))))
         return Answered(self.models[name].spec, pieces, results)
 

@@ -16,8 +16,8 @@ from core.errors import ServiceError
 from core.settings import Settings
 from models import registry
 from models.spec import AudioInput, ModelSpec
+from tasks.model import Model
 from tasks.questions import questions
-from tasks.run import Model
 
 FRAME = (Path(__file__).parent.parent / "ui" / "page" / "card.html").read_text()
 

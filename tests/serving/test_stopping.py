@@ -18,8 +18,19 @@ from tests.support.site_thread import LocalSite
 
 pytestmark = pytest.mark.served
 
-WITHIN_S = 25.0  # the processes end within 1 s of the last answer on a quiet machine; held up, they took 87 s
+# From the last answer to the end of the last process, where a second of work takes a second; the processes take 0.8 s
+# on two cores of which five others work. Held up, they took 87 s.
+WITHIN_S = 5.0
+WORK_S = 0.2
 HEAD = b"POST /upload_audio HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def slowness() -> float:
+    """How many times as long as on a machine of its own this process needs for its work just now; at least 1."""
+    started, worked = time.monotonic(), time.thread_time()
+    while time.thread_time() - worked < WORK_S:
+        pass
+    return max(1.0, (time.monotonic() - started) / WORK_S)
 
 
 def test_sixteen_broken_uploads_do_not_hold_up_the_end(store: Path, site: LocalSite, voice: bytes) -> None:
@@ -45,7 +56,9 @@ def test_sixteen_broken_uploads_do_not_hold_up_the_end(store: Path, site: LocalS
         answers = [crowd.submit(ask, number) for number in range(2)]
         assert asked.acquire(timeout=30)
         assert asked.acquire(timeout=30)
+        before = slowness()
         assert bundle.stop() == 0
         ended = time.monotonic()
+        within_s = WITHIN_S * max(before, slowness())
         assert [answer.result()[0].status_code for answer in answers] == [200, 200]
-        assert ended - max(answer.result()[1] for answer in answers) < WITHIN_S
+        assert ended - max(answer.result()[1] for answer in answers) < within_s

@@ -71,11 +71,12 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def judging(name: str, item: NDArray[Any]) -> Steps[Conclusion]:
+    """The task that asks one model about an item."""
+    (found,) = yield [Ask(name, item)]
+    return Conclusion.of(found.join())
+
+
 async def judged(context: Context, name: str, item: NDArray[Any]) -> Prediction:
     """What one model says of an item, by the way of every task."""
-
-    def steps() -> Steps[Conclusion]:
-        (found,) = yield [Ask(name, item)]
-        return Conclusion.of(found.join())
-
-    return (await context.follow(steps())).members[name]
+    return (await context.follow(judging(name, item))).members[name]

@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/media/test_image.py::test_damaged_files_are_decoded_or_refused_but_never_crash",),
         ),
         Case(
-            "What decoding a file takes, by its header",
+            "What decoding a picture takes, by its header",
             "Never more than was reserved for it",
             ("unit/media/test_cost.py",),
         ),
@@ -107,7 +107,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "Recordings of 600 seconds in 57 bytes, many at once",
-            "Those that cannot be answered in time get 429 as soon as their length is known; short ones pass them by",
+            "Those that cannot be answered in time get 429 by the length that their header states, before they are "
+            "decoded, or else on the way; none is a 504, and short ones pass them by",
             ("serving/test_long_recordings.py", "unit/tasks/test_long_recordings.py"),
         ),
         Case(

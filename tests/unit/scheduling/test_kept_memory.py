@@ -20,7 +20,8 @@ from scheduling import runner_client
 from scheduling.queue import ModelQueue
 from scheduling.runner_client import RunnerClient
 from storage.cache import SingleFlight
-from tasks.run import Context, Model
+from tasks.model import Model
+from tasks.run import Context
 from tests.support.fetching import fetcher
 from tests.support.http_site import raw, serve
 from tests.support.queued import Client, judged

@@ -24,8 +24,9 @@ from models.messages import InferenceRequest, InferenceResult
 from scheduling.policy import REMEMBERED
 from scheduling.queue import ModelQueue
 from tasks import voice_deepfake
+from tasks.model import Model
 from tasks.questions import questions
-from tasks.run import Context, Model
+from tasks.run import Context
 from tests.support.audio_bytes import tone, wav
 from tests.support.queued import Client
 
@@ -244,7 +245,9 @@ async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) 
             await asyncio.sleep(0)
 
     turning = asyncio.create_task(turn())
-    decoded = await context.decode(questions()["audio-scene"], file)
+    question = questions()["audio-scene"]
+    with context.recording(question) as recording:
+        decoded = await context.decode(question, file, recording)
     turning.cancel()
     assert decoded.duration_s == pytest.approx(120.0)
     assert turns > 100

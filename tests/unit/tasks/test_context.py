@@ -21,7 +21,8 @@ from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
 from scheduling.queue import ModelQueue
-from tasks.run import WINDOWS_AT_ONCE, Context, Model
+from tasks.model import Model
+from tasks.run import WINDOWS_AT_ONCE, Context
 from tests.support.queued import Client, judged
 
 pytestmark = pytest.mark.anyio
