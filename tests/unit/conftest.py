@@ -33,6 +33,7 @@ SLOW = frozenset(
         "cli/test_cli.py",
         "models/test_encoder.py",
         "models/test_face_gender.py",
+        "models/test_golden.py",
         "models/test_store.py",
         "runners/test_batch_mates.py",
         "runners/test_start.py",

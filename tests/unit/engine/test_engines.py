@@ -1,4 +1,7 @@
-"""The engines: the native one and the compiled one answer alike, and the configured one is taken."""
+"""The engines: what they answer does not depend on what else they compute, and the configured one is taken.
+
+``tests/unit/models/test_golden.py`` compares what the two answer.
+"""
 
 from __future__ import annotations
 
@@ -21,32 +24,17 @@ from engine.predictor import Predictor
 from models import registry
 from models.calibration import Calibration
 from models.deepfake_mlp.network import load_native
-from models.spec import ModelSpec
 from models.store import Entry
 from training import examples, export
 
 NAMES = list(registry.specs())
 NATIVE = Settings(engine="native", device="cpu")
-COMPILED = Settings(engine="compiled")
 # What a wish for bf16 comes to on this processor.
 BF16_OR_NOT = "bf16" if computes_bf16(ov.Core()) else "f32"
 
 
 def entry(name: str) -> Entry:
     return Entry.read(f"{name}:bundled", registry.complete(name))
-
-
-def probabilities(spec: ModelSpec, settings: Settings) -> NDArray[np.float64]:
-    predictor = Predictor.open(spec, entry(spec.name), settings)
-    return np.array([outcome.probabilities for outcome in predictor.answer(examples.items(spec))])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_native_and_compiled_agree_on_real_clips(name: str) -> None:
-    spec = registry.specs()[name]
-    native, compiled = (probabilities(spec, settings) for settings in (NATIVE, COMPILED))
-    assert native.shape == (len(examples.items(spec)), len(spec.classes))
-    np.testing.assert_allclose(native, compiled, atol=0.01)
 
 
 @pytest.mark.parametrize("name", NAMES)
