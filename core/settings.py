@@ -76,12 +76,12 @@ class RunnerOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(1, ge=1, le=256, description="Processes.")
-    threads: int = Field(0, ge=0, le=1024, description="Threads that compute a batch; 0 is half of the cores.")
+    threads: int = Field(0, ge=0, le=1024, description="Threads of a batch beside others; 0 is half of the cores.")
     streams: int = Field(
         0,
         ge=0,
         le=64,
-        description="Batches that each process computes at once; 0 is as many as have cores.",
+        description="Batches computed at once; 0 is as many as have cores. A lone one has the threads of all.",
     )
     batch_items: int = Field(16, ge=1, le=1024, description="Most items in one call.")
     batch_cost: float = Field(

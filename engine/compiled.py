@@ -5,9 +5,11 @@ Chosen by measurement (``benchmarks/``); it needs no deep learning framework in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,9 @@ from core.resources import default_threads
 # threads whose first tensors are made at the same moment wait for each other for ever (openvino 2026.4.1).
 ov.Type.f32.to_dtype()
 
-# Weights below this size stay in float32. Networks of a few million parameters gain nothing from bfloat16, and the
-# wav2vec2 classifiers trained here lose by it: their filter banks need the digits (probabilities moved by up to 0.45).
-BF16_FROM_BYTES = 50 * (1 << 20)
+# Size of the weights from which a network counts as large. Smaller ones stay in float32: networks of a few million
+# parameters gain nothing from bfloat16, and the speech encoder loses by it (probabilities moved by up to 0.99).
+LARGE_FROM_BYTES = 50 * (1 << 20)
 
 
 def computes_bf16(core: ov.Core) -> bool:
@@ -37,11 +39,16 @@ PADDING = 0.01
 
 
 class CompiledEngine:
-    """One compiled network.
+    """One compiled network, in one form or two.
+
+    A lone batch gets all threads, which halves its time on two cores. Where others are under way, each batch has a
+    stream with threads of its own: all threads for one after the other would do less in a second, as every layer ends
+    with the slowest of them, and on a busy machine one is always late. Both need a compiled form of their own, with the
+    weights in it. So a network of ``LARGE_FROM_BYTES`` has one alone: a single stream with all threads.
 
     Args:
         model: The ``model.xml`` of the compiled form; ``model.bin`` lies beside it.
-        threads: Threads that compute a batch; 0 takes ``default_threads()``.
+        threads: Threads that compute a batch where others are under way; 0 takes ``default_threads()``.
         streams: Batches that are computed at once.
         precision: ``f32``, ``bf16``, or ``auto``: bf16 for large networks that were measured to agree in it, on
             processors that compute it natively.
@@ -52,32 +59,36 @@ class CompiledEngine:
         self, model: Path, *, threads: int = 0, streams: int = 1, precision: str = "auto", bf16_agrees: bool = False
     ) -> None:
         core = ov.Core()
+        large = model.with_suffix(".bin").stat().st_size >= LARGE_FROM_BYTES
         if precision == "auto":
-            large = model.with_suffix(".bin").stat().st_size >= BF16_FROM_BYTES
             precision = "bf16" if large and bf16_agrees and computes_bf16(core) else "f32"
-        compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": streams * (threads or default_threads()),
-                "NUM_STREAMS": streams,
-                "INFERENCE_PRECISION_HINT": precision,
-                # Several runners on one machine would otherwise pin their threads to the same first cores.
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
+        together = streams * (threads or default_threads())
+        self.streams = 1 if large else streams
+        self.padding = PADDING
+        compiled = _compile(core, model, self.streams, together, precision)
         # What really runs: OpenVINO takes a wish for bf16 from a processor without it, and computes in f32.
         self._precision: str = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self.streams = streams
-        self.padding = PADDING
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
-        for _ in range(streams):
+        for _ in range(self.streams):
             self._idle.put(compiled.create_infer_request())
+        self._alone: ov.InferRequest | None = None
+        if self.streams > 1:
+            self._alone = _compile(core, model, 1, together, precision).create_infer_request()
+        self._under_way = 0
+        self._lock = Lock()
 
     @property
     def description(self) -> str:
         """Name and arithmetic."""
         return f"openvino-{self._precision}"
+
+    def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Runs one batch in every stream, and alone."""
+        for request in [*(self._idle.get() for _ in range(self.streams)), self._alone]:
+            if request is not None:
+                request.infer(dict(inputs), share_inputs=True)
+            if request is not None and request is not self._alone:
+                self._idle.put(request)
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Runs one batch; a call from more threads than there are streams waits for an idle one.
@@ -88,10 +99,36 @@ class CompiledEngine:
         Returns:
             Logits, float32 [batch, classes].
         """
-        request = self._idle.get()
-        try:
+        with self._request() as request:
             results = request.infer(dict(inputs), share_inputs=True)
-            logits: NDArray[np.float32] = np.array(results[0], dtype=np.float32)
+            return np.array(results[0], dtype=np.float32)
+
+    @contextlib.contextmanager
+    def _request(self) -> Iterator[ov.InferRequest]:
+        """What computes the next batch: that with all threads where nothing is under way, or else a stream."""
+        with self._lock:
+            alone = self._alone if self._under_way == 0 else None
+            self._under_way += 1
+        request = alone or self._idle.get()
+        try:
+            yield request
         finally:
-            self._idle.put(request)
-        return logits
+            if request is not alone:
+                self._idle.put(request)
+            with self._lock:
+                self._under_way -= 1
+
+
+def _compile(core: ov.Core, model: Path, streams: int, threads: int, precision: str) -> ov.CompiledModel:
+    """Compiles a network for so many streams, with so many threads for all of them."""
+    return core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": streams,
+            "INFERENCE_PRECISION_HINT": precision,
+            # Several runners on one machine would otherwise pin their threads to the same first cores.
+            "ENABLE_CPU_PINNING": False,
+        },
+    )

@@ -112,6 +112,10 @@ class NativeEngine:
         """A GPU gains by batches what this much padding costs."""
         return 0.2
 
+    def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Runs one batch."""
+        self.infer(inputs)
+
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Runs one batch.
 

@@ -77,6 +77,13 @@ class Predictor:
         """
         return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name)), settings)
 
+    def warm_up(self) -> InferenceResult:
+        """Answers an example, after what an engine does only once has been done."""
+        item = example(self.spec)
+        ready = self._processor.prepare(item)
+        self.engine.warm_up(self._processor.collate([ready.features]))
+        return self.answer([item])[0]
+
     def answer(self, items: Sequence[NDArray[Any]]) -> list[InferenceResult]:
         """Answers for decoded inputs, one outcome for each, in order; an item never fails its batch-mates.
 

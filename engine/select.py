@@ -36,6 +36,13 @@ class Engine(Protocol):
     def padding(self) -> float:
         """Largest part of a batch that may be padding, where the settings do not say."""
 
+    def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Runs one batch in every place that computes batches, so that no caller pays for what is done only once.
+
+        Args:
+            inputs: As of ``infer``.
+        """
+
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Runs one batch.
 

@@ -5,8 +5,9 @@ alone, on a Unix socket, the loopback interface or an internal network.
 
 The batcher is BentoML's without its waiting, and with several batches at once. For its first calls after every start
 BentoML's holds a lone item back, to learn how a batch's time grows with its size, and later as long as it has seen
-others wait. Batches gather in the API's queue; in the runner an item goes as soon as the model is free, with whatever
-has come in the meantime. And BentoML's computes one batch at a time, where the engine has several streams.
+others wait. Where the model is busy, it looks every millisecond whether it still is. Batches gather in the API's queue;
+in the runner an item goes in the moment in which the model is free, with whatever has come in the meantime. And
+BentoML's computes one batch at a time, where the engine has several streams.
 
 The supervisor sends SIGTERM to all its processes at once. The API finishes what is in flight, some of which comes to
 its runner only now: a recording that is still being downloaded or decoded, or that waits in the queue. So a runner
@@ -33,25 +34,11 @@ from bentoml.validators import ContentType
 
 from core import metrics, tracing
 from core.settings import get_settings
-from engine.predictor import Predictor, example
+from engine.predictor import Predictor
 from engine.select import streams
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.spec import ModelSpec
 from models.store import Entry, WeightsError, tag_to_serve
-
-
-class NoWaiting(dispatcher.Optimizer):
-    """Expects calls to cost nothing, so that there is nothing to be gained by waiting; learns nothing."""
-
-    def __init__(self, max_latency: float) -> None:
-        super().__init__(max_latency)
-        self.o_a = self.o_b = self.wait = 0
-
-    def log_outbound(self, n: int, wait: float, duration: float) -> None:
-        """Forgets it."""
-
-    def trigger_refresh(self) -> None:
-        """Has learned nothing."""
 
 
 class Places(dispatcher.NonBlockSema):
@@ -66,6 +53,7 @@ class Places(dispatcher.NonBlockSema):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self._taken = 0
+        self._freed = asyncio.Event()
 
     def acquire(self) -> bool:
         """Takes a place, if one is free."""
@@ -81,12 +69,30 @@ class Places(dispatcher.NonBlockSema):
     def release(self) -> None:
         """Gives one back."""
         self._taken -= 1
+        self._freed.set()
+
+    async def wait(self) -> None:
+        """Waits until one is free."""
+        while self.is_locked():
+            self._freed.clear()
+            await self._freed.wait()
+
+
+async def send_all(self: dispatcher.CorkDispatcher[Any, Any]) -> None:
+    """Sends what waits, as soon as there is a place for it; takes the place of BentoML's own loop."""
+    while True:
+        async with self._wake_event:
+            await self._wake_event.wait_for(self._queue.__len__)
+        await self._sema.wait()  # type: ignore[attr-defined]  # it is one of the places above
+        if inputs := tuple(self._get_inputs()):
+            self._sema.acquire()  # type: ignore[no-untyped-call]
+            self._loop.create_task(self.outbound_call(inputs))
 
 
 def install_batcher() -> None:
     """Makes the batchers of this process, which BentoML makes when it serves, such as this module says."""
     dispatcher.NonBlockSema = Places  # type: ignore[misc]  # a class is replaced
-    dispatcher.Optimizer = NoWaiting  # type: ignore[misc]  # a class is replaced
+    dispatcher.CorkDispatcher.controller = send_all  # type: ignore[method-assign]  # as is a method
 
 
 API = "MediaClassifier"  # the service that asks the runners
@@ -151,9 +157,6 @@ log = logging.getLogger("bundle.runner")
 
 # BentoML's batcher merges what several API workers send up to this many items; the predictor cuts them to its budget.
 LARGEST_BATCH = 1024
-# BentoML's batcher drops an item without a usable answer when it expects to miss this. Waiting is bounded in the API's
-# queue, which can say how long to wait; here it must never happen.
-NO_SHEDDING_MS = 24 * 3600 * 1000
 
 install_batcher()
 
@@ -212,7 +215,7 @@ class ModelRunner:
             time.perf_counter() - started,
         )
 
-    @bentoml.api(batchable=True, max_batch_size=LARGEST_BATCH, max_latency_ms=NO_SHEDDING_MS)  # type: ignore[untyped-decorator]
+    @bentoml.api(batchable=True, max_batch_size=LARGEST_BATCH)  # type: ignore[untyped-decorator]
     def predict(self, requests: list[Any]) -> Answers:
         """Answers for a batch of decoded inputs, one outcome for each, in order.
 
@@ -255,6 +258,6 @@ class ModelRunner:
         Raises:
             RuntimeError: The model does not answer.
         """
-        outcome = self.predictor.answer([example(self.predictor.spec)])[0]
+        outcome = self.predictor.warm_up()
         if outcome.kind != "ok":
             raise RuntimeError(f"{self.spec.name} does not answer: {outcome.error}")

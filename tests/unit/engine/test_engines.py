@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.settings import Settings
-from engine import select
+from engine import compiled, select
 from engine.compiled import CompiledEngine, computes_bf16
 from engine.native import NativeEngine
 from engine.predictor import Predictor
@@ -58,6 +58,40 @@ def test_batches_that_are_computed_at_once_do_not_disturb_each_other(name: str) 
     with ThreadPoolExecutor(4) as crowd:  # more than there are streams
         answers = list(crowd.map(lambda clip: predictor.answer([clip])[0].probabilities, clips * 3))
     np.testing.assert_allclose(answers, alone * 3, atol=1e-6)
+
+
+def test_a_lone_batch_has_all_threads_and_company_a_stream_each() -> None:
+    """What runs a batch is seen by the form of the network that its request belongs to."""
+    engine = CompiledEngine(entry("deepfake_mlp").compiled, threads=1, streams=2)
+    made = example_of("deepfake_mlp")
+    engine.warm_up(made)
+    expected = engine.infer(made)
+    with engine._request() as first, engine._request() as second, engine._request() as third:
+        found = [_threads(request) for request in (first, second, third)]
+        for request in (first, second, third):
+            np.testing.assert_allclose(np.array(request.infer(dict(made))[0]), expected, atol=1e-5)
+    assert found == [(1, 2), (2, 2), (2, 2)]  # streams, and threads of all of them
+    with engine._request() as again:
+        assert _threads(again) == (1, 2)
+
+
+def test_a_large_network_lies_in_memory_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "LARGE_FROM_BYTES", 1)
+    engine = CompiledEngine(entry("deepfake_mlp").compiled, threads=1, streams=2)
+    assert engine.streams == 1
+    with engine._request() as only:
+        assert _threads(only) == (1, 2)
+
+
+def _threads(request: ov.InferRequest) -> tuple[int, int]:
+    network = request.get_compiled_model()
+    return network.get_property("NUM_STREAMS"), network.get_property("INFERENCE_NUM_THREADS")
+
+
+def example_of(name: str) -> dict[str, NDArray[Any]]:
+    """What a network reads of one real clip."""
+    processor = registry.processor(name)
+    return processor.collate([processor.prepare(examples.items(registry.specs()[name])[0]).features])
 
 
 def test_bf16_is_used_where_it_is_asked_for() -> None:
@@ -127,7 +161,7 @@ def test_a_compiled_form_that_disagrees_is_not_saved(shift: float, tmp_path: Pat
     batch = processor.collate([processor.prepare(item).features for item in examples.items(spec)])
     network = load_native(registry.weights(spec.name))
     example = {name: torch.from_numpy(value) for name, value in batch.items()}
-    compiled = export.convert(network, example, {"input_values": [-1, 47]})
+    converted = export.convert(network, example, {"input_values": [-1, 47]})
     Calibration.load(registry.weights(spec.name)).save(tmp_path)
 
     def expected(inputs: export.Arrays) -> NDArray[np.float32]:
@@ -135,11 +169,11 @@ def test_a_compiled_form_that_disagrees_is_not_saved(shift: float, tmp_path: Pat
 
     if shift:
         with pytest.raises(ValueError, match="differ by"):
-            export.save(compiled, tmp_path, expected, [batch])
+            export.save(converted, tmp_path, expected, [batch])
         assert not (tmp_path / "openvino").exists()
         assert not (tmp_path / "export.json").exists()
     else:
         (tmp_path / "model.safetensors").touch(0o600)  # so write the libraries that train
-        assert export.save(compiled, tmp_path, expected, [batch]) < 0.01
+        assert export.save(converted, tmp_path, expected, [batch]) < 0.01
         assert all(path.stat().st_mode & 0o444 == 0o444 for path in export.weight_files(tmp_path))
         assert Entry.read("saved", tmp_path).compiled.exists()

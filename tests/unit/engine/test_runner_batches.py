@@ -49,6 +49,9 @@ class Engine:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
+    def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        pass
+
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         values = inputs["x"][:, 0]
         self.sizes.append(len(values))

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 from _bentoml_impl.server import app
 
-from runners.base import LARGEST_BATCH, NO_SHEDDING_MS, Places
+from runners.base import LARGEST_BATCH, Places
 
 pytestmark = pytest.mark.anyio
 
 WORK_S = 0.15
+MAX_LATENCY_MS = 60_000  # BentoML's own
 
 
 class Batched:
@@ -23,7 +24,7 @@ class Batched:
         self.sizes: list[int] = []
         self.begun: list[float] = []
         self._dispatcher: app.CorkDispatcher[list[int], list[int]] = app.CorkDispatcher(
-            NO_SHEDDING_MS, LARGEST_BATCH, fallback=list, get_batch_size=len
+            MAX_LATENCY_MS, LARGEST_BATCH, fallback=list, get_batch_size=len
         )
         self.call = self._dispatcher(self._work)
 
@@ -64,6 +65,19 @@ async def test_what_waits_meanwhile_goes_together(batched: Batched) -> None:
     assert others == [[number, number] for number in range(5)]
     assert await first == [1]
     assert batched.sizes[12:] == [1, 10]
+
+
+async def test_nobody_looks_again_and_again_whether_the_model_is_free(
+    batched: Batched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it comes, the batcher sleeps for this time, and then looks again: a millisecond, here much longer."""
+    monkeypatch.setattr(app.CorkDispatcher, "TICKET_INTERVAL", 30.0)
+    asked = [asyncio.ensure_future(batched.call([0]))]
+    await asyncio.sleep(WORK_S / 5)
+    asked += [asyncio.ensure_future(batched.call([number])) for number in (1, 2)]
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*asked) == [[0], [1], [2]]
+    assert batched.sizes == [1, 2]
 
 
 async def test_as_many_batches_at_once_as_the_engine_computes(
