@@ -51,7 +51,8 @@ def extended(text: str, pattern: str, name: str) -> str:
         raise ValueError(f"there is no {pattern!r} to repeat")
     addition = renamed(found[0], name)
     last = addition.rstrip(", ") + "}"  # of a JSON object
-    known = addition in text or last in text
+    document = addition.removeprefix("---\n").rstrip("\n")  # the first of a file has no such line before it
+    known = document in text or last in text
     return text if known else text[: found.end()] + addition + text[found.end() :]
 
 
