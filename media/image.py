@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from core.errors import BadRequest, PayloadTooLarge
@@ -159,16 +159,6 @@ MOST_MISSING = 0.1  # of the rows of a JPEG that was cut off: what stands there 
 DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey level in files of 16 bits
 BACKGROUND = (255, 255, 255)  # below transparent pixels
 
-_UPRIGHT = {  # what undoes each EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decodes a picture: the first frame, upright as EXIF says, transparency over white.
@@ -232,11 +222,13 @@ def _small(image: Image.Image) -> Image.Image:
 def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
     """Applies the EXIF orientation of its source; unreadable EXIF data counts as none."""
     try:
-        orientation = source.getexif().get(ExifTags.Base.Orientation)
+        orientation = source.getexif().get(ExifTags.Base.Orientation, 1)
+        image.info.clear()  # with the rest of the EXIF data, which would be written anew, and may be damaged
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        ImageOps.exif_transpose(image, in_place=True)
     except DAMAGE:
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        pass
+    return image
 
 
 def _shift(image: Image.Image) -> int:
