@@ -10,6 +10,7 @@ import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bundle.keys")
 
-# What pages offer beside their key as WebSocket subprotocols, ``key.<the key>``: they can give no headers.
+# What pages offer beside their key as WebSocket subprotocols, ``key.<the key>``, percent-encoded: they give no headers.
 SUBPROTOCOL = "media-stream"
 KEY_SUBPROTOCOL = "key."
 CALLER = "bundle.caller"  # where a request carries the name of its key, once the middleware has let it in
@@ -102,7 +103,7 @@ def presented_key(headers: Mapping[str, str]) -> str:
 def _offered(subprotocols: str) -> str:
     """The key among the subprotocols that a page offers."""
     found = (one.strip() for one in subprotocols.split(","))
-    return next((one.removeprefix(KEY_SUBPROTOCOL) for one in found if one.startswith(KEY_SUBPROTOCOL)), "")
+    return next((unquote(one.removeprefix(KEY_SUBPROTOCOL)) for one in found if one.startswith(KEY_SUBPROTOCOL)), "")
 
 
 def _bearer(authorization: str) -> str:

@@ -23,6 +23,18 @@ ITEMS = (1, 2, 4, 8, 16, 32, 64)
 REQUESTS = Counter("bundle_requests", "Requests; `status` 499: the caller left", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram("bundle_request_seconds", "Time until the answer was sent", ["route"], buckets=SECONDS)
 IN_PROGRESS = Gauge("bundle_requests_in_progress", "Requests under way", multiprocess_mode="livesum")
+STREAMS = Counter(
+    "bundle_streams",
+    "Streams that are over: `ended` by the client's word, `left` without it, `stopped` by a rule, or `refused`",
+    ["question", "outcome"],
+)
+STREAMS_OPEN = Gauge("bundle_streams_open", "Streams under way", multiprocess_mode="livesum")
+STREAM_SOUND_SECONDS = Counter("bundle_stream_sound_seconds", "Sound that came in by streams", ["question"])
+STREAM_ANSWERS = Counter(
+    "bundle_stream_answers",
+    "Windows of streams, with a `status` of 200 or of why there was no answer: 422, 429 ...",
+    ["question", "status"],
+)
 ANSWERS = Counter("bundle_answers", "Answers given", ["model", "tag", "answer"])
 DECODE_SECONDS = Histogram(
     "bundle_decode_seconds",

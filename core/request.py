@@ -6,13 +6,35 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Literal
 
 from core.errors import ServiceError
+
+Outcome = Literal["ended", "left", "stopped", "refused"]
+
+
+@dataclass(slots=True)
+class StreamState:
+    """What a stream came to, for its log line and the metrics.
+
+    Attributes:
+        question: What it asked; empty while that is not known to be a question.
+        sound_s: Sound that has come in (seconds).
+        answers: Windows that were answered.
+        failures: Windows that were not: no speech, no room.
+        outcome: ``ended`` by the client's word, ``left`` without it, ``stopped`` by a rule, or not let in.
+    """
+
+    question: str = ""
+    sound_s: float = 0.0
+    answers: int = 0
+    failures: int = 0
+    outcome: Outcome = "refused"
 
 
 @dataclass(slots=True)
 class RequestState:
-    """One HTTP request.
+    """One HTTP request, or one WebSocket.
 
     Attributes:
         id: Its id, taken from ``x-request-id`` or made here.
@@ -21,6 +43,7 @@ class RequestState:
         failure: What a native method failed with, kept where BentoML would hide it.
         admitted: The models that had room for it.
         on_progress: Called with the progress of each model: its name, windows answered, windows in all.
+        stream: What it came to so far, where it is a WebSocket.
     """
 
     id: str
@@ -29,6 +52,7 @@ class RequestState:
     failure: ServiceError | None = None
     admitted: set[str] = field(default_factory=set)
     on_progress: Callable[[str, int, int], None] | None = None
+    stream: StreamState = field(default_factory=StreamState)
 
 
 CURRENT: ContextVar[RequestState | None] = ContextVar("request", default=None)

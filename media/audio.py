@@ -159,7 +159,7 @@ def _feed(container: Any, stream: Any, sink: Sink, *, claims_length: bool) -> No
             if frame.samples * found[1] > MAX_FRAME_VALUES:
                 raise BadRequest("the audio is damaged: it has a packet of millions of samples")
             sink.check(frame.samples)
-            for block in _blocks(frame):
+            for block in blocks(frame):
                 sink.add(block)
         if sink.full:
             return
@@ -216,7 +216,7 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 _SCALES = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
 
 
-def _blocks(frame: av.AudioFrame) -> Iterator[NDArray[Any]]:
+def blocks(frame: av.AudioFrame) -> Iterator[NDArray[Any]]:
     """Converts a frame of any sample format to float [samples, channels], bit by bit: a frame may have millions."""
     if frame.format.is_planar and frame.layout.nb_channels > MAX_PLANES:
         frame = _packed(frame)

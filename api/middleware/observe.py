@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.auth import QUESTIONS, question_of
 from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import CURRENT, RequestState
@@ -27,6 +28,7 @@ CONTENT_TYPES = frozenset(mimetypes.types_map.values()) | {
     *("audio/wav", "audio/flac", "audio/ogg", "audio/mp4", "audio/aac", "audio/webm"),
 }
 UNMATCHED = "unmatched"
+SWITCHING_PROTOCOLS = 101
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 
 
@@ -38,6 +40,9 @@ class Observe:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
+        if scope["type"] == "websocket":
+            await self._stream(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -70,6 +75,27 @@ class Observe:
         finally:
             metrics.IN_PROGRESS.dec()
             _record(scope, state, status, time.perf_counter() - started)
+            CURRENT.reset(token)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one WebSocket, which is logged and counted when it is over."""
+        headers = Headers(scope=scope)
+        state = RequestState(_request_id(headers), _trace_id(headers))
+        token = CURRENT.set(state)
+        status = SWITCHING_PROTOCOLS
+        started = time.perf_counter()
+
+        async def send_watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "websocket.http.response.start":  # it is not let in
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = state.id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_watched)
+        finally:
+            _record_stream(scope, state, status, time.perf_counter() - started)
             CURRENT.reset(token)
 
 
@@ -108,6 +134,28 @@ def _record(scope: Scope, state: RequestState, status: int, seconds: float) -> N
             "status": status,
             "duration_ms": round(1000 * seconds, 1),
             "content_type": _content_type(Headers(scope=scope)),
+            "models": state.models,
+        },
+    )
+
+
+def _record_stream(scope: Scope, state: RequestState, status: int, seconds: float) -> None:
+    """As ``_record``; a refusal by a key comes before the route, which would know the question."""
+    stream = state.stream
+    asked = question_of(scope)
+    question = stream.question or (asked if asked in QUESTIONS else UNMATCHED)
+    metrics.STREAMS.labels(question, stream.outcome).inc()
+    log.info(
+        "stream",
+        extra={
+            "route": route_template(scope),
+            "question": question,
+            "status": status,
+            "outcome": stream.outcome,
+            "duration_ms": round(1000 * seconds, 1),
+            "sound_s": round(stream.sound_s, 2),
+            "answers": stream.answers,
+            "failures": stream.failures,
             "models": state.models,
         },
     )

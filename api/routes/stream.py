@@ -1,4 +1,4 @@
-"""Live answers over a WebSocket: samples come in, and each second an answer about the latest window goes out.
+"""Live answers over a WebSocket: sound comes in, and each second an answer about the latest window goes out.
 
 One message is read at a time, and none while a second is being answered: a client that sends faster than it is
 answered, or reads slower, waits by itself, and what it sends waits in its own connection.
@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -24,6 +22,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from api.answers import Answers
 from api.auth import SUBPROTOCOL, VOICE_DETECTION, check_voice_key
 from api.responses import to_response
+from core import metrics
 from core.errors import (
     BadRequest,
     Forbidden,
@@ -35,17 +34,68 @@ from core.errors import (
     Unavailable,
 )
 from core.memory import hold
-from core.request import CURRENT, RequestState
-from media.samples import QUALITY, DecodedAudio
+from core.request import CURRENT, StreamState
+from media.opus import OpusStream
+from media.samples import QUALITY, DecodedAudio, Samples
 from models.spec import AudioInput
 from tasks.questions import Question, questions
 from tasks.run import Context
 
 EVERY_S = 1.0  # an answer for so much new sound
-SHORTEST_S = 1.0  # of the first window
 IDLE_S = 30.0  # without a message; a microphone sends many a second
+FULL_SCALE = np.float32(1 / 32768)
+KEPT_BYTES = 2 << 20  # a message of the largest size, and what a decoder keeps beside it
 END = "end"  # the text by which a client says that no more comes
 CLOSED_NORMALLY, CLOSED_BY_RULE = 1000, 1008
+
+
+class Source(Protocol):
+    """What makes samples of the bytes of a stream.
+
+    Attributes:
+        rate: Of the samples (Hz).
+    """
+
+    rate: int
+
+    def feed(self, data: bytes) -> Iterator[Samples]:
+        """Takes bytes, and yields float32 [at most a second] as soon as there is so much.
+
+        Raises:
+            ServiceError: The bytes are not what was stated.
+        """
+
+    def finish(self) -> Iterator[Samples]:
+        """What is left.
+
+        Raises:
+            ServiceError: There was no sound at all.
+        """
+
+
+class PcmStream:
+    """Signed 16-bit little-endian samples, mono.
+
+    Args:
+        rate: Of the samples (Hz).
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._odd = b""  # half of a sample, whose other half comes with the next message
+
+    def feed(self, data: bytes) -> Iterator[Samples]:
+        """As ``Source.feed``."""
+        data = self._odd + data
+        whole = len(data) - len(data) % 2
+        self._odd = data[whole:]
+        size = 2 * round(EVERY_S * self.rate)
+        for start in range(0, whole, size):
+            yield np.frombuffer(data[start : min(start + size, whole)], "<i2").astype(np.float32) * FULL_SCALE
+
+    def finish(self) -> Iterator[Samples]:
+        """Nothing: every sample was given at once."""
+        return iter(())
 
 
 class Live:
@@ -54,22 +104,24 @@ class Live:
     Args:
         context: The bundle.
         question: About sound.
-        rate: Of the samples that come in (Hz).
+        source: What makes samples of what comes in.
+        state: Where it is noted what came in and went out.
     """
 
-    def __init__(self, context: Context, question: Question, rate: int) -> None:
+    def __init__(self, context: Context, question: Question, source: Source, state: StreamState) -> None:
         self._context = context
         self._question = question
+        self._source = source
+        self._state = state
         kind: AudioInput = context.audio_input(question.models[0])
         self._rate = kind.sample_rate
-        self._source_rate = rate
-        self._resampler = soxr.ResampleStream(rate, self._rate, 1, dtype="float32", quality=QUALITY)
+        self._resampler = soxr.ResampleStream(source.rate, self._rate, 1, dtype="float32", quality=QUALITY)
         self._size = round(kind.window_s * self._rate)
         self._window: NDArray[np.float32] = np.zeros(0, np.float32)
-        self._odd = b""  # half of a sample, whose other half comes with the next message
         self._heard = 0  # samples at the model's rate
         self._answered = 0
-        hold(4 * self._size)
+        self._due = EVERY_S * self._rate  # as many samples as the next answer is about, or some more
+        hold(4 * self._size + KEPT_BYTES)
 
     async def run(self, socket: WebSocket) -> None:
         """Answers until the client ends or goes.
@@ -79,16 +131,11 @@ class Live:
             WebSocketDisconnect: It has gone.
         """
         async for data in self._messages(socket):
-            for start in range(0, len(data), self._bytes_of(EVERY_S)):
-                await self._take(data[start : start + self._bytes_of(EVERY_S)])
-                if self._heard - self._answered >= EVERY_S * self._rate and self._heard >= SHORTEST_S * self._rate:
-                    await socket.send_text(json.dumps(await self._answer()))
-        await self._take(b"", is_last=True)
+            await self._take(socket, self._source.feed(data))
+        await self._take(socket, self._source.finish())
+        self._add(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         if self._heard > self._answered:
-            await socket.send_text(json.dumps(await self._answer()))
-
-    def _bytes_of(self, seconds: float) -> int:
-        return 2 * round(seconds * self._source_rate)
+            await self._answer(socket)
 
     async def _messages(self, socket: WebSocket) -> AsyncIterator[bytes]:
         while True:
@@ -104,31 +151,47 @@ class Live:
             elif message.get("text") == END:
                 return
             else:
-                raise BadRequest(f"send samples as binary messages, and the text '{END}' after the last one")
+                raise BadRequest(f"send sound as binary messages, and the text '{END}' after the last one")
 
-    async def _take(self, data: bytes, *, is_last: bool = False) -> None:
-        """Adds samples to the window."""
-        data = self._odd + data
-        whole = len(data) - len(data) % 2
-        self._odd = data[whole:]
-        samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
-        more = await asyncio.get_running_loop().run_in_executor(
-            self._context.threads, lambda: self._resampler.resample_chunk(samples, last=is_last)
-        )
+    async def _take(self, socket: WebSocket, chunks: Iterator[Samples]) -> None:
+        """Adds what comes in to the window, and answers about it whenever a second is there."""
+
+        def step() -> Samples | None:
+            chunk = next(chunks, None)
+            return None if chunk is None else self._resampler.resample_chunk(chunk, last=False)
+
+        loop = asyncio.get_running_loop()
+        while (more := await loop.run_in_executor(self._context.threads, step)) is not None:
+            self._add(more)
+            if self._heard >= self._due:
+                await self._answer(socket)
+
+    def _add(self, more: Samples) -> None:
         self._heard += more.size
+        self._state.sound_s += more.size / self._rate
+        metrics.STREAM_SOUND_SECONDS.labels(self._question.name).inc(more.size / self._rate)
         longest_s = self._context.settings.max_audio_seconds
         if self._heard > longest_s * self._rate:
             raise PayloadTooLarge(f"the stream is longer than {longest_s:g} seconds")
         self._window = np.concatenate([self._window, np.clip(more, -1.0, 1.0)])[-self._size :]
 
-    async def _answer(self) -> dict[str, Any]:
+    async def _answer(self, socket: WebSocket) -> None:
+        message = await self._message()
+        status = message.get("code", 200)
+        self._state.answers += status == 200
+        self._state.failures += status != 200
+        metrics.STREAM_ANSWERS.labels(self._question.name, status).inc()
+        await socket.send_text(json.dumps(message))
+
+    async def _message(self) -> dict[str, Any]:
         """What there is to say of the window."""
         self._answered = self._heard
+        every = EVERY_S * self._rate
+        self._due = every * (self._heard // every + 1)
         end = self._heard / self._rate
         span = {"start": round(end - self._window.size / self._rate, 3), "end": round(end, 3)}
-        audio = DecodedAudio(
-            self._window, self._rate, self._source_rate, 1, self._window.size / self._rate, container="pcm"
-        )
+        length_s = self._window.size / self._rate
+        audio = DecodedAudio(self._window, self._rate, self._source.rate, 1, length_s, container="pcm")
         try:
             self._context.ensure_room(*self._question.models)
             steps = self._question.classify(audio, self._context.settings)
@@ -157,7 +220,8 @@ def failed(error: ServiceError) -> dict[str, Any]:
 
 
 router = APIRouter(tags=["uniform"])
-log = logging.getLogger("bundle.stream")
+
+Format = Literal["pcm", "opus"]
 
 MAX_STREAMS = 64  # of one API process: more than two cores answer each second
 RETRY_AFTER_S = 10.0
@@ -166,29 +230,34 @@ _open = set[object]()
 
 @router.websocket("/v1/stream/{question}")
 async def stream(
-    socket: WebSocket, question: str, rate: Annotated[int, Query(ge=8_000, le=192_000, description="Hz.")] = 16_000
+    socket: WebSocket,
+    question: str,
+    rate: Annotated[int, Query(ge=8_000, le=192_000, description="Of samples (Hz).")] = 16_000,
+    format: Format = "pcm",
 ) -> None:
-    """Signed 16-bit little-endian samples, mono, in binary messages of any size; an answer in JSON each second."""
-    state = RequestState(uuid.uuid4().hex)
-    token = CURRENT.set(state)
+    """Sound in binary messages of any size; an answer in JSON each second.
+
+    ``pcm`` is signed 16-bit little-endian samples, mono; ``opus`` a recording in Ogg or WebM.
+    """
+    state = request.stream if (request := CURRENT.get()) is not None else StreamState()
     try:
-        live = _admit(socket, question, rate)
+        live = _admit(socket, question, format, rate, state)
     except ServiceError as error:
         await socket.send_denial_response(to_response(error, socket.url.path))
-        CURRENT.reset(token)
         return
     mine = object()
     _open.add(mine)
+    state.outcome = "left"
+    metrics.STREAMS_OPEN.inc()
     try:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None)
-        await _run(live, socket)
+        await _run(live, socket, state)
     finally:
         _open.discard(mine)
-        log.info("stream ended", extra={"question": question, "models": state.models, "open": len(_open)})
-        CURRENT.reset(token)
+        metrics.STREAMS_OPEN.dec()
 
 
-def _admit(socket: WebSocket, question: str, rate: int) -> Live:
+def _admit(socket: WebSocket, question: str, kind: Format, rate: int, state: StreamState) -> Live:
     """Lets a client in: the key first, then whether there is room.
 
     Raises:
@@ -200,6 +269,7 @@ def _admit(socket: WebSocket, question: str, rate: int) -> Live:
     context = found.context
     if (asked := questions().get(question)) is None:
         raise NotFound(f"the questions are {', '.join(questions())}")
+    state.question = question
     _check_origin(socket, context.settings.cors_origins)
     if question == VOICE_DETECTION:
         check_voice_key(socket.scope, context.settings.keys, socket.headers)
@@ -208,7 +278,8 @@ def _admit(socket: WebSocket, question: str, rate: int) -> Live:
     if len(_open) >= MAX_STREAMS:
         raise TooManyRequests("the server has as many streams as it can answer", retry_after=RETRY_AFTER_S)
     context.ensure_room(*asked.models)
-    return Live(context, asked, rate)
+    source = OpusStream(context.settings.max_body_bytes) if kind == "opus" else PcmStream(rate)
+    return Live(context, asked, source, state)
 
 
 def _check_origin(socket: WebSocket, allowed: Sequence[str]) -> None:
@@ -223,17 +294,19 @@ def _check_origin(socket: WebSocket, allowed: Sequence[str]) -> None:
         raise Forbidden("pages of this origin may not call; see CORS_ORIGINS")
 
 
-async def _run(live: Live, socket: WebSocket) -> None:
+async def _run(live: Live, socket: WebSocket, state: StreamState) -> None:
     """Answers, and closes with a reason where the client did what is not allowed."""
     try:
         await live.run(socket)
     except WebSocketDisconnect:
         return
     except ServiceError as error:
+        state.outcome = "stopped"
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.send_text(json.dumps(failed(error)))
             await socket.close(CLOSED_BY_RULE, error.message[:100])
         return
+    state.outcome = "ended"
     if socket.client_state == WebSocketState.CONNECTED:
         with contextlib.suppress(RuntimeError, asyncio.CancelledError):
             await socket.close(CLOSED_NORMALLY)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Seen
 from tests.browser.panels import FILES, ask, click_example, open_panel
-from tests.support.served import wait_for
+from tests.support.served import KEY, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -75,6 +76,46 @@ def test_recorded_voice_is_judged(page: Page) -> None:
     assert panel.get_by_label("Your recording", exact=True).is_visible()
     expect_all_ended(page)
     assert ask(panel).locator(".verdict").inner_text() in FILES["AI voice"][1]
+
+
+def test_answer_is_shown_while_somebody_speaks(page: Page) -> None:
+    """The recording goes to the server's stream as it is made, in the form that the browser records."""
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    start(page, "Scene", "Record")
+    live = page.get_by_role("group", name="Recording")
+    expect(live.locator(".so-far [role=status]")).to_contain_text("Speech")
+    assert live.locator(".so-far .badge").inner_text() in ("sure", "likely", "uncertain")
+    assert re.fullmatch(r"\d+\.\d %", live.locator(".so-far .number").inner_text())
+    assert [url.partition("/v1/")[2] for url in sockets] == ["stream/audio-scene?format=opus"]
+    live.get_by_role("button", name="Stop").press("Enter")
+    expect_all_ended(page)
+    panel = page.get_by_role("tabpanel", name="Scene")
+    assert ask(panel).locator(".verdict").inner_text() == "Speech"
+
+
+@pytest.mark.parametrize("key", [KEY, ""])
+def test_key_opens_the_stream_of_a_question_that_needs_one(page: Page, key: str) -> None:
+    page.add_init_script(KEEP_STREAMS)
+    panel = open_panel(page, "AI voice", key)
+    panel.get_by_role("button", name="Record", exact=True).press("Enter")
+    so_far = panel.locator(".so-far")
+    if key:
+        expect(so_far.locator("[role=status]")).to_contain_text(re.compile("Human|AI-generated"))
+    else:
+        expect(so_far).to_contain_text("With the API key")
+    page.get_by_role("button", name="Cancel").click()
+    expect_all_ended(page)
+
+
+def test_recording_goes_on_where_the_stream_fails(page: Page, seen: Seen) -> None:
+    panel = open_panel(page, "AI voice", "wrong")
+    panel.get_by_role("button", name="Record", exact=True).press("Enter")
+    expect(panel.locator(".so-far")).to_contain_text("ask when you have stopped")
+    expect(panel.locator(".live .clock")).to_contain_text("0:01")
+    page.get_by_role("button", name="Stop").click()
+    expect(panel.locator(".chosen .name")).to_have_text("Your recording")
+    assert "403" in seen.errors.pop()
 
 
 def test_recording_is_thrown_away(page: Page) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from cli import keys
-from tests.support.served import KEY, Bundle, serve
+from tests.support.audio_bytes import encode
+from tests.support.served import KEY, Bundle, serve, wait_for
 
 pytestmark = [pytest.mark.served, pytest.mark.anyio]
 
@@ -34,8 +36,19 @@ def spoken(voice: bytes) -> bytes:
     return np.tile(samples, 1 + 8 * RATE // samples.size)[: 8 * RATE].astype("<i2").tobytes()
 
 
+@pytest.fixture(scope="session")
+def recorded(spoken: bytes) -> dict[str, bytes]:
+    """The same as browsers record it: Opus in WebM and in Ogg."""
+    signal = np.repeat(np.frombuffer(spoken, "<i2")[:, None] * np.float32(1 / 32768), 3, axis=0).astype(np.float32)
+    return {name: encode(name, signal, 48_000) for name in ("webm", "ogg")}
+
+
 def address(bundle: Bundle, question: str, rate: int = RATE) -> str:
     return f"{bundle.url.replace('http', 'ws')}/v1/stream/{question}?rate={rate}"
+
+
+def opus(bundle: Bundle, question: str) -> str:
+    return f"{bundle.url.replace('http', 'ws')}/v1/stream/{question}?format=opus"
 
 
 async def read_all(socket: ClientConnection) -> list[dict[str, Any]]:
@@ -84,6 +97,95 @@ async def test_another_rate_is_resampled(bundle: Bundle, spoken: bytes) -> None:
     answers = await ask(address(bundle, "voice-gender", 48_000), samples)
     assert len(answers) in (8, 9)
     assert answers[7]["prediction"] == "male"
+
+
+@pytest.mark.parametrize("name", ["webm", "ogg"])
+async def test_opus_is_answered_as_it_comes(bundle: Bundle, recorded: dict[str, bytes], name: str) -> None:
+    """Half of a recording already has answers, though nothing says how long it will be."""
+    for question, right in (("voice-gender", "male"), ("audio-scene", "speech")):
+        async with connect(opus(bundle, question)) as socket:
+            for start in range(0, len(recorded[name]) // 2, 1500):
+                await socket.send(recorded[name][start : start + 1500])
+            async with asyncio.timeout(WAIT_S):
+                answers = [json.loads(await socket.recv()) for _ in range(3)]
+            assert all(answer["status"] == "success" for answer in answers), answers
+            assert [answer["prediction"] for answer in answers] == [right] * 3
+        answers = await ask(opus(bundle, question), recorded[name], 1500)
+        assert len(answers) in (8, 9)
+        assert answers[-1]["prediction"] == right
+        assert answers[-1]["end"] == pytest.approx(8, abs=0.1)
+
+
+async def test_opus_and_samples_have_the_same_answers(
+    bundle: Bundle, spoken: bytes, recorded: dict[str, bytes]
+) -> None:
+    last = [
+        (await ask(url, data))[-1]["probabilities"]["male"]
+        for url, data in (
+            (address(bundle, "voice-gender"), spoken),
+            (opus(bundle, "voice-gender"), recorded["webm"]),
+        )
+    ]
+    assert last[0] == pytest.approx(last[1], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"RIFF" + bytes(1000), "not Opus"),
+        (b"OggS" + bytes(1000), "damaged"),
+        (b"\x1a\x45\xdf\xa3\x80" + b"\xec\x80" * 400_000, "damaged"),
+        (b"\x1a\x45\xdf\xa3\x80\xa3\x84\x81\0\0\x80", "no track of Opus"),
+    ],
+    ids=["another container", "a damaged page", "endless empty elements", "a block before its track"],
+)
+async def test_what_is_not_opus_ends_the_stream_with_words(bundle: Bundle, data: bytes, words: str) -> None:
+    async with connect(opus(bundle, "audio-scene")) as socket:
+        await socket.send(data)
+        (message,) = await read_all(socket)
+    assert (message["status"], message["code"]) == ("error", 400)
+    assert words in message["message"]
+    assert message["request_id"]
+    assert socket.close_code == 1008
+
+
+async def test_streams_are_counted_and_logged(bundle: Bundle, spoken: bytes) -> None:
+    """By question and outcome, with their sound and answers; a stream that is refused too."""
+
+    def value(name: str, **labels: str) -> float:
+        text = httpx.get(f"{bundle.url}/metrics").text
+        wanted = "".join(f'{key}="{one}",' for key, one in labels.items()).rstrip(",")
+        found = re.search(rf"^{name}{{{wanted}}} (\S+)$" if wanted else rf"^{name} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    names = ("ended", "left", "stopped", "refused")
+    before = {name: value("bundle_streams_total", outcome=name, question="audio-scene") for name in names}
+    sound = value("bundle_stream_sound_seconds_total", question="audio-scene")
+    answers = value("bundle_stream_answers_total", question="audio-scene", status="200")
+    headers = {"x-request-id": "a-stream-of-three-seconds"}
+    assert len(await ask(address(bundle, "audio-scene"), spoken[: 3 * 2 * RATE], additional_headers=headers)) == 3
+    async with connect(address(bundle, "audio-scene")) as socket:
+        await socket.send("hello")
+        await read_all(socket)
+    async with connect(address(bundle, "audio-scene")):
+        assert value("bundle_streams_open") >= 1
+    with pytest.raises(InvalidStatus):
+        async with connect(address(bundle, "face-gender")):
+            pass
+
+    def all_counted() -> bool:
+        found = {name: value("bundle_streams_total", outcome=name, question="audio-scene") for name in before}
+        return found == before | {name: before[name] + 1 for name in ("ended", "left", "stopped")}
+
+    await asyncio.to_thread(wait_for, all_counted)
+    assert value("bundle_streams_total", outcome="refused", question="face-gender") >= 1
+    assert value("bundle_stream_sound_seconds_total", question="audio-scene") == pytest.approx(sound + 3, abs=0.1)
+    assert value("bundle_stream_answers_total", question="audio-scene", status="200") == answers + 3
+    (line,) = [line for line in bundle.log_of("a-stream-of-three-seconds") if line["message"] == "stream"]
+    assert (line["question"], line["status"], line["outcome"]) == ("audio-scene", 101, "ended")
+    assert (line["answers"], line["failures"]) == (3, 0)
+    assert line["sound_s"] == pytest.approx(3, abs=0.01)
+    assert line["models"][0].startswith("audio_scene:")
 
 
 async def test_silence_is_an_error_of_its_second_and_ends_nothing(bundle: Bundle, spoken: bytes) -> None:

@@ -28,7 +28,7 @@ class Cost(NamedTuple):
 
 @contextmanager
 def child(kind: str) -> Iterator[Callable[[bytes], Cost]]:
-    """Starts the process for ``audio`` or ``image``, and gives what asks it."""
+    """Starts the process for ``audio``, ``image`` or ``opus`` in pieces, and gives what asks it."""
     command = [sys.executable, "-m", "tests.support.decoding_child", kind]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -59,9 +59,22 @@ def _decoder(kind: str) -> Callable[[bytes], object]:
         from media.image import decode_image
 
         return decode_image
+    if kind == "opus":
+        return _stream
     from media.audio import AudioLimits, decode
 
     return lambda data: decode(data, limits=AudioLimits(), target_rate=16_000)
+
+
+def _stream(data: bytes) -> None:
+    """What a live stream does with it, in messages of 64 KiB: no sound is kept."""
+    from media.opus import OpusStream
+
+    stream = OpusStream(64 << 20)
+    for start in range(0, len(data), 1 << 16):
+        for _ in stream.feed(data[start : start + (1 << 16)]):
+            pass
+    list(stream.finish())
 
 
 def _status(decode: Callable[[bytes], object], data: bytes) -> int:

@@ -2,7 +2,9 @@
 
 export const LONGEST_S = 30; // what the AI voice models listen to
 const CONTAINERS = ["audio/webm", "audio/ogg", "audio/mp4"];
+const STREAMED = /^audio\/(webm|ogg)/; // which browsers fill with Opus
 const TICK_MS = 100;
+const PART_MS = 250;
 const QUIETEST_DB = -60; // where the level meter begins
 
 async function open(what, name) {
@@ -42,9 +44,10 @@ export async function microphone() {
  * Records an open microphone, and closes it at the end.
  * @param {Awaited<ReturnType<typeof microphone>>} source
  * @param {(seconds: number, level: number) => void} onTick called ten times a second
+ * @param {(part: Blob) => void} onPart called with what is new four times a second, where it is Opus in WebM or Ogg
  * @returns {{stop: () => void, cancel: () => void, finished: Promise<Blob|null>}} finished is null where it was cancelled
  */
-export function record(source, onTick) {
+export function record(source, onTick, onPart) {
   const mimeType = CONTAINERS.find((type) => MediaRecorder.isTypeSupported(type));
   const recorder = new MediaRecorder(source.stream, mimeType ? { mimeType } : {});
   const parts = [];
@@ -56,7 +59,10 @@ export function record(source, onTick) {
     onTick(seconds, source.level());
     if (seconds >= LONGEST_S) stop();
   }, TICK_MS);
-  recorder.ondataavailable = (event) => parts.push(event.data);
+  recorder.ondataavailable = ({ data }) => {
+    parts.push(data);
+    if (STREAMED.test(recorder.mimeType) && recorder.state === "recording") onPart(data);
+  };
   const finished = new Promise((resolve) => {
     recorder.onstop = () => {
       clearInterval(clock);
@@ -64,7 +70,7 @@ export function record(source, onTick) {
       resolve(isKept ? new Blob(parts, { type: recorder.mimeType }) : null);
     };
   });
-  recorder.start();
+  recorder.start(PART_MS);
   return {
     stop,
     cancel() {

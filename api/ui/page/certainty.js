@@ -15,8 +15,13 @@ export const WORDS = {
 export function certainty({ verdict, shares, threshold, uncertain, problems }) {
   const probability = shares.find(({ name }) => name === verdict)?.probability ?? 0;
   const share = threshold === null ? probability : beyond(shares, threshold);
-  if (uncertain) return { level: "uncertain", share }; // which the server knows: by probability, or around a threshold
-  return { level: share >= SURE && !problems.length ? "sure" : "likely", share };
+  return { level: levelOf(share, uncertain, problems), share };
+}
+
+/** How certain an answer is, by its confidence and what the server says of it: by probability, or around a threshold. */
+export function levelOf(confidence, uncertain, problems) {
+  if (uncertain) return "uncertain";
+  return confidence >= SURE && !problems.length ? "sure" : "likely";
 }
 
 /** Confidence in an answer by threshold: 0.5 at the threshold and 1 at both ends, as the route states it. */
