@@ -30,6 +30,7 @@ from runners.configuration import check
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+supervisor.hand_on()
 settings = get_settings()
 check(settings)
 supervisor.look_often()

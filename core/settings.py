@@ -68,6 +68,7 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], N
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
 Weights = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
+ENV_FILE = ".env"  # of the folder in which the server is started
 
 
 class RunnerOptions(BaseModel):
@@ -117,7 +118,7 @@ class Settings(BaseSettings):
     """The bundle's settings; each field is the environment variable of the same name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=False
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=False
     )
 
     host: Annotated[str, AfterValidator(_check_ip)] = Field("127.0.0.1", description="Address that is listened on.")

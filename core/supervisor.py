@@ -1,16 +1,23 @@
-"""The supervisor of ``bentoml serve``: how soon a process that was killed is started again.
+"""The supervisor of ``bentoml serve``: what it hands on, and how soon a process that was killed is started again.
 
 BentoML has it look every 10 s (circus' own default is 1 s): a killed process was missed for 5 s on average, longer than
-its whole start takes.
+its whole start takes. The processes of a built bento it starts in the folder of that bento, within the store.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import sys
 import time
+from pathlib import Path
+from types import FrameType
 from typing import Any
+
+from dotenv import dotenv_values
+
+from core.settings import ENV_FILE, get_settings
 
 LOOK_EVERY_S = 0.5
 # A process that ends this soon after its start will most likely do so again, and each start costs seconds of processor
@@ -18,6 +25,39 @@ LOOK_EVERY_S = 0.5
 YOUNG_S = 5.0
 PAUSE_S = 10.0
 STOP_AGAIN_S = 0.1
+BENTOML_LOADER = "bentoml._internal.service.loader"
+
+
+def hand_on() -> None:
+    """Makes ``.env`` and the paths of the folder in which the server was started hold here and in what is started.
+
+    Does nothing in the processes that the supervisor starts. Settings are read after it.
+    """
+    if "bentoml_cli" not in sys.modules:
+        return
+    folder = _started_in()
+    known = {name.lower() for name, value in os.environ.items() if value}
+    for name, value in dotenv_values(folder / ENV_FILE).items():
+        if value and name.lower() not in known:
+            os.environ[name] = value
+    settings = get_settings()
+    paths = {"log_dir": settings.log_dir, "data_dir": settings.data_dir}
+    if settings.key_store and settings.key_store != "redis":
+        paths["key_store"] = Path(settings.key_store)
+    for name in [name for name in os.environ if name.lower() in paths]:
+        del os.environ[name]
+    os.environ.update({name.upper(): str(folder / path) for name, path in paths.items()})
+    get_settings.cache_clear()
+
+
+def _started_in() -> Path:
+    """The folder in which the command was given: while BentoML imports a bento, it works in that of the bento."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == BENTOML_LOADER and (before := frame.f_locals.get("prev_cwd")):
+            return Path(before)
+        frame = frame.f_back
+    return Path.cwd()
 
 
 def look_often() -> None:

@@ -40,7 +40,7 @@ def built(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def bento(built: tuple[Path, str]) -> Iterator[Bundle]:
     """The bento, served."""
     home, tag = built
-    with serve(home, {}, target=tag) as running:
+    with serve(home, {"LOG_DIR": "logs", "DATA_DIR": "data"}, target=tag) as running:
         yield running
 
 
@@ -73,6 +73,18 @@ def test_it_answers_as_the_source_tree(
 ) -> None:
     url = site.add_file("/bento.flac", voice)
     assert answers(bento, voice, face, url) == answers(bundle, voice, face, url)
+
+
+def test_its_files_lie_where_it_was_started_and_not_in_the_store(bento: Bundle, built: tuple[Path, str]) -> None:
+    """BentoML starts the processes of a bento in its folder within the store."""
+    with bento.client() as client:
+        assert client.post("/upload_audio", content=pcm(heartbeat())).status_code == 200
+    started_in = bento.folder / "tmp"
+    assert (started_in / "data" / "data.json").is_file()
+    assert (started_in / "logs" / "audio_api.log").stat().st_size > 0
+    source = bento.folder / "bentoml" / "bentos" / built[1].replace(":", "/") / "src"
+    assert source.is_dir()
+    assert not {"data", "logs"} & {path.name for path in source.iterdir()}
 
 
 def test_it_has_its_pages_and_documents(bento: Bundle) -> None:

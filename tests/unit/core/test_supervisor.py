@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from core.supervisor import PAUSE_S
+import pytest
+
+from core.settings import Settings, get_settings
+from core.supervisor import PAUSE_S, hand_on
 
 ROOT = Path(__file__).parents[3]
 
@@ -60,3 +64,27 @@ arbiter.start()
 def test_a_signal_that_comes_while_processes_are_started_is_not_lost() -> None:
     done = subprocess.run([sys.executable, "-c", STARTING], cwd=ROOT, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_files_and_settings_of_the_folder_hold_in_processes_that_work_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BentoML starts those of a built bento in the bento's own folder, where there is no ``.env``."""
+    for name in ("LOG_DIR", "DATA_DIR", "KEY_STORE", "API_KEY", "PORT"):
+        monkeypatch.setenv(name, "")  # so that it is put back at the end
+    monkeypatch.setenv("PORT", "4001")
+    monkeypatch.setitem(sys.modules, "bentoml_cli", sys)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("API_KEY=secret\nPORT=4000\nKEY_STORE=keys.json\nLOG_DIR=notes\n")
+    get_settings.cache_clear()
+    hand_on()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    found = Settings()
+    assert found.keys == ("secret",)
+    assert found.port == 4001
+    assert (found.log_dir, found.data_dir) == (tmp_path / "notes", tmp_path / "data")
+    assert found.key_store == str(tmp_path / "keys.json")
+    assert os.environ["LOG_DIR"] == str(tmp_path / "notes")
+    get_settings.cache_clear()
