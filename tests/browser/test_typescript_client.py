@@ -24,7 +24,7 @@ async ([module, baseUrl, key, example]) => {
   const audio = await (await fetch(`${baseUrl}/examples/voice.flac`)).blob();
   const gender = await detectGender({ client, body: { audio } });
   const detection = await voiceDetection({ client, auth: key, body: example });
-  return [gender.data[0].label, detection.data.status];
+  return [gender.data[0].label, detection.data.classification];
 }
 """
 
@@ -37,5 +37,5 @@ def test_it_asks_in_a_browser(chromium: Browser, bundle: Bundle, site: LocalSite
     with bundle.client() as client:
         document = client.get("/docs.json").json()
     example = document["paths"]["/api/voice-detection"]["post"]["requestBody"]["content"]["application/json"]["example"]
-    assert page.evaluate(SCRIPT, [site.site.url("/dist"), bundle.url, KEY, example]) == ["male", "success"]
+    assert page.evaluate(SCRIPT, [site.site.url("/dist"), bundle.url, KEY, example]) == ["male", "HUMAN"]
     page.context.close()
