@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from models import registry
 ROOT = Path(__file__).parent.parent
 CACHE = Path(__file__).parent / ".cache"  # full-size weights, and a model store of the benchmark's own
 STORE = CACHE / "bentoml"
-FULL = CACHE / "voice_gender-full"
+FULL = Path(os.environ.get("BENCH_FULL") or CACHE / "voice_gender-full")  # ``benchmarks.gpu`` has its own
 CORES = cores()
 
 

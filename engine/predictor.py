@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from core import metrics, tracing
 from core.request import working_for
 from core.settings import RunnerOptions, Settings, get_settings
-from engine.select import Engine, build_engine
+from engine.select import Engine, build_engine, is_native
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
 from models.processing import InvalidItem, Prepared, Processor
@@ -75,7 +75,9 @@ class Predictor:
             name: A model of the registry.
             settings: As of ``open``.
         """
-        return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", registry.complete(name)), settings)
+        settings = settings or get_settings()
+        folder = registry.weights if is_native(settings) else registry.complete
+        return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", folder(name)), settings)
 
     def warm_up(self) -> InferenceResult:
         """Answers an example, after what an engine does only once has been done."""

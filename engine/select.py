@@ -54,6 +54,8 @@ class Engine(Protocol):
         """
 
 
+# Batches at once on a GPU: one is computed while the next is prepared and copied, and the last one's answer is read.
+GPU_STREAMS = 3
 NATIVE_PACKAGES = ("torch", "transformers", "keras", "tensorflow")
 
 
@@ -66,7 +68,7 @@ def build_engine(spec: ModelSpec, entry: Entry, settings: Settings) -> Engine:
         settings: ``engine``, ``device``, ``precision`` and the runner's ``threads`` apply.
     """
     threads = settings.runner(spec.name).threads
-    if _is_native(settings):
+    if is_native(settings):
         from engine.native import NativeEngine
 
         device = "cuda" if _on_cuda(settings) else "cpu"
@@ -86,14 +88,17 @@ def streams(settings: Settings, model: str) -> int:
     """Batches that each process of a model's runner computes at once.
 
     Args:
-        settings: The runner's ``streams``, ``threads`` and ``workers`` apply; the native engine computes one.
+        settings: The runner's ``streams``, ``threads`` and ``workers`` apply to the compiled engine.
         model: Its name.
     """
     options = settings.runner(model)
-    return 1 if _is_native(settings) else options.streams or default_streams(options.workers, options.threads)
+    if is_native(settings):
+        return GPU_STREAMS if _on_cuda(settings) else 1
+    return options.streams or default_streams(options.workers, options.threads)
 
 
-def _is_native(settings: Settings) -> bool:
+def is_native(settings: Settings) -> bool:
+    """Whether the native networks run, and not their compiled forms."""
     return settings.engine == "native" or _on_cuda(settings)
 
 

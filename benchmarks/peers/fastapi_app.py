@@ -5,6 +5,7 @@ Decoding runs in the thread pool; the model answers one request at a time, on al
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import Any
@@ -35,7 +36,9 @@ def build() -> Any:
 
         return answer_bundled
     kind = native.opened(native.workload())[0].input
-    classify = pipeline("audio-classification", model=str(native.folder()), device="cpu")
+    device = os.environ.get("BENCH_DEVICE", "cpu")
+    kinds = {"cpu": torch.float32, "cuda": torch.bfloat16}
+    classify = pipeline("audio-classification", model=str(native.folder()), device=device, dtype=kinds[device])
 
     def answer_voice(file: bytes) -> native.Prediction:
         windows = native.read(kind, file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ transformers_logging.set_verbosity_error()
 
 # Weights of training alone, which some published files leave out.
 UNUSED_WEIGHTS = ("masked_spec_embed",)
+
+Attention = Literal["sdpa", "eager"]
 
 
 class Readout(nn.Module):
@@ -44,19 +46,21 @@ class Readout(nn.Module):
         """Logits [batch, classes]; their softmax are the classes' probabilities."""
         answer = self.network(input_values)
         values: Tensor = getattr(answer, "logits", answer)
+        values = values.float()  # of a network in 16 bits: probabilities near 0 and 1 need more
         columns = [values[:, group] for group in self.groups]
         if self.outputs == "independent":
             return torch.stack([nn.functional.logsigmoid(column.amax(dim=1)) for column in columns], dim=1)
         return torch.stack([torch.logsumexp(column, dim=1) for column in columns], dim=1)
 
 
-def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...]) -> Any:
+def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...], attention: Attention = "sdpa") -> Any:
     """Loads the native network of an imported checkpoint: of torch, or of Keras on TensorFlow.
 
     Args:
         weights: The folder of a store entry, or one that is to become one.
         checkpoint: What the folder says of itself.
         classes: Class names in the order of the bundle.
+        attention: As of ``load_transformers``.
 
     Raises:
         CheckpointError: The files are not a whole network of the library's own.
@@ -65,11 +69,15 @@ def load_native(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...])
         from models.published.faces import load_keras  # it loads TensorFlow, which the others do without
 
         return load_keras(weights, checkpoint, classes)
-    return Readout(load_transformers(weights), checkpoint.groups(classes), checkpoint.outputs).eval()
+    return Readout(load_transformers(weights, attention), checkpoint.groups(classes), checkpoint.outputs).eval()
 
 
-def load_transformers(folder: Path) -> PreTrainedModel:
-    """A transformers network from safetensors, with plain attention that can be traced.
+def load_transformers(folder: Path, attention: Attention = "sdpa") -> PreTrainedModel:
+    """A transformers network from safetensors.
+
+    Args:
+        folder: With its files.
+        attention: ``sdpa``, torch's kernel in one piece, which a GPU needs; ``eager``, whose parts can be traced.
 
     Raises:
         CheckpointError: Weights are missing or do not fit: the library would fill in random ones.
@@ -77,7 +85,7 @@ def load_transformers(folder: Path) -> PreTrainedModel:
     try:
         network, info = AutoModelForAudioClassification.from_pretrained(
             folder,
-            attn_implementation="eager",
+            attn_implementation=attention,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,

@@ -38,7 +38,7 @@ def save_compiled(spec: ModelSpec, weights: Path, checkpoint: Checkpoint) -> flo
     spec = checkpoint.describe(spec)
     Calibration.identity(len(spec.classes)).save(weights)
     checkpoint.save(weights)
-    network = load_native(weights, checkpoint, spec.classes)
+    network = load_native(weights, checkpoint, spec.classes, "eager")
     batches = real_batches(spec, checkpoint.processor())
     if not isinstance(network, nn.Module):
         from training.face_export import answers, convert  # it loads TensorFlow, which the others do without

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import clips, machine, report, rounds, sizing, stages
+from benchmarks import clips, gpu, machine, report, rounds, sizing, stages
 from benchmarks.interleave import interleaved
 from benchmarks.workloads import WORKLOADS, Turn, quick
 from engine import compiled
@@ -27,6 +27,14 @@ def test_any_part_of_the_clips_is_as_mixed_as_the_whole() -> None:
 def test_a_form_holds_the_file() -> None:
     assert clips.form("audio", "a.wav", b"RIFF").count(b"RIFF") == 1
     assert clips.recording(1.0)[:4] == b"RIFF"
+
+
+def test_the_benchmark_of_a_gpu_runs_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(["--device", "cpu", "--small", "--engine-only"])
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert [len(line) for line in lines] == [4] * 6  # a head of two lines, agreement, peak, and two sizes of batches
+    assert lines[2][3] == "met |"
+    assert all("clips/s" in line[2] for line in lines[4:])
 
 
 def test_who_was_not_answered_counts_in_the_tail() -> None:

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from models import registry
 from tests.support.served import ROOT
 
 ONLY_WHERE_THEY_ARE_USED = (
@@ -14,9 +17,6 @@ ONLY_WHERE_THEY_ARE_USED = (
     "redis",  # the API's, if there is a REDIS_URL
     *("torch", "transformers", "keras", "tensorflow", "scipy", "opentelemetry.exporter"),
 )
-
-
-NATIVE = ("deepfake_cnn", "deepfake_mlp", "voice_gender")  # one of each kind in torch
 
 
 def loaded(program: str, names: tuple[str, ...], folder: Path, *arguments: str, **settings: str) -> list[str]:
@@ -32,11 +32,21 @@ def test_a_process_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert loaded("import service", ONLY_WHERE_THEY_ARE_USED, tmp_path) == []
 
 
-def test_native_networks_load_neither_training_nor_the_compiled_engine(tmp_path: Path) -> None:
+FACE = "face_gender"
+TORCH = tuple(name for name in registry.specs() if name != FACE)
+
+
+@pytest.mark.parametrize(("models", "library"), [(TORCH, "torch"), ((FACE,), "keras")])
+def test_native_networks_load_neither_training_nor_the_compiled_engine(
+    models: tuple[str, ...], library: str, tmp_path: Path
+) -> None:
+    """Every model, and where its parts have never been put together for the compiled engine."""
     answer = (
-        "import numpy as np; from engine.predictor import Predictor; found = [Predictor.bundled(name) for name in "
-        "sys.argv[1:]]; assert all(one.engine.description == 'native-cpu-f32' for one in found); "
-        "assert all(one.answer([np.zeros(32_000, np.float32)]) for one in found)"
+        "import pathlib; from models import registry; registry.COMPLETED = pathlib.Path(sys.argv[1]); "
+        "from engine.predictor import Predictor; found = [Predictor.bundled(name) for name in sys.argv[2:]]; "
+        "assert all(one.engine.description == 'native-cpu-f32' for one in found); "
+        "assert all(one.warm_up().kind == 'ok' for one in found)"
     )
-    names = ("torch", "training", "openvino", "keras")
-    assert loaded(answer, names, tmp_path, *NATIVE, ENGINE="native", DEVICE="cpu") == ["torch"]
+    names = tuple({library, "training", "openvino", "keras"})
+    assert loaded(answer, names, tmp_path, str(tmp_path), *models, ENGINE="native", DEVICE="cpu") == [library]
+    assert not list(tmp_path.glob("voice_gender-*"))

@@ -18,10 +18,12 @@ from typing import Any
 import bentoml
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from core.settings import Settings
+from engine.native import NativeEngine
 from engine.predictor import Predictor
 from models import registry
 from models.store import Entry
@@ -113,6 +115,20 @@ def test_from_a_folder(name: str, checkpoints: dict[str, Path], tags: dict[str, 
     native = predictor_of(name, tags[name], engine="native", device="cpu").answer(clips)
     expected = [outcome.probabilities for outcome in native]
     np.testing.assert_allclose([outcome.probabilities for outcome in outcomes], expected, atol=0.01)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "face_gender"])
+def test_the_native_engine_holds_a_transformer_in_16_bits(name: str, tags: dict[str, str]) -> None:
+    exact = predictor_of(name, tags[name], engine="native", device="cpu")
+    reduced = predictor_of(name, tags[name], engine="native", device="cpu", precision="bf16")
+    assert isinstance(reduced.engine, NativeEngine)
+    readout: Any = reduced.engine._network.network
+    assert reduced.engine.description == "native-cpu-bf16"
+    assert {weight.dtype for weight in readout.parameters()} == {torch.bfloat16}
+    assert readout.network.config._attn_implementation == "sdpa"
+    clips = examples.items(exact.spec)
+    both = [[outcome.probabilities for outcome in one.answer(clips)] for one in (exact, reduced)]
+    assert 0 < np.abs(np.array(both[0]) - np.array(both[1])).max() < 0.02
 
 
 def test_from_a_hub(checkpoints: dict[str, Path], hub: Hub, tmp_path: Path) -> None:
