@@ -66,6 +66,7 @@ class ModelQueue:
             is measured to need more than ``BATCH_S`` for it.
         max_queue_wait_s: Expected waiting time above which an item is refused (seconds).
         ensure_up: Raises Unavailable while the runner is known to be down.
+        throughput: Of the runner, as measured.
     """
 
     name: str
@@ -80,12 +81,12 @@ class ModelQueue:
     _expected: int = 0
     _long: list[LongRecording] = field(default_factory=list)
     _costs: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _throughput: ThroughputEstimator = field(init=False)
+    throughput: ThroughputEstimator = field(init=False)
     _admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         """Starts to measure."""
-        self._throughput = ThroughputEstimator(self.max_in_flight)
+        self.throughput = ThroughputEstimator(self.max_in_flight)
         self._admission = Admission(self.max_queue_wait_s)
 
     def expected_wait_s(self, expected: int = 0) -> float:
@@ -95,7 +96,7 @@ class ModelQueue:
             expected: Admitted items of usual length that are still downloaded or decoded.
         """
         waiting = sum(entry.cost for entry in self._waiting if not entry.answer.done())
-        return self._throughput.expected_wait_s(waiting + expected * self._usual())
+        return self.throughput.expected_wait_s(waiting + expected * self._usual())
 
     @contextlib.contextmanager
     def expect(self) -> Iterator[None]:
@@ -126,11 +127,11 @@ class ModelQueue:
     def _admit_long(self, recording: LongRecording, more: float) -> None:
         """Refuses a long recording where the others have more to submit than can be answered in time."""
         others = sum(one.left for one in self._long if one is not recording)
-        if others and self._throughput.known_s is None:  # what one takes is known when the first windows are answered
+        if others and self.throughput.known_s is None:  # what one takes is known when the first windows are answered
             raise self._refusal(FIRST_S)
-        wait = self.expected_wait_s() + self._throughput.expected_work_s(others)
+        wait = self.expected_wait_s() + self.throughput.expected_work_s(others)
         if wait > self.max_queue_wait_s:
-            raise self._refusal(self._admission.tell(wait, self._throughput.expected_work_s(more)))
+            raise self._refusal(self._admission.tell(wait, self.throughput.expected_work_s(more)))
 
     @property
     def outlook_s(self) -> tuple[float, float]:
@@ -171,7 +172,7 @@ class ModelQueue:
 
     def _each_s(self) -> float:
         """Time that one usual item more adds to the wait (seconds)."""
-        return self._throughput.expected_work_s(self._usual())
+        return self.throughput.expected_work_s(self._usual())
 
     def _usual(self) -> float:
         return median_low(self._costs) if self._costs else 0.0
@@ -215,7 +216,7 @@ class ModelQueue:
             self._tasks.add(task)
 
     def _senders(self) -> int:
-        throughput = self._throughput.known_s
+        throughput = self.throughput.known_s
         return self.max_in_flight + (throughput is not None and throughput * self._usual() <= AHEAD_S)
 
     async def _send_all(self) -> None:
@@ -244,8 +245,8 @@ class ModelQueue:
     def _affordable(self) -> float:
         """Largest padded cost of a batch of several, by the throughput of the model on this machine."""
         return (
-            min(self.max_batch_cost, BATCH_S / self._throughput.known_s)
-            if self._throughput.known_s
+            min(self.max_batch_cost, BATCH_S / self.throughput.known_s)
+            if self.throughput.known_s
             else self.max_batch_cost
         )
 
@@ -255,7 +256,7 @@ class ModelQueue:
             waited_s = [now - entry.since for entry in batch]
             for seconds in waited_s:
                 metrics.QUEUE_SECONDS.labels(self.name).observe(seconds)
-            with self._throughput.work(sum(entry.cost for entry in batch)):
+            with self.throughput.work(sum(entry.cost for entry in batch)):
                 outcomes = await self._call([entry.request for entry in batch], waited_s)
                 if len(outcomes) != len(batch):
                     raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")

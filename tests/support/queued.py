@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.messages import InferenceRequest, InferenceResult, ServedModel
+from scheduling.policy import REMEMBERED
 from scheduling.queue import ModelQueue
 from tasks.base import Ask, Conclusion, Prediction, Steps
 from tasks.run import Context
@@ -63,6 +64,12 @@ async def submit(queue: ModelQueue, count: int) -> list[asyncio.Task[InferenceRe
     tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(count)]
     await settle()
     return tasks
+
+
+def known(queue: ModelQueue, seconds: float) -> None:
+    """Lets a queue remember that a unit of cost takes so long, more often than the few batches of a test can change."""
+    for _ in range(REMEMBERED):
+        queue.throughput.note(seconds)
 
 
 async def settle() -> None:

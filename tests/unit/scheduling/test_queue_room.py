@@ -11,7 +11,7 @@ import pytest
 from core.errors import TooManyRequests
 from scheduling.policy import REMEMBERED
 from scheduling.queue import MAX_WAITING_BYTES, ModelQueue
-from tests.support.queued import Runner, item, settle, submit
+from tests.support.queued import Runner, item, known, settle, submit
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,7 @@ async def test_what_is_still_being_read_counts_at_the_door_and_not_behind_it() -
     """Else all of a burst would be let in, and most of it refused only when it has been decoded."""
     queue = ModelQueue("m", Runner(), max_queue_wait_s=10.0)
     await queue.submit(item(0), 4.0)
-    queue._throughput._times.extend([1.0] * REMEMBERED)  # seconds for a second of audio
+    known(queue, 1.0)  # seconds for a second of audio
     with contextlib.ExitStack() as reading:
         for _ in range(3):  # the third is the first that may come too late, and takes its chance
             queue.ensure_room()

@@ -21,14 +21,13 @@ from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
-from scheduling.policy import REMEMBERED
 from scheduling.queue import ModelQueue
 from tasks import voice_deepfake
 from tasks.model import Model
 from tasks.questions import questions
 from tasks.run import Context
 from tests.support.audio_bytes import tone, wav
-from tests.support.queued import Client
+from tests.support.queued import Client, known
 
 pytestmark = pytest.mark.anyio
 
@@ -137,7 +136,7 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
     queues = [model.queue for model in context.models.values()]
     await let_through(queues, runner)
     for queue in queues:
-        queue._throughput._times.extend([20.0] * REMEMBERED)  # seconds for one item
+        known(queue, 20.0)  # seconds for one item
     first = asyncio.create_task(
         context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), 1, then=voice_deepfake.MEMBERS)
     )
@@ -188,10 +187,7 @@ async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
     runner = Runner()
     queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
     tasks = await fill([queue], runner)
-    queue._throughput._times.clear()
-    queue._throughput._times.append(
-        10.0
-    )  # seconds for one item: the throughput of a large model, known without waiting for it
+    known(queue, 10.0)  # seconds for one item: the throughput of a large model, known without waiting for it
     stated = []
     for _ in range(3):
         with pytest.raises(TooManyRequests) as refused:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
-from core import metrics
 from core.errors import InternalError, UpstreamError
 from models.messages import HeartResult, SceneEntry
 from storage.cache import CACHE_FILE, ResultCache
@@ -59,20 +59,21 @@ WRONG = [
 
 
 def counted(store: str) -> float:
-    return float(metrics.INVALID.labels(store)._value.get())
+    return REGISTRY.get_sample_value("bundle_store_invalid_total", {"store": store}) or 0.0
 
 
 class Kept:
     """A cache of scenes in a real store, into which a test can put what it likes."""
 
     def __init__(self, store: CacheStore, place: Path | redis.Redis) -> None:
+        self.store = store
         self.cache = ResultCache(store, SceneEntry, namespace="scene", ttl_s=60.0)
         self.key = self.cache._digest(KEY, TAG)
         self.place = place
 
     async def put(self, value: Any, key: str | None = None) -> None:
         """Puts it where the answer for ``KEY`` is."""
-        await self.cache._keep(key or self.key, SCENE, 60.0)
+        await self.store.set(key or self.key, SCENE.model_dump_json().encode(), 60.0)
         if isinstance(self.place, Path):
             with sqlite3.connect(self.place) as database:
                 database.execute("UPDATE results SET value = ? WHERE key = ?", (value, key or self.key))
@@ -115,7 +116,7 @@ async def test_a_wrong_value_is_a_miss_deleted_and_counted(kept: Kept, wrong: by
     with pytest.raises(UpstreamError):
         await kept.ask(error=UpstreamError("no such host"))
     assert counted("cache") == before + 1
-    assert await kept.cache._store.get(kept.key) is None
+    assert await kept.store.get(kept.key) is None
     assert [await kept.ask(), await kept.ask()] == [False, True]
 
 
@@ -133,10 +134,10 @@ async def test_a_wrong_value_is_a_miss_deleted_and_counted(kept: Kept, wrong: by
 )
 async def test_a_wrong_failure_is_nobodys(kept: Kept, wrong: bytes) -> None:
     """Under the token of another process, which holds the lease for a while."""
-    await kept.cache._store.acquire(kept.key, "other", 1.0)
+    await kept.store.acquire(kept.key, "other", 1.0)
     await kept.put(wrong, f"{kept.key}:other")
     assert not await kept.ask()
-    assert await kept.cache._store.get(f"{kept.key}:other") is None
+    assert await kept.store.get(f"{kept.key}:other") is None
 
 
 @pytest.mark.redis
@@ -180,7 +181,7 @@ async def test_a_lease_in_any_bytes_holds_for_its_time(kept: Kept) -> None:
     if isinstance(kept.place, redis.Redis):
         kept.place.set(f"{PREFIX}:lease:{kept.key}", b"\xff\xfe", px=500)
     else:
-        await kept.cache._store.acquire(kept.key, "other", 0.5)
+        await kept.store.acquire(kept.key, "other", 0.5)
         with sqlite3.connect(kept.place) as database:
             database.execute("UPDATE leases SET token = CAST(X'FFFE' AS TEXT)")
         database.close()
