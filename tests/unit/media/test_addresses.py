@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 
+import httpx
 import pytest
 
-from core.errors import BadRequest
-from media.addresses import AllowedHosts, is_public, parse_address
+from core.errors import BadRequest, UpstreamError
+from media.addresses import (
+    MAX_URL_LENGTH,
+    AllowedHosts,
+    describe_url,
+    is_public,
+    parse_address,
+    parse_url,
+    redirected,
+)
 
 PRIVATE = [
     "0.0.0.0",
@@ -118,7 +127,7 @@ def test_unusual_notations(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost.", "example.com", "xn--bcher-kva.de", "a_b.c-d.example", "1a.example"]
+    "host", ["localhost", "localhost.", "example.com", "a" * 253, "xn--bcher-kva.de", "a_b.c-d.example", "1a.example"]
 )
 def test_names(host: str) -> None:
     assert parse_address(host) is None
@@ -151,6 +160,7 @@ def test_operator_allows(entry: str, host: str, address: str) -> None:
     [
         ("media.internal", "other.internal", "10.1.2.3"),
         ("media.internal", "sub.media.internal", "10.1.2.3"),
+        ("media.internal", "media.internalx", "10.1.2.3"),
         ("10.0.0.0/8", "media.internal", "127.0.0.1"),
         ("127.0.0.1", "localhost", "::1"),
     ],
@@ -164,3 +174,88 @@ def test_operator_allows_nothing_else(entry: str, host: str, address: str) -> No
 def test_entries_that_are_nothing(entry: str) -> None:
     with pytest.raises(ValueError, match="not a host name"):
         AllowedHosts.parse([entry])
+
+
+def url_of(length: int) -> str:
+    start = "https://host.example/"
+    return start + "a" * (length - len(start))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host.example",
+        " https://host.example/a?b#c ",
+        "HTTP://host.example:1/",
+        "https://host.example:65535/",
+        "http://[2001:db8::1]/",
+        url_of(MAX_URL_LENGTH),
+    ],
+)
+def test_a_url_that_may_be_fetched(text: str) -> None:
+    assert str(parse_url(text)) == str(httpx.URL(text.strip()))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ftp://host.example/", "only http and https"),
+        ("file:///etc/passwd", "only http and https"),
+        ("host.example", "only http and https"),
+        ("", "only http and https"),
+        ("http://", "no host"),
+        ("https:///path", "no host"),
+        ("http://user@host.example/", "user name or password"),
+        ("http://:secret@host.example/", "user name or password"),
+        ("http://host.example:0/", "between 1 and 65535"),
+        ("http://host.example:65536/", "between 1 and 65535"),
+        ("http://host.example:port/", "not a valid URL"),
+        (url_of(MAX_URL_LENGTH + 1), f"longer than {MAX_URL_LENGTH}"),
+    ],
+)
+def test_a_url_that_is_refused(text: str, words: str) -> None:
+    with pytest.raises(BadRequest, match=words):
+        parse_url(text)
+
+
+@pytest.mark.parametrize(
+    ("start", "location", "target"),
+    [
+        ("http://a.example/x/y", "z", "http://a.example/x/z"),
+        ("http://a.example/x", "https://b.example/", "https://b.example/"),
+        ("http://a.example/x", "http://b.example/", "http://b.example/"),
+        ("https://a.example/x", "https://b.example/", "https://b.example/"),
+        ("https://a.example/x", "//b.example/y", "https://b.example/y"),
+        ("https://a.example/x", url_of(MAX_URL_LENGTH), url_of(MAX_URL_LENGTH)),
+    ],
+)
+def test_where_a_redirect_leads(start: str, location: str, target: str) -> None:
+    assert str(redirected(httpx.URL(start), location)) == target
+
+
+@pytest.mark.parametrize(
+    ("location", "kind", "words"),
+    [
+        ("", UpstreamError, "to nowhere"),
+        (url_of(MAX_URL_LENGTH + 1), UpstreamError, "to nowhere"),
+        ("//b.example:port/", UpstreamError, "something that is not a URL"),
+        ("http://b.example/", BadRequest, "from https to http"),
+        ("ftp://b.example/", BadRequest, "only http and https"),
+        ("https://user@b.example/", BadRequest, "user name"),
+    ],
+)
+def test_a_redirect_that_is_not_followed(location: str, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        redirected(httpx.URL("https://a.example/"), location)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("https://host.example/path?key=secret", "https://host.example"),
+        ("http://user:secret@host.example:8080/", "http://host.example:8080"),
+        ("http://host.example:port/secret", "(not a URL)"),
+    ],
+)
+def test_a_log_names_no_more_than_the_server(text: str, said: str) -> None:
+    assert describe_url(text) == said
