@@ -74,7 +74,9 @@ def import_checkpoint(spec: ModelSpec, source: Source, faces: FaceOptions | None
         work = Path(name) / "weights"
         work.mkdir()
         for file in files:
-            (work / file.name).symlink_to(file.resolve())
+            place = work / file.relative_to(source.folder)
+            place.parent.mkdir(exist_ok=True)
+            place.symlink_to(file.resolve())
         save_compiled(spec, work, checkpoint)
         return store.save(
             checkpoint.describe(spec),
@@ -84,7 +86,7 @@ def import_checkpoint(spec: ModelSpec, source: Source, faces: FaceOptions | None
             revision=checkpoint.revision,
             licence=checkpoint.licence,
             labels=dict(checkpoint.labels),
-            files={file.name: digest(file) for file in files},
+            files={file.relative_to(source.folder).as_posix(): digest(file) for file in files},
         )
 
 
@@ -154,12 +156,12 @@ def _keras(spec: ModelSpec, source: Source, options: FaceOptions | None) -> tupl
             "a Keras file says neither its classes nor its pixel values: give --classes (such as female,male) and "
             f"--pixels ({', '.join(PIXELS)})"
         )
-    file = faces.keras_file(source.folder)
-    model = faces.read(file)
+    path = faces.network_path(source.folder, source.origin)
+    model = faces.read(path)
     outputs = max(2, int(model.outputs[0].shape[1]))  # one number is the probability of the second class
     if outputs != len(options.classes):
         raise CheckpointError(f"it answers {outputs} classes, --classes names {len(options.classes)}")
-    return [file], Checkpoint(
+    return faces.network_files(path), Checkpoint(
         origin=source.origin,
         revision=source.revision,
         licence=source.licence,
