@@ -37,6 +37,7 @@ CODED = {  # encoder, container, bit/s
     "WebM": ("libopus", "webm", 48_000),
     "AAC 64 kbit/s": ("aac", "adts", 64_000),
 }
+QUIET_HOP = 800  # samples (50 ms), of the stretches of which the quietest is looked for
 Change = Callable[[Audio, np.random.Generator], Audio]
 
 
@@ -87,6 +88,29 @@ def gain(decibels: float) -> Change:
     return lambda audio, _: np.asarray(np.clip(audio * 10 ** (decibels / 20), -1, 1), np.float32)
 
 
+def pause(seconds: float) -> Change:
+    """Silence within a clip, where the middle third of it is quietest."""
+
+    def add(audio: Audio, _: np.random.Generator) -> Audio:
+        third = audio.size // 3
+        frames = np.square(audio[third : 2 * third]).cumsum()[::QUIET_HOP]
+        place = third + QUIET_HOP * int(np.diff(frames).argmin()) if frames.size > 1 else third
+        silence = np.zeros(round(seconds * sound.RATE), np.float32)
+        return np.concatenate([audio[:place], silence, audio[place:]])
+
+    return add
+
+
+def microphones(delay_s: float) -> Change:
+    """Two channels, float32 [samples, 2]: the second microphone hears a clip later."""
+
+    def add(audio: Audio, _: np.random.Generator) -> Audio:
+        late = round(delay_s * sound.RATE)
+        return np.stack([np.pad(audio, (0, late)), np.pad(audio, (late, 0))], axis=1)
+
+    return add
+
+
 CHANGES: Mapping[str, Change] = {
     "mu-law at 8 kHz": sound.telephone,
     "noise at 20 dB": noise(20),
@@ -97,6 +121,8 @@ CHANGES: Mapping[str, Change] = {
     "15 s of silence after": quiet(0, 15),
     "30 s of silence after": quiet(0, 30),
     "15 s of room tone after (-40 dB)": quiet(0, 15, 40),
+    "a pause of 2 s inside": pause(2.0),
+    "two microphones, 0.75 ms apart": microphones(0.75e-3),
     "3 % faster or slower": lambda audio, rng: augment.Speed(0.03)(audio, rng),
 }
 MUSICAL = ("voice_gender", ENSEMBLE)  # music behind a scene makes another scene

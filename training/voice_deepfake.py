@@ -56,8 +56,7 @@ class VoiceDeepfake(recipes.Encoded):
 
     def schemes(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Split]]:
         """By page, synthesiser and speaker, and by speaker alone."""
-        return {
-            "pages and synthesisers left out": unseen(clips, 5),
+        return self.with_and_without("pages and synthesisers left out", unseen(clips, 5), clips) | {
             "speakers left out": by_group([clip.label for clip in clips], [clip.group for clip in clips]),
         }
 

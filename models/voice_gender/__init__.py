@@ -14,5 +14,5 @@ SPEC = ModelSpec(
     reference="alefiury/wav2vec2-large-xlsr-53-gender-recognition-librispeech",
     measures=("speech_s",),
     built_on="encoder",
-    licence="with credit; Malayalam clips share-alike, two acted corpora non-commercial (see the card)",
+    licence="with credit; Malayalam clips share-alike (see the card)",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from models.calibration import Calibration
 from models.encoder import FEATURES
 from models.spec import ModelSpec
 from training.data.datasets import Clip, class_indices, datasets_dir
+from training.data.licences import is_clear
 from training.evaluation.folds import Split, by_group
 from training.fitting import calibrate, command, features, heads, sound
 from training.protocol import Predict, Rows
@@ -31,11 +33,13 @@ class Encoded:
         trainer: As of ``command.parser``.
         pooling: ``features.SPEECH`` or ``features.WHOLE``.
         forms: Forms of each training clip that a head is fitted on.
+        clear_only: Whether the weights learn only from clips whose licence is named and allows commercial use.
     """
 
     spec: ModelSpec
     pooling: int
     trainer: str | None = None
+    clear_only = False
     forms: tuple[int, ...] = tuple(range(len(sound.FORMS)))
 
     def __init__(self) -> None:
@@ -66,6 +70,24 @@ class Encoded:
     def folds(self, clips: Sequence[Clip]) -> Sequence[Split]:
         """Divides training clips for the calibration: as the model will be judged, on what it has not met."""
         return by_group([clip.label for clip in clips], [clip.group for clip in clips], INNER_FOLDS)
+
+    def with_and_without(
+        self, title: str, splits: Sequence[Split], clips: Sequence[Clip]
+    ) -> dict[str, Sequence[Split]]:
+        """A scheme as the weights are fitted, and one that shows what clips without a clear licence add.
+
+        Args:
+            title: Of the scheme.
+            splits: By all clips; what is tested stays.
+            clips: All of them.
+        """
+        title_of_others = "unclear licences too" if self.clear_only else "clear licences alone"
+        others = splits if self.clear_only else clear_alone(splits, clips)
+        return {title: self.as_fitted(splits, clips), f"{title}; {title_of_others}": others}
+
+    def as_fitted(self, splits: Sequence[Split], clips: Sequence[Clip]) -> Sequence[Split]:
+        """Splits in which only those clips are learned from that the weights learn from."""
+        return clear_alone(splits, clips) if self.clear_only else splits
 
     def clips(self, data: Path) -> list[Clip]:
         """The clips; their features are computed, or found where they are kept."""
@@ -119,6 +141,12 @@ class Encoded:
         return predict
 
 
+def clear_alone(splits: Sequence[Split], clips: Sequence[Clip]) -> list[Split]:
+    """Splits whose training parts have only clips of clear licences."""
+    clear = np.array([is_clear(clip) for clip in clips])
+    return [replace(split, train=split.train[clear[split.train]]) for split in splits]
+
+
 def main(recipe: Encoded, about: str | None, arguments: Sequence[str] | None = None) -> None:
     """Fits a recipe on the training parts and writes the weights folder of its model.
 
@@ -130,7 +158,7 @@ def main(recipe: Encoded, about: str | None, arguments: Sequence[str] | None = N
     options = command.parser(recipe.spec.name, about, trainer=recipe.trainer).parse_args(arguments)
     data = datasets_dir(options.data)
     clips = recipe.clips(data)
-    train = [clip for clip in clips if clip.fields["split"] == "train"]
+    train = [clip for clip in clips if clip.fields["split"] == "train" and (is_clear(clip) or not recipe.clear_only)]
     head, calibration = recipe.fit_calibrated(train)
     heads.save(head, calibration, options.out, speech_only=recipe.pooling == features.SPEECH)
     checked = [sound.form(clip, "plain", data) for clip in train[:: max(1, len(train) // CHECKED)]]
