@@ -25,6 +25,7 @@ import pytest
 from api.app import build_app
 from core.settings import runner_table, table
 from models import registry
+from tests.support import badges
 from tests.support.markdown import Block, blocks
 from tests.support.redis_server import free_port
 from tests.support.served import KEY, ROOT, START_S, descendants, environment, wait_for
@@ -255,3 +256,11 @@ def test_the_picture_names_every_runner_and_loads_nothing() -> None:
     shown = "".join(ElementTree.fromstring(text).itertext())
     assert all(spec.runner in shown for spec in registry.specs().values())
     assert not re.search(r"(?:href|src|url)\s*[=(]\s*[\"']?(?:https?:|//)", text)
+
+
+def test_badges_are_those_of_what_ci_runs() -> None:
+    """``python -m tests.support.badges`` writes them."""
+    assert badges.PICTURE.read_text() == badges.picture()
+    assert badges.CHECKS.keys() == set(badges.steps())
+    assert badges.PICTURE.relative_to(ROOT).as_posix() in (ROOT / "README.md").read_text().split("## ")[0]
+    assert ElementTree.fromstring(badges.picture()).get("role") == "img"
