@@ -93,7 +93,8 @@ def load_keras(weights: Path, checkpoint: Checkpoint, classes: tuple[str, ...]) 
     Returns:
         Reads float32 [batch, size, size, 3], RGB from 0 to 255; gives logits [batch, classes].
     """
-    network, ops = read(network_path(weights)), keras.ops
+    path, ops = network_path(weights), keras.ops
+    network = saved_model.load(path) if path.is_dir() else _read_file(path)
     inputs = keras.Input(network.inputs[0].shape[1:], name=INPUT)
     answer = network(_scaled(inputs, checkpoint.pixels), training=False)
     if answer.shape[1] == 1:  # one number is that of the second class: its logit, or its probability

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import openvino as ov
 from google.protobuf.message import DecodeError
-from openvino.frontend import GeneralFailure, OpConversionFailure, OpValidationFailure
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from models.face_gender.backend import keras
@@ -21,7 +19,6 @@ VARIABLES = "variables"  # folder of the weights
 ENDPOINT = "serving_default"  # what Keras and TensorFlow call the answer
 RUN_AT_LOAD = {"asset", "resource"}  # kinds of objects: files, and tables with code that fills them
 ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "Add": "linear", "MatMul": "linear"}  # by OpenVINO's names
-FAILURES = (GeneralFailure, OpConversionFailure, OpValidationFailure)
 
 
 def files(folder: Path) -> list[Path]:
@@ -35,9 +32,12 @@ def last_activation(folder: Path) -> str:
     Raises:
         CheckpointError: It is another one, or OpenVINO cannot read the network.
     """
+    import openvino as ov  # for an import only: the native engine answers without it
+    from openvino.frontend import GeneralFailure, OpConversionFailure, OpValidationFailure
+
     try:
         (output,) = ov.convert_model(folder).outputs
-    except (RuntimeError, ValueError, *FAILURES) as error:
+    except (RuntimeError, ValueError, GeneralFailure, OpConversionFailure, OpValidationFailure) as error:
         raise CheckpointError(f"OpenVINO cannot read it as one network with one answer: {_line(error)}") from error
     kind = output.get_node().input_value(0).get_node().get_type_name()
     if kind not in ACTIVATIONS:
@@ -46,13 +46,22 @@ def last_activation(folder: Path) -> str:
 
 
 def read(folder: Path) -> keras.Model:
-    """Reads a SavedModel as a Keras network that answers by its ``serving_default``.
+    """Reads a SavedModel from elsewhere, as ``load`` does, once it is known to do nothing but compute.
 
     Raises:
         CheckpointError: It brings files or code that runs at load, or does not read one tensor and give one.
     """
     refuse_programs(folder)
     last_activation(folder)  # before TensorFlow runs any of it
+    return load(folder)
+
+
+def load(folder: Path) -> keras.Model:
+    """Loads a SavedModel that was imported, as a Keras network that answers by its ``serving_default``.
+
+    Raises:
+        CheckpointError: It does not read one tensor and give one.
+    """
     try:
         layer = keras.layers.TFSMLayer(str(folder), call_endpoint=ENDPOINT)
         (given,) = layer.call_endpoint_fn.structured_input_signature[1].values()
