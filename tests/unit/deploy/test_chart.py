@@ -38,3 +38,21 @@ def test_its_description_has_what_helm_asks_for(chart: Path) -> None:
     assert described["apiVersion"] == "v2"
     assert described["name"] == "media-classifier"
     assert described["version"] == described["appVersion"] == VERSION
+
+
+def test_helm_finds_no_fault_and_renders_the_base(chart: Path) -> None:
+    helm = program("helm")
+    image = "registry.example/media-classifier:1"
+    template = [helm, "template", "media-classifier", str(chart), "--set", f"image={image}"]
+    for command in ([helm, "lint", "--strict", str(chart)], template):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+    own = yaml.safe_load((chart / "values.yaml").read_text())["image"]
+    assert by_name(done.stdout) == by_name(render("base").replace(own, image))
+
+
+def by_name(rendered: str) -> dict[tuple[str, str], object]:
+    """Objects by kind and name; Helm orders them in another way."""
+    found = {(made["kind"], made["metadata"]["name"]): made for made in yaml.safe_load_all(rendered)}
+    assert len(found) > 20
+    return found
