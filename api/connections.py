@@ -1,7 +1,9 @@
-"""Connections from callers: those that say nothing are closed in time, and first of all when descriptors run out.
+"""Connections from callers: those that say nothing are closed in time, and those that say too much at once.
 
 uvicorn, which BentoML runs, waits for the head of a request for ever, and keeps a connection on which a request was
-answered for 5 s. Its table of protocols is told of the one here before it makes its server.
+answered for 5 s. It bounds neither the head of a request, nor how many are sent before the first is answered, nor
+chunks of a byte: eight connections took gigabytes within seconds, or held up all others. Its table of protocols is
+told of the ones here before it makes its server.
 """
 
 from __future__ import annotations
@@ -27,6 +29,21 @@ SPARE, SPARE_PART = 64, 8
 CLOSED_AT_ONCE = 16  # to look for the oldest costs a look at all of them
 LOG_EVERY_S = 10.0
 MAX_MESSAGE = 1 << 20  # of a WebSocket (bytes): 33 s of 16-bit samples at 16 kHz
+# Of a request: bytes of its head, or of anything else that is neither head nor body (trailers, extensions of chunks).
+MAX_HEAD, MAX_HEADERS = 1 << 16, 256
+MAX_AHEAD = 16  # requests that are sent before the one under way is answered; browsers and most clients send none
+# A chunk of a body costs the event loop 5 us, however short it is: after the first ones they hold so much on average.
+FREE_CHUNKS, MEAN_CHUNK = 1024, 64
+# Frames of a WebSocket that hold no whole message (pings, pongs, continuations): at once, and each second.
+FRAMES_AT_ONCE, FRAMES_PER_S = 256, 32
+PIECE = 1 << 12  # bytes of a WebSocket that are parsed at once: 680 empty frames, 20 ms
+
+
+TOO_MUCH = "Invalid HTTP request received."  # uvicorn's words
+
+
+class Abuse(Exception):  # noqa: N818
+    """What no honest client does; raised within the parser, it becomes a 400, and the end of the connection."""
 
 
 class Connection(HttpToolsProtocol):
@@ -36,6 +53,7 @@ class Connection(HttpToolsProtocol):
         head_s: Longest time for the head of a request, from its first byte or the connection (seconds).
         keep_s: How long it is kept after an answer (seconds).
         silent_since: Since when nothing has been asked on it, on the loop's clock; None while a request is under way.
+        closing_since: Since when it waits for its caller to read the rest of an answer, as far as that was seen.
     """
 
     head_s: ClassVar[float] = 15.0
@@ -46,6 +64,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.timeout_keep_alive = self.keep_s  # type: ignore[assignment]  # uvicorn says int, and hands it to the loop
         self.silent_since: float | None = None
+        self.closing_since: float | None = None
+        self._idle_bytes = self._headers = self._chunks = self._body = 0
 
     @property
     def is_kept(self) -> bool:
@@ -63,14 +83,41 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Reads; of a connection that was kept, the time for the head begins."""
         was_kept = self.is_kept
+        self._idle_bytes += len(data)
         super().data_received(data)
         if was_kept and self.silent_since is not None:
             self.silent_since = self.loop.time()
+        if self._idle_bytes > MAX_HEAD and not self.transport.is_closing():
+            self.send_400_response(TOO_MUCH)
+
+    def on_message_begin(self) -> None:
+        """Begins a request."""
+        super().on_message_begin()
+        self._headers = self._chunks = self._body = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header, or a trailer."""
+        self._headers += 1
+        if self._headers > MAX_HEADERS:
+            raise Abuse
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Ends the wait for a head."""
+        self._idle_bytes = 0
         super().on_headers_complete()
         self.silent_since = None
+        if len(self.pipeline) > MAX_AHEAD:
+            raise Abuse
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of a body."""
+        self._idle_bytes = 0
+        self._chunks += 1
+        self._body += len(body)
+        if self._chunks > FREE_CHUNKS and self._body < MEAN_CHUNK * self._chunks:
+            raise Abuse
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Begins to wait for a further request."""
@@ -111,7 +158,7 @@ class Watch:
     def _look(self) -> None:
         now = self.loop.time()
         late = [one for one in self._silent() if not one.is_kept and now - (one.silent_since or now) > one.head_s]
-        for one in late:
+        for one in late + self._not_read(now):
             one.transport.abort()
         if late:
             log.info("connections without the head of a request were closed", extra={"closed": len(late)})
@@ -119,7 +166,14 @@ class Watch:
             self._others = max(0, len(os.listdir("/proc/self/fd")) - len(self._connections))  # noqa: PTH208 - no paths
         self.loop.call_later(LOOK_EVERY_S, self._look)
 
-    def _silent(self) -> Iterable[Connection]:
+    def _not_read(self, now: float) -> list[Connection]:
+        """Connections that were closed here some time ago, and whose callers do not read what is left."""
+        closing = [one for one in self._connections if isinstance(one, Connection) and one.transport.is_closing()]
+        for one in closing:
+            one.closing_since = one.closing_since or now
+        return [one for one in closing if now - (one.closing_since or now) > one.head_s]
+
+    def _silent(self) -> list[Connection]:
         return [one for one in self._connections if getattr(one, "silent_since", None) is not None]
 
     def _close(self, connections: Iterable[Connection]) -> None:
@@ -130,12 +184,58 @@ class Watch:
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """A WebSocket, whose messages are bounded: uvicorn would keep 16 MiB of each."""
+    """A WebSocket, of which a little is parsed at a time, and nothing while a message waits to be read.
+
+    uvicorn would keep 16 MiB of each message, parse all that has come at once, and answer any number of pings into a
+    buffer of any size.
+    """
 
     def __init__(self, config: Config, *args: Any, **options: Any) -> None:
         config.ws_max_size = MAX_MESSAGE
         config.ws_per_message_deflate = False  # samples hardly compress
         super().__init__(config, *args, **options)
+        self._unparsed = b""
+        self._frames_left, self._frames_at = float(FRAMES_AT_ONCE), self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Parses as far as there is no message to be read."""
+        self._unparsed += data
+        self._parse()
+
+    async def receive(self) -> Any:
+        """Gives the next message, and goes on when it was the last one."""
+        message = await super().receive()
+        self._parse()
+        return message
+
+    def handle_ping(self) -> None:
+        """Answers."""
+        self._spend()
+        if not self.transport.is_closing():
+            super().handle_ping()
+
+    def handle_pong(self, event: Any) -> None:
+        """Takes an answer."""
+        self._spend()
+        super().handle_pong(event)
+
+    def handle_cont(self, event: Any) -> None:
+        """Takes a further part of a message."""
+        self._spend()
+        super().handle_cont(event)
+
+    def _parse(self) -> None:
+        while self._unparsed and not self.read_paused and not self.transport.is_closing():
+            piece, self._unparsed = self._unparsed[:PIECE], self._unparsed[PIECE:]
+            super().data_received(piece)
+
+    def _spend(self) -> None:
+        """Counts a frame; closes a connection that has sent too many."""
+        now = self.loop.time()
+        earned = self._frames_left + FRAMES_PER_S * (now - self._frames_at)
+        self._frames_left, self._frames_at = min(earned, FRAMES_AT_ONCE) - 1, now
+        if self._frames_left < 0:
+            self.transport.abort()
 
 
 def install(head_s: float, keep_s: float) -> None:

@@ -138,7 +138,13 @@ class Live:
             await self._answer(socket)
 
     async def _messages(self, socket: WebSocket) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        longest_s = self._context.settings.max_audio_seconds + IDLE_S
+        began = loop.time()
         while True:
+            await asyncio.sleep(0)  # a message that is there already is taken without a pause, and many hold up others
+            if loop.time() - began > longest_s:  # or a place would be held for ever with a byte now and then
+                raise TimedOut(f"the stream was open for more than {longest_s:g} seconds")
             try:
                 async with asyncio.timeout(IDLE_S):
                     message = await socket.receive()

@@ -88,6 +88,17 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/api/test_silent_connections.py",),
         ),
         Case(
+            "Heads, trailers and addresses without end, requests by the thousand before the first answer, chunks of a "
+            "byte, floods of pings, answers that are not read",
+            "The connection is closed, with 400 where that can be said, and nobody else waits",
+            ("unit/api/test_talkative_connections.py", "unit/api/test_silent_connections.py"),
+        ),
+        Case(
+            "JSON of millions of values in a body that is not too large",
+            "400 before it is parsed, which would take 37 times its size",
+            ("unit/api/test_order.py::test_a_body_of_a_million_values_is_not_parsed",),
+        ),
+        Case(
             "Requests that fail, by the hundred",
             "What they had in hand is free at once, without a garbage collection",
             ("unit/scheduling/test_kept_memory.py",),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,19 +16,27 @@ from tests.support.redis_server import free_port
 from tests.support.served import ROOT, wait_for
 
 HEAD_S, KEEP_S, DESCRIPTORS = 1.0, 6.0, 128
+LARGE = 64 << 20  # bytes; far more than sockets hold
 PROGRAM = f"""
 import logging, resource, sys, uvicorn
 resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 from api import connections
-connections.install({HEAD_S}, {KEEP_S})
+connections.install(float(sys.argv[2]), {KEEP_S})
 
 async def app(scope, receive, send):
-    if scope["type"] == "http":
+    if scope["type"] == "websocket":
+        await receive()
+        await send({{"type": "websocket.accept"}})
+        while (await receive())["type"] == "websocket.receive":
+            await send({{"type": "websocket.send", "text": "ok"}})
+    elif scope["type"] == "http":
         while (await receive()).get("more_body"):
             pass
-        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}})
-        await send({{"type": "http.response.body", "body": b"ok"}})
+        body = bytes({LARGE}) if scope["path"] == "/large" else b"ok"
+        length = str(len(body)).encode()
+        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}})
+        await send({{"type": "http.response.body", "body": body}})
 
 uvicorn.Server(uvicorn.Config(app, port=int(sys.argv[1]), log_config=None, workers=1)).run()
 """
@@ -54,10 +63,16 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    file = tmp_path_factory.mktemp("server") / "log"
+    with started(tmp_path_factory.mktemp("server") / "log", HEAD_S) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def started(file: Path, head_s: float) -> Iterator[Server]:
+    """A server that logs into a file."""
     port = free_port()
     with file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT, stderr=log)
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(port), str(head_s)], cwd=ROOT, stderr=log)
     running = Server(port, process, file.read_text)
     try:
         wait_for(running.answers, 60, why=running.log)
@@ -115,6 +130,18 @@ def test_a_kept_connection_and_a_slow_body_are_left_alone(server: Server) -> Non
         time.sleep(3 * HEAD_S)
         assert is_answered(kept, ASK)
         assert is_answered(slow, b"2")
+
+
+def test_an_answer_that_is_not_read_is_given_up(server: Server) -> None:
+    """The end of a connection waited for ever until its caller had taken what was left."""
+    with server.connect() as caller:
+        caller.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        time.sleep(HEAD_S + 3.0)
+        read = 0
+        with contextlib.suppress(OSError):
+            while more := caller.recv(1 << 20):
+                read += len(more)
+        assert read < LARGE
 
 
 def test_a_crowd_of_silent_connections_shuts_nobody_out(server: Server) -> None:

@@ -1,0 +1,128 @@
+"""Connections on which too much comes at once: they are closed, before they cost memory or the time of others."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.connections import FREE_CHUNKS, MAX_AHEAD, MAX_HEADERS
+from tests.unit.api.test_silent_connections import ASK, Server, is_answered, started
+
+HEAD_S = 60.0  # none of these is closed because it takes too long
+BLOCK, MOST = 1 << 16, 16 << 20  # bytes that are sent at once, and in all
+GROWN = 30 << 20  # bytes; without bounds it was hundreds of megabytes
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n"
+)
+MASK = bytes(4)
+
+FLOODS = {
+    "headers": (ASK[:-2], b"a: b\r\n"),
+    "a header": (ASK[:-2] + b"a: ", b"a"),
+    "an address": (b"GET /", b"a"),
+    "empty lines": (b"", b"\r\n"),
+    "requests": (b"", ASK),
+    "chunks of a byte": (CHUNKED, b"1\r\nA\r\n"),
+    "an extension of a chunk": (CHUNKED + b"1;", b"a"),
+    "trailers": (CHUNKED + b"1\r\nA\r\n0\r\n", b"a: b\r\n"),
+    "a trailer": (CHUNKED + b"1\r\nA\r\n0\r\na: ", b"a"),
+}
+FRAMES = {
+    "pings": b"\x89\xfd" + MASK + bytes(125),
+    "pongs": b"\x8a\x80" + MASK,
+    "parts without an end": b"\x00\x80" + MASK,
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("server") / "log", HEAD_S) as running:
+        yield running
+
+
+def memory(server: Server) -> int:
+    """Resident memory of a server (bytes)."""
+    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * 4096
+
+
+def is_refused(caller: socket.socket, block: bytes) -> bool:
+    """Sends a block again and again, and reads nothing; whether the server closes the connection."""
+    caller.settimeout(20)
+    data = block * (BLOCK // len(block) + 1)
+    try:
+        for _ in range(MOST // len(data)):
+            caller.sendall(data)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_ends_its_connection(server: Server, name: str) -> None:
+    start, block = FLOODS[name]
+    before = memory(server)
+    with server.connect() as caller:
+        caller.sendall(start)
+        assert is_refused(caller, block)
+    assert memory(server) - before < GROWN
+    assert server.answers()
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_flood_of_frames_ends_its_socket(server: Server, name: str) -> None:
+    before = memory(server)
+    with upgraded(server) as caller:
+        caller.sendall(b"\x02\x80" + MASK if name == "parts without an end" else b"")
+        assert is_refused(caller, FRAMES[name])
+    assert memory(server) - before < GROWN
+    assert server.answers()
+
+
+def test_each_of_many_small_messages_is_answered(server: Server) -> None:
+    """They are parsed a little at a time, as the application takes them."""
+    count = 20_000
+    with upgraded(server) as caller:
+        caller.settimeout(60)
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        answers = b""
+        for _ in range(10):
+            caller.sendall((b"\x82\x80" + MASK) * (count // 10))
+            while len(answers) < 4 * count // 10:
+                answers += caller.recv(1 << 16)
+            answers = answers[4 * count // 10 :]
+        caller.sendall(b"\x89\x80" + MASK)
+        assert (answers + caller.recv(2)) == b"\x8a\x00"
+
+
+def test_what_honest_clients_send_is_answered(server: Server) -> None:
+    long = b"".join(b"x-%d: %s\r\n" % (number, b"a" * 200) for number in range(MAX_HEADERS - 10))
+    with server.connect() as caller:
+        assert is_answered(caller, ASK[:-2] + long + b"\r\n")
+        assert is_answered(caller, CHUNKED + b"1\r\nA\r\n" * FREE_CHUNKS + b"0\r\n\r\n")
+        assert is_answered(caller, CHUNKED + (b"64\r\n" + bytes(100) + b"\r\n") * 5000 + b"0\r\na: b\r\n\r\n")
+        assert is_answered(caller, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + bytes(9_000_000))
+        caller.sendall(ASK * MAX_AHEAD)
+        answers = b""
+        while answers.count(b"200 OK") < MAX_AHEAD:
+            answers += caller.recv(4096)
+
+
+@contextlib.contextmanager
+def upgraded(server: Server) -> Iterator[socket.socket]:
+    """A WebSocket that was accepted."""
+    with server.connect() as caller:
+        caller.sendall(UPGRADE)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += caller.recv(1)
+        assert b" 101 " in head
+        yield caller
