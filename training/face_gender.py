@@ -7,6 +7,7 @@ set): it has seen no picture of the known sets. UTKFace, whose terms forbid comm
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import zlib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -144,8 +146,19 @@ def fit(model: keras.Model, batches: Batches, verbose: int = 0) -> keras.Model:
     return model
 
 
+def one_thread() -> None:
+    """Has TensorFlow take sums in one order, whatever the machine has: weights are then the same byte for byte.
+
+    Two processors are in use all the same, for the changed copies are made on threads of their own.
+    """
+    with contextlib.suppress(RuntimeError):  # it has begun already, in tests
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def trained(crops: Pictures, clips: Sequence[Clip], settings: Settings, start: Path) -> keras.Model:
     """A network of 32 bits that was trained on pictures, its kernels rounded as they are kept."""
+    one_thread()
     keras.utils.set_random_seed(settings.seed)
     usual = keras.config.dtype_policy()
     keras.config.set_dtype_policy(COMPUTED_IN)

@@ -1,7 +1,7 @@
-"""What the served face model answers on pictures that it did not learn from, and how that changes with the picture.
+"""How the served face model's answers change with the picture: ``python -m training.face_robustness``.
 
-``python -m training.face_robustness`` takes every picture the way of a request (detection, alignment, compiled network,
-calibration), as it is and after each change, and writes ``training/face_robustness.json``.
+Pictures that it did not learn from go the way of a request (detection, alignment, compiled network, calibration), as
+they are and after each change. The figures go to ``training/robustness.json``, and from there into the card.
 """
 
 from __future__ import annotations
@@ -26,13 +26,10 @@ from models.calibration import Calibration
 from models.face_gender import SPEC
 from models.face_gender.processing import PROCESSOR
 from models.store import IR_MODEL
+from training import robustness
 from training.data.datasets import Clip, class_indices, datasets_dir, read_manifest
-from training.evaluation import metrics
 
-RESULTS = Path(__file__).parent / "face_robustness.json"
-MOST = 5000  # pictures of each source: all
-CHANGED = 50  # pictures of each source that are changed: an interval of about 7 points
-ADULTS = (20, 69)  # years that the targets name, both ends in
+MOST = 50  # pictures of each source: an interval of about 5 points for both
 
 Picture = NDArray[np.uint8]
 Rows = NDArray[np.float32]
@@ -59,6 +56,21 @@ def turned(degrees: float) -> Callable[[Picture], Picture]:
     return change
 
 
+def quarters(count: int) -> Callable[[Picture], Picture]:
+    """Turns to the left by so many quarters, as a camera does that lies on its side and does not say so."""
+    return lambda picture: np.ascontiguousarray(np.rot90(picture, count))
+
+
+def cropped(share: float) -> Callable[[Picture], Picture]:
+    """Takes away that share of the height and width at each edge."""
+
+    def change(picture: Picture) -> Picture:
+        down, across = (round(share * side) for side in picture.shape[:2])
+        return np.ascontiguousarray(picture[down : picture.shape[0] - down, across : picture.shape[1] - across])
+
+    return change
+
+
 def small(side: int) -> Callable[[Picture], Picture]:
     """Scales the whole picture down."""
     return lambda picture: np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
@@ -78,7 +90,12 @@ CHANGES: Mapping[str, Callable[[Picture], Picture]] = {
     "40 pixels across": small(40),
     "turned by 10 degrees": turned(10.0),
     "turned by 20 degrees": turned(-20.0),
+    "turned by 90 degrees": quarters(1),
+    "turned by 180 degrees": quarters(2),
+    "turned by 270 degrees": quarters(3),
+    "a tenth cut off at each edge": cropped(0.1),
     "half as bright": lambda picture: np.asarray(picture // 2, np.uint8),
+    "twice as bright": lambda picture: np.asarray(picture * 2.0, np.float32).clip(0, 255).astype(np.uint8),
     "grey": lambda picture: np.repeat(picture.mean(2, keepdims=True).astype(np.uint8), 3, axis=2),
 }
 
@@ -104,54 +121,59 @@ class ServedModel:
         return np.asarray(self._calibration.probabilities(self._engine.infer(batch))[0], np.float32)
 
 
-def unseen(data: Path, most: int) -> list[Clip]:
-    """Pictures that the bundled weights did not learn from: UTKFace's validation part and FairFace, so many of each."""
+def unseen(data: Path, most: int) -> dict[str, list[Clip]]:
+    """Pictures that the bundled weights did not learn from, about so many of UTKFace and of FairFace, evenly spaced."""
     more = data / "face_gender_more"
-    return [
-        *read_manifest(data / "face_gender", "val")[:most],
-        *[*read_manifest(more, "val"), *read_manifest(more, "train")][:most],
-    ]
-
-
-def source(clip: Clip) -> str:
-    """UTKFace or FairFace."""
-    return clip.fields["source"].replace("/", " ").split()[0]
-
-
-def by_group(clips: Sequence[Clip], rows: Rows) -> dict[str, dict[str, float]]:
-    """Accuracy, recalls and an interval of each source, age band and ethnicity; no face counts as wrong."""
-    labels = class_indices(clips, SPEC.classes)
-    rows = np.where(np.isnan(rows), 1.0 - np.eye(len(SPEC.classes))[labels], rows)
-    ages = np.array([int(clip.fields["age"]) for clip in clips])
-    adult = (ages >= ADULTS[0]) & (ages <= ADULTS[1])
-    groups = {"all": np.ones(len(clips), bool), "20 to 69": adult, "others": ~adult}
-    for name, key in (("", source), ("ethnicity ", lambda clip: clip.fields["ethnicity"])):
-        values = np.array([key(clip) for clip in clips])
-        groups |= {f"{name}{value}": values == value for value in sorted(set(values.tolist()))}
-        groups |= {f"{name}{value}, 20 to 69": (values == value) & adult for value in sorted(set(values.tolist()))}
-    return {name: _figures(labels[chosen], rows[chosen]) for name, chosen in groups.items() if chosen.any()}
-
-
-def _figures(labels: NDArray[np.int64], rows: NDArray[np.floating[Any]]) -> dict[str, float]:
-    share = metrics.accuracy(labels, rows)
-    low, high = metrics.wilson(share, len(labels))
-    female, male = metrics.recalls(labels, rows).tolist()
-    return {"pictures": len(labels), "accuracy": share, "low": low, "high": high, "female": female, "male": male}
+    of_source = {
+        "FairFace": [*read_manifest(more, "val"), *read_manifest(more, "train")],
+        "UTKFace": read_manifest(data / "face_gender", "val"),
+    }
+    return {name: clips[:: max(1, len(clips) // most)][:most] for name, clips in of_source.items()}
 
 
 def flips(
     served: Callable[[Picture], Rows], pictures: Sequence[Picture], labels: NDArray[np.int64]
-) -> dict[str, float]:
-    """Of the right answers, the share that is wrong or missing after each change."""
-    before = np.stack([served(picture) for picture in pictures])
+) -> dict[str, list[bool]]:
+    """Of each right answer, by the name of a change: whether it is wrong or missing after it."""
+    before = np.stack([served(picture) for picture in tqdm(pictures, mininterval=10)])
     found = ~np.isnan(before).any(axis=1)
     right = np.flatnonzero(found & (before.argmax(axis=1) == labels)).tolist()
-    shares = {}
-    for name, change in CHANGES.items():
+    turned = {}
+    for name, change in tqdm(CHANGES.items(), mininterval=10):
         after = [served(change(pictures[place])) for place in right]
-        wrong = [np.isnan(row).any() or row.argmax() != labels[place] for row, place in zip(after, right, strict=True)]
-        shares[name] = float(np.mean(wrong))
-    return shares
+        turned[name] = [
+            bool(np.isnan(row).any() or row.argmax() != labels[place]) for row, place in zip(after, right, strict=True)
+        ]
+    return turned
+
+
+def measure(served: Callable[[Picture], Rows], clips: Mapping[str, Sequence[Clip]]) -> dict[str, Any]:
+    """Shares of the right answers that each change turns, of all pictures and of each source.
+
+    Args:
+        served: Probabilities of a picture, float32 [classes], NaN where there is no face; the picture is uint8 BGR.
+        clips: By source.
+    """
+    found = {
+        name: flips(served, [np.asarray(cv2.imread(str(clip.path)), np.uint8) for clip in some], _labels(some))
+        for name, some in clips.items()
+    }
+    every = {change: [flip for one in found.values() for flip in one[change]] for change in CHANGES}
+    return {
+        "clips": sum(map(len, clips.values())),
+        "right": len(next(iter(every.values()))),
+        "of": "unseen pictures",
+        "turned": _shares(every),
+        "by_source": {name: _shares(one) for name, one in found.items()},
+    }
+
+
+def _labels(clips: Sequence[Clip]) -> NDArray[np.int64]:
+    return class_indices(clips, SPEC.classes)
+
+
+def _shares(turned: Mapping[str, Sequence[bool]]) -> dict[str, float]:
+    return {name: float(np.mean(flips)) for name, flips in turned.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -159,18 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.face_robustness", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
     parser.add_argument("--most", type=int, default=MOST, help="pictures of each source (%(default)s)")
-    parser.add_argument("--changed", type=int, default=CHANGED, help="pictures of each source that are changed")
     parser.add_argument("--weights", type=Path, default=registry.weights(SPEC.name))
     options = parser.parse_args(arguments)
-    clips, served = unseen(datasets_dir(options.data), options.most), ServedModel(options.weights)
-    pictures = [np.asarray(cv2.imread(str(clip.path)), np.uint8) for clip in clips]
-    groups = by_group(clips, np.stack([served(picture) for picture in tqdm(pictures, mininterval=5)]))
-    labels, changed = class_indices(clips, SPEC.classes), {}
-    for name in sorted({source(clip) for clip in clips}):
-        chosen = [place for place, clip in enumerate(clips) if source(clip) == name][: options.changed]
-        changed[name] = flips(served, [pictures[place] for place in chosen], labels[chosen])
-    RESULTS.write_text(json.dumps({"groups": groups, "flips": changed}, indent=1) + "\n")
-    print(RESULTS.read_text())
+    found = measure(ServedModel(options.weights), unseen(datasets_dir(options.data), options.most))
+    print(json.dumps(found, indent=1))
+    robustness.keep({SPEC.name: found})
     return 0
 
 

@@ -170,6 +170,14 @@ def measure(name: str, data: Path, most: int) -> dict[str, Any]:
     return {"clips": len(clips), "right": int(right.sum()), "turned": turned}
 
 
+def keep(found: Mapping[str, Any]) -> None:
+    """Writes figures beside those of other models, and into the cards."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results = dict(sorted({**results, **found}.items()))
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    tables.write_robustness(results)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures the named models, or all, and keeps the figures."""
     parser = argparse.ArgumentParser(prog="python -m training.robustness", description=__doc__)
@@ -177,12 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
     parser.add_argument("--clips", type=int, default=120, help="at most about so many of each model (%(default)s)")
     options = parser.parse_args(arguments)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in options.names or MODELS:
-        results[name] = measure(name, datasets_dir(options.data), options.clips)
-        print(name, json.dumps(results[name]), flush=True)
-        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
-    tables.write_robustness(results)
+        found = measure(name, datasets_dir(options.data), options.clips)
+        print(name, json.dumps(found), flush=True)
+        keep({name: found})
 
 
 if __name__ == "__main__":

@@ -139,6 +139,10 @@ def test_robustness_fills_its_own_block_and_no_other() -> None:
     assert filled.count("old") == 2
     assert "Of 20 validation clips" in filled
     assert "| WebM | 0.050 |" in filled.splitlines()
+    found = {"right": 9, "of": "pictures", "turned": {"grey": 0.1}, "by_source": {"A": {"grey": 0.2}, "B": {"grey": 0}}}
+    filled_by_source = tables.fill(text, {}, robustness={"audio_scene": found})
+    assert "Of 9 pictures that" in filled_by_source
+    assert "| grey | 0.100 | 0.200 | 0.000 |" in filled_by_source.splitlines()
     assert tables.fill(filled, {}) == filled
 
 

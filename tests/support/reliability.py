@@ -49,6 +49,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/media/test_image.py::test_damaged_files_are_decoded_or_refused_but_never_crash",),
         ),
         Case(
+            "Pictures turned by 90, 180 or 270 degrees that do not say so",
+            "The face is found upright; of the right answers at least 95 % stay right (the face model's card)",
+            (
+                "unit/media/test_faces.py::test_a_face_turned_by_quarters_is_found_upright",
+                "unit/training/test_face_robustness.py::test_quarter_turns_leave_the_answer_as_it_was_measured",
+            ),
+        ),
+        Case(
             "What decoding a picture takes, by its header",
             "Never more than was reserved for it",
             ("unit/media/test_cost.py",),

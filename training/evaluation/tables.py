@@ -262,10 +262,14 @@ def _left_out(found: Figures) -> str:
 
 
 def _turned(found: Figures) -> str:
-    """Shares of the right answers that changes to the recording turn."""
-    rows = [(title, f"{share:.3f}") for title, share in found["turned"].items()]
-    about = f"Of {found['right']} validation clips that are answered rightly as they are:\n\n"
-    return about + table(("change", "answered otherwise or refused"), "-r", rows)
+    """Shares of the right answers that changes to the recording or picture turn."""
+    sources = found.get("by_source", {})
+    rows = [
+        (title, f"{share:.3f}", *(f"{one[title]:.3f}" for one in sources.values()))
+        for title, share in found["turned"].items()
+    ]
+    about = f"Of {found['right']} {found.get('of', 'validation clips')} that are answered rightly as they are:\n\n"
+    return about + table(("change", "answered otherwise or refused", *sources), "-r" + "r" * len(sources), rows)
 
 
 def _accuracy(found: Figures | None) -> str:
