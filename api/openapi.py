@@ -6,19 +6,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.schemas import ErrorBody
+from api.schemas import ErrorBody, FaceErrorBody
 from storage.latest import NOT_KEPT
 
 ADDRESS = "http://localhost:3000"  # in examples: where ``make serve`` listens
 
 _REASONS = {
     400: "The input is wrong.",
-    403: "The key is missing or wrong.",
+    403: "The key is missing or wrong; where the server has a store of keys, every question needs one.",
     404: "There is nothing here, or nothing yet.",
     413: "The body or the recording is larger than the limits.",
     415: "The body is of another type than this route takes.",
     422: "The input is well formed but holds nothing to answer about.",
-    429: "Too much is waiting for the model; `Retry-After` says when to try again.",
+    429: "Too much is waiting for the model, or a quota of the key is used up; `Retry-After` says when to try again.",
     500: "The server failed.",
     502: "The server that the URL names failed.",
     503: "The model's runner is down; `Retry-After` says when to try again.",
@@ -31,7 +31,7 @@ _MESSAGES = {
     404: "no heart sound has been classified yet",
     413: "the body is larger than 32 MiB",
     415: "send the body as application/json, not as text/plain",
-    422: "no face was found in the picture",
+    422: "no speech was found in the recording",
     429: "the voice_gender model has more waiting than it can answer in time, try again later",
     500: "the server failed on this request",
     502: "the server of the audio answered with status 404",
@@ -39,11 +39,12 @@ _MESSAGES = {
     504: "no answer within 60 seconds",
     507: NOT_KEPT,
 }
+_FACE_MESSAGES = {422: "no face was found in the picture"}
 # Schemas of JSON bodies by name. Routes read bodies themselves, so that FastAPI does not know them.
 BODIES: dict[str, dict[str, Any]] = {}
 
 # What any route that asks a model may answer.
-MODEL_ERRORS = (400, 413, 429, 500, 503, 504)
+MODEL_ERRORS = (400, 403, 413, 429, 500, 503, 504)
 
 
 def errors(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
@@ -64,7 +65,7 @@ def example(answer: Any) -> dict[int | str, dict[str, Any]]:
 
 
 def _error_example(status: int, model: type[BaseModel]) -> dict[str, Any]:
-    message = _MESSAGES[status]
+    message = (_FACE_MESSAGES if model is FaceErrorBody else {}).get(status) or _MESSAGES[status]
     values = {"status": "error", "message": message, "request_id": "5f566fcc6319499ebeaa5077eb74da25"}
     return model.model_validate({**values, "success": False, "error": message}).model_dump(mode="json")
 

@@ -69,7 +69,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     line = {"schema": {"type": "string", "description": "An entry of `items` in each line."}}
     made[200]["content"][MEDIA_TYPE] = line
     made[200]["description"] = "An entry for each item, in their order."
-    return made | errors(*MODEL_ERRORS, 403, 404, 415)
+    return made | errors(*MODEL_ERRORS, 404, 415)
 
 
 @router.post(

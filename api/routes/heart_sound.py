@@ -80,7 +80,7 @@ async def upload_audio(
             "content": {"text/html": {"schema": {"type": "string"}}, "application/json": {"example": EXAMPLE}},
             "description": "The latest prediction; for a browser, the landing page.",
         },
-        **errors(404, 500, 503),
+        **errors(403, 404, 429, 500, 503),
     },
     summary="The latest heart sound prediction",
 )

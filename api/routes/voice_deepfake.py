@@ -38,7 +38,7 @@ router = APIRouter(tags=["AI voice"], dependencies=[Depends(keyed)])
 @router.post(
     "/api/voice-detection",
     response_model=VoiceResponse,
-    responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 403, 415),
+    responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 415, 422),
     openapi_extra=json_body(VoiceRequest, REQUEST),
     summary="Did a human or an AI speak this?",
 )

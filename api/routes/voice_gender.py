@@ -18,7 +18,7 @@ EXAMPLE = [{"score": 0.9987, "label": "male"}, {"score": 0.0013, "label": "femal
 @router.post(
     "/api/detect-gender",
     response_model=list[ClassScore],
-    responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 415),
+    responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 415, 422),
     openapi_extra=file_form("audio", "A recording of a voice: WAV, FLAC, MP3, Ogg, WebM, M4A or AAC."),
     summary="Is this voice male or female?",
     description=try_it(

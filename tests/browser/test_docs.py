@@ -116,6 +116,19 @@ def test_first_visit_at_1_6_megabit_transfers_little(page: Page) -> None:
     assert 300_000 < sum(received) < 490_000
 
 
+def test_first_visit_at_1_6_megabit_takes_seconds(page: Page) -> None:
+    """On a line of that speed. The transfer takes 2.4 s; the bound allows for a machine that is busy otherwise."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    line = {"offline": False, "latency": 0, "downloadThroughput": 200_000, "uploadThroughput": 200_000}
+    session.send("Network.emulateNetworkConditions", line)
+    page.goto("/docs", wait_until="commit")
+    page.locator(".opblock").first.wait_for()
+    seconds = page.evaluate("performance.now()") / 1000
+    print(f"/docs at 1.6 Mbit/s: {seconds:.2f} s")
+    assert 1.5 < seconds < 15  # the least shows that the line is that slow
+
+
 def test_second_visit_transfers_nothing_that_is_unchanged(client: httpx.Client) -> None:
     first = client.get("/pages/swagger-ui-bundle.js")
     assert first.headers["content-encoding"] == "gzip"

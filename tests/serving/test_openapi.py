@@ -76,7 +76,7 @@ def test_requests_and_errors_are_described(document: dict[str, Any], method: str
     assert found["summary"]
     assert found["requestBody"]["content"]
     assert {"200", "400", "413", "429", "500", "503", "504"} <= set(found["responses"])
-    assert "422" not in found["responses"] or path in {"/api/gender", "/predict", "/analyze-audio"}
+    assert ("422" in found["responses"]) == (path not in {"/upload_audio", "/v1/classify/{question}"})
     for status, response in found["responses"].items():
         assert response["description"]
         if status >= "400":
@@ -99,6 +99,11 @@ def test_answers_have_schemas_and_examples(document: dict[str, Any], method: str
 def test_json_requests_have_examples(document: dict[str, Any], path: str) -> None:
     media = operation(document, "post", path)["requestBody"]["content"]["application/json"]
     assert "example" in media or "examples" in media
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(MODEL_ROUTES | {("get", "/")}))
+def test_a_key_or_its_quota_may_refuse_every_question(document: dict[str, Any], method: str, path: str) -> None:
+    assert {"403", "429"} <= operation(document, method, path)["responses"].keys()
 
 
 def test_errors_have_examples(document: dict[str, Any]) -> None:
