@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
+from queue import LifoQueue
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ class CompiledEngine:
     A lone batch gets all threads, which halves its time on two cores. Where others are under way, each batch has a
     stream with threads of its own: all threads for one after the other would do less in a second, as every layer ends
     with the slowest of them, and on a busy machine one is always late. Both need a compiled form of their own, with the
-    weights in it. So a network of ``LARGE_FROM_BYTES`` has one alone: a single stream with all threads.
+    weights in it. So the one for lone batches is made in the background when the first caller has come, a model that
+    is not asked takes no memory for it, and a network of ``LARGE_FROM_BYTES`` has a single stream with all threads.
 
     Args:
         model: The ``model.xml`` of the compiled form; ``model.bin`` lies beside it.
@@ -68,12 +70,14 @@ class CompiledEngine:
         compiled = _compile(core, model, self.streams, together, precision)
         # What really runs: OpenVINO takes a wish for bf16 from a processor without it, and computes in f32.
         self._precision: str = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
+        # The stream that was used last goes first: each keeps what it planned for the shapes that it has met.
+        self._idle: LifoQueue[ov.InferRequest] = LifoQueue()
         for _ in range(self.streams):
             self._idle.put(compiled.create_infer_request())
+        self._compile_alone = partial(_compile, core, model, 1, together, precision)
         self._alone: ov.InferRequest | None = None
-        if self.streams > 1:
-            self._alone = _compile(core, model, 1, together, precision).create_infer_request()
+        self._maker: Thread | None = None
+        self._is_warm = False
         self._under_way = 0
         self._lock = Lock()
 
@@ -83,12 +87,9 @@ class CompiledEngine:
         return f"openvino-{self._precision}"
 
     def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Runs one batch in every stream, and alone."""
-        for request in [*(self._idle.get() for _ in range(self.streams)), self._alone]:
-            if request is not None:
-                request.infer(dict(inputs), share_inputs=True)
-            if request is not None and request is not self._alone:
-                self._idle.put(request)
+        """Runs one batch; whoever asks from now on is a caller."""
+        self.infer(inputs)
+        self._is_warm = True
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Runs one batch; a call from more threads than there are streams waits for an idle one.
@@ -103,12 +104,18 @@ class CompiledEngine:
             results = request.infer(dict(inputs), share_inputs=True)
             return np.array(results[0], dtype=np.float32)
 
+    def _make_alone(self) -> None:
+        self._alone = self._compile_alone().create_infer_request()
+
     @contextlib.contextmanager
     def _request(self) -> Iterator[ov.InferRequest]:
         """What computes the next batch: that with all threads where nothing is under way, or else a stream."""
         with self._lock:
             alone = self._alone if self._under_way == 0 else None
             self._under_way += 1
+            if self._is_warm and self.streams > 1 and self._maker is None:
+                self._maker = Thread(target=self._make_alone, name="compile for lone batches", daemon=True)
+                self._maker.start()
         request = alone or self._idle.get()
         try:
             yield request

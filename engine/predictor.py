@@ -80,11 +80,11 @@ class Predictor:
         return cls.open(registry.specs()[name], Entry.read(f"{name}:bundled", folder(name)), settings)
 
     def warm_up(self) -> InferenceResult:
-        """Answers an example, after what an engine does only once has been done."""
+        """Answers an example, so that what is done only once is done before the first caller."""
         item = example(self.spec)
-        ready = self._processor.prepare(item)
-        self.engine.warm_up(self._processor.collate([ready.features]))
-        return self.answer([item])[0]
+        answered = self.answer([item])[0]  # not a caller's, so before the engine knows that it is warm
+        self.engine.warm_up(self._processor.collate([self._processor.prepare(item).features]))
+        return answered
 
     def answer(self, items: Sequence[NDArray[Any]]) -> list[InferenceResult]:
         """Answers for decoded inputs, one outcome for each, in order; an item never fails its batch-mates.

@@ -37,7 +37,7 @@ class Engine(Protocol):
         """Largest part of a batch that may be padding, where the settings do not say."""
 
     def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Runs one batch in every place that computes batches, so that no caller pays for what is done only once.
+        """Runs one batch, so that no caller pays for what is done only once.
 
         Args:
             inputs: As of ``infer``.

@@ -65,7 +65,10 @@ def test_a_lone_batch_has_all_threads_and_company_a_stream_each() -> None:
     engine = CompiledEngine(entry("deepfake_mlp").compiled, threads=1, streams=2)
     made = example_of("deepfake_mlp")
     engine.warm_up(made)
+    assert engine._maker is None  # a model that nobody asks has one form
     expected = engine.infer(made)
+    assert engine._maker is not None
+    engine._maker.join(60)
     with engine._request() as first, engine._request() as second, engine._request() as third:
         found = [_threads(request) for request in (first, second, third)]
         for request in (first, second, third):
