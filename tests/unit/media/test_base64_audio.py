@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import time
 
 import pytest
 from hypothesis import given
@@ -61,6 +63,19 @@ def test_data_uri_of_another_encoding(text: str) -> None:
 def test_a_prefix_without_end_takes_no_time() -> None:
     with pytest.raises(BadRequest):
         decode_base64_audio("data:" + ";base64" * 1000, LIMIT)
+
+
+@pytest.mark.parametrize("text", [" " * (16 << 20), "é" * (16 << 20), "A" + "\n" * (16 << 20)])
+def test_what_is_no_base64_takes_no_longer_than_what_is(text: str) -> None:
+    """While it is looked through no other thread runs, and with it no other request."""
+
+    def work_s(one: str) -> float:
+        began = time.thread_time()
+        with contextlib.suppress(BadRequest):
+            decode_base64_audio(one, len(one))
+        return time.thread_time() - began
+
+    assert work_s(text) < 5 * work_s("QUJD" * (4 << 20))
 
 
 @pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
