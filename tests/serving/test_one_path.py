@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -17,7 +16,7 @@ from media.pcm import PcmFormat
 from models import registry
 from tasks.heart_sound import pcm_reader
 from tasks.questions import questions
-from tests.support.served import DATA, KEY
+from tests.support.served import DATA, KEY, serve
 from training.data.datasets import Clip
 from training.evaluation import answers
 
@@ -28,50 +27,91 @@ SAMPLES = {
     "audio-scene": sorted((DATA / "scenes").glob("*.flac")),
     "ai-voice": sorted((DATA / "ai_voice").glob("*_*.*")),
 }
+ENGINES = {name: Settings.model_validate({"engine": name, "device": "cpu"}) for name in ("compiled", "native")}
 TOLERANCE = 1e-6
-BATCHED = 1e-4  # sums in a network are rounded in another order where other windows are in its batch
+ROUNDING = 0.05 + 1e-6  # of a confidence in percent with one digit
+
+Probabilities = Mapping[str, float]
 
 
-def evaluated(name: str, path: Path, settings: Settings) -> Mapping[str, float]:
-    """Probabilities as the evaluation computes them."""
+def evaluated(name: str, settings: Settings) -> list[Probabilities]:
+    """Probabilities of a question's samples as the evaluation computes them."""
     members = []
     for model in questions()[name].models:
-        clip = Clip(path, registry.specs()[model].classes[0], "", {})
-        members.append(answers.answer(Predictor.bundled(model, settings), [clip]))
+        clips = [Clip(path, registry.specs()[model].classes[0], "", {}) for path in SAMPLES[name]]
+        members.append(answers.answer(Predictor.bundled(model, settings), clips))
     found = members[0] if len(members) == 1 else answers.ensemble(members, settings)
-    return dict(zip(found.classes, found.served[0].tolist(), strict=True))
+    return [dict(zip(found.classes, row, strict=True)) for row in found.served.tolist()]
 
 
-def by_command(name: str, path: Path, settings: Settings, *, as_pcm: bool = False) -> Mapping[str, float]:
-    """Probabilities as the command line computes them, of a file or of raw PCM."""
-    data = answers.as_pcm(path.read_bytes()) if as_pcm else path.read_bytes()
+def by_command(name: str, settings: Settings, *, as_pcm: bool = False) -> list[Probabilities]:
+    """Probabilities as the command line computes them, of the samples as files or as raw PCM."""
 
-    async def ask() -> Mapping[str, float]:
+    async def ask() -> list[Probabilities]:
         question = questions()[name]
         context = local_context(settings, question.models)
-        read = pcm_reader(PcmFormat(), 10.0) if as_pcm else None
+        read = pcm_reader(PcmFormat(), answers.AMPLIFICATION) if as_pcm else None
         try:
-            return (await context.answer(question, data, read=read)).found.probabilities
+            return [
+                (await context.answer(question, one, read=read)).found.probabilities for one in bodies(name, as_pcm)
+            ]
         finally:
             await context.close()
 
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("engine", ["compiled", "native"])
+def bodies(name: str, as_pcm: bool) -> list[bytes]:
+    files = [path.read_bytes() for path in SAMPLES[name]]
+    return [answers.as_pcm(file) for file in files] if as_pcm else files
+
+
+def served(name: str, client: httpx.Client) -> list[Probabilities]:
+    """Probabilities as the service computes them, of one file after the other."""
+
+    def ask(path: Path) -> Probabilities:
+        url = f"/v1/classify/{name}"
+        answer = client.post(url, files={"file": (path.name, path.read_bytes())}, headers={"x-api-key": KEY})
+        (item,) = answer.json()["items"]
+        found: Probabilities = item["probabilities"]
+        return found
+
+    return [ask(path) for path in SAMPLES[name]]
+
+
+def assert_alike(name: str, one: Sequence[Probabilities], other: Sequence[Probabilities]) -> None:
+    for path, first, second in zip(SAMPLES[name], one, other, strict=True):
+        assert first == pytest.approx(second, abs=TOLERANCE), path.name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_evaluation_and_command_line_agree(name: str, engine: str) -> None:
-    settings = Settings.model_validate({"engine": engine})
-    path = SAMPLES[name][0]
-    by_cli = by_command(name, path, settings, as_pcm=name == "heart-sound")
-    assert by_cli == pytest.approx(evaluated(name, path, settings), abs=TOLERANCE)
+    """A heart sound is evaluated as the raw PCM that its route takes."""
+    by_cli = by_command(name, ENGINES[engine], as_pcm=name == "heart-sound")
+    assert_alike(name, by_cli, evaluated(name, ENGINES[engine]))
 
 
 @pytest.mark.served
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_service_and_the_command_line_agree(name: str, client: httpx.Client) -> None:
-    for path in SAMPLES[name]:
-        answer = client.post(f"/ui/ask/{name}", content=path.read_bytes(), headers={"x-api-key": KEY})
-        last = json.loads(answer.text.splitlines()[-1])  # what takes longer reports its progress first
-        served = {share["name"]: share["probability"] for share in last.get("report", last)["shares"]}
-        assert served == pytest.approx(by_command(name, path, Settings()), abs=BATCHED), path.name
+    assert_alike(name, served(name, client), by_command(name, Settings()))
+
+
+@pytest.mark.served
+def test_the_route_of_raw_sound_and_the_evaluation_agree(client: httpx.Client) -> None:
+    """That route answers with the best class and its confidence in percent."""
+    accept = {"accept": "application/json"}
+    said = [client.post("/upload_audio", content=body, headers=accept).json() for body in bodies("heart-sound", True)]
+    for one, probabilities in zip(said, evaluated("heart-sound", Settings()), strict=True):
+        best = max(probabilities, key=probabilities.__getitem__)
+        assert one["class"] == best
+        assert one["confidence"] == pytest.approx(100 * probabilities[best], abs=ROUNDING)
+
+
+@pytest.mark.served
+@pytest.mark.timeout(600)
+def test_the_service_on_the_native_engine_agrees(store: Path) -> None:
+    with serve(store, {"ENGINE": "native", "DEVICE": "cpu"}) as bundle, bundle.client() as client:
+        for name in SAMPLES:
+            assert_alike(name, served(name, client), by_command(name, ENGINES["native"]))
