@@ -32,21 +32,30 @@ class QueueStates(RuleBasedStateMachine):
         self.costs: dict[int, float] = {}
         self.unsent: list[int] = []  # in the order of submission, without those that have left
         self.under_way = 0
+        self.wrong: list[str] = []
 
     async def call(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
         """Checks a batch at the moment at which it is sent."""
         batch = [int(request.item[0]) for request in requests]
         self.unsent = [one for one in self.unsent if not self.callers[one].done()]  # some failed with another batch
-        assert len(set(batch)) == len(batch) <= MAX_ITEMS
-        assert set(batch) <= set(self.unsent), "an item was sent twice, or after its caller had left"
-        assert self.unsent[0] in batch, "the oldest item was passed over"
-        assert len(batch) == 1 or len(batch) * max(self.costs[one] for one in batch) <= MAX_COST
+        self.wrong += self.wrong_of(batch)
         self.unsent = [one for one in self.unsent if one not in batch]
         self.under_way += 1
         try:
             return await self.runner(requests)
         finally:
             self.under_way -= 1
+
+    def wrong_of(self, batch: list[int]) -> list[str]:
+        """What is wrong with a batch; raised in ``call``, it might reach nobody."""
+        longest = max(self.costs[one] for one in batch)
+        wrong = {
+            "it is too large": len(set(batch)) < len(batch) or len(batch) > MAX_ITEMS,
+            "an item was sent twice, or after its caller had left": not set(batch) <= set(self.unsent),
+            "the oldest item was passed over": self.unsent[:1] != batch[:1],
+            "it costs too much": len(batch) > 1 and len(batch) * longest > MAX_COST,
+        }
+        return [f"{batch}: {words}" for words, is_so in wrong.items() if is_so]
 
     def settle(self) -> None:
         """Lets every task go on as far as it can."""
@@ -57,8 +66,10 @@ class QueueStates(RuleBasedStateMachine):
 
         self.loop.run_until_complete(steps())
 
-    @rule(costs=st.lists(st.sampled_from([0.5, 1.0, 3.0, 30.0]), min_size=1, max_size=6))
-    def submit(self, costs: list[float]) -> None:
+    @rule(costs=st.lists(st.sampled_from([0.5, 1.0, 3.0, 30.0]), min_size=1, max_size=12), held=st.booleans())
+    def submit(self, costs: list[float], held: bool) -> None:
+        if held:
+            self.runner.open.clear()
         for cost in costs:
             name = len(self.callers)
             self.costs[name] = cost
@@ -66,11 +77,20 @@ class QueueStates(RuleBasedStateMachine):
             self.callers[name] = self.loop.create_task(self.queue.submit(item(name), cost))
         self.settle()
 
-    @precondition(lambda self: any(not task.done() for task in self.callers.values()))
+    def waiting(self) -> list[int]:
+        return [name for name, task in self.callers.items() if not task.done()]
+
+    @precondition(lambda self: self.waiting())
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        present = [name for name, task in self.callers.items() if not task.done()]
-        name = data.draw(st.sampled_from(present))
+        self.cancel(data.draw(st.sampled_from(self.waiting())))
+
+    @precondition(lambda self: bool(set(self.unsent) & set(self.waiting())))
+    @rule(data=st.data())
+    def leave_unsent(self, data: st.DataObject) -> None:
+        self.cancel(data.draw(st.sampled_from(sorted(set(self.unsent) & set(self.waiting())))))
+
+    def cancel(self, name: int) -> None:
         self.callers[name].cancel()
         if name in self.unsent:
             self.unsent.remove(name)
@@ -94,6 +114,10 @@ class QueueStates(RuleBasedStateMachine):
     @rule()
     def mend(self) -> None:
         self.runner.error = None
+
+    @invariant()
+    def every_batch_was_right(self) -> None:
+        assert not self.wrong
 
     @invariant()
     def no_more_is_under_way_than_may_be(self) -> None:
@@ -122,6 +146,7 @@ class QueueStates(RuleBasedStateMachine):
         """Whatever happened, the end is that every caller has an answer."""
         self.runner.error = None
         self.go_on()
+        self.every_batch_was_right()
         self.an_open_runner_leaves_nothing_waiting()
         self.loop.close()
 
