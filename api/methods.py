@@ -25,6 +25,7 @@ from api.uploads import read_file
 from api.v1.schemas import ClassifyResponse, InputItem
 from core.errors import NotFound, ServiceError, UnsupportedMedia
 from core.request import CURRENT
+from models import registry
 from models.messages import HeartResult
 
 if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
@@ -160,7 +161,13 @@ def _classifier(question: str) -> Any:
     return bentoml.api(route=f"{UNIFORM}{question}")(classify)
 
 
-for _question in QUESTIONS:
+def _asked() -> list[str]:
+    """All questions, as ``tasks.questions`` names them, whose module runner processes need not load."""
+    bundled = {name for models in MODELS.values() for name in models}
+    return [*QUESTIONS, *(name.replace("_", "-") for name in registry.specs() if name not in bundled)]
+
+
+for _question in _asked():
     _method = _classifier(_question)
     setattr(NativeMethods, _method.name, _method)
 

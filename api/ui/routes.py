@@ -12,7 +12,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from api.auth import QUESTIONS, VOICE_DETECTION, check_voice_key
+from api.auth import VOICE_DETECTION, check_voice_key
 from api.dependencies import admitted, answers, read_json
 from api.responses import preferred
 from api.schemas import AnalyzeRequest
@@ -92,7 +92,7 @@ async def server(request: Request) -> Response:
     """What the page must know before it asks: which questions need a key, who has one, and how large a file may be."""
     settings = answers(request).context.settings
     about = {
-        "keyed": list(QUESTIONS) if settings.key_store else [VOICE_DETECTION],
+        "keyed": list(questions()) if settings.key_store else [VOICE_DETECTION],
         "has_keys": bool(settings.keys or settings.key_store),
         "max_body_bytes": settings.max_body_bytes,
     }

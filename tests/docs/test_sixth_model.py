@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import bentoml
 import httpx
 import pytest
 
@@ -83,6 +85,9 @@ def test_it_is_asked_in_every_other_way(extended: Bundle, tree: Path, tmp_path: 
         assert "loudness" in [model["name"] for model in client.get("/v1/models").json()["models"]]
         playground = client.post("/ui/ask/loudness", content=sound, headers={"accept": "application/json"})
         assert playground.json()["report"]["verdict"] == "loud"
+    with bentoml.SyncHTTPClient(extended.url) as typed, typed._temp_dir:
+        answer = typed.classify_loudness(items=[{"base64": base64.b64encode(sound).decode()}])
+    assert [item["prediction"] for item in answer["items"]] == ["loud"]
     (tmp_path / "loud.wav").write_bytes(sound)
     command = [sys.executable, "-m", "cli", "loudness", "--format", "json", str(tmp_path / "loud.wav")]
     run = subprocess.run(command, cwd=tree, text=True, capture_output=True, check=False, timeout=200)
