@@ -16,11 +16,17 @@ IMAGE_REQUIREMENTS := $(if $(filter gpu,$(VARIANT)),deploy/requirements-gpu,requ
 SERVING := $(VENV)/.serving
 IMAGING := $(VENV)/.imaging
 DEVELOPMENT := $(VENV)/.development
+MUTANTS := $(VENV)/.mutants
 PEERS := benchmarks/.venv
 NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: help serve save fetch test test-fast lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
+.PHONY: help serve save fetch test test-fast coverage mutants lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
 	deployments screenshots lock image up down test-containers container-figures clean
+
+COVERING := --cov --cov-report=
+# What `make mutants` changes, as mutmut names it.
+MUTATED := 'media.addresses*' 'scheduling.policy*' 'scheduling.queue*' 'storage.cache.xǁSingleFlight*' \
+	'storage.redis_client.xǁCircuitBreaker*'
 
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -39,12 +45,19 @@ test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests
 ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest -rs $(PYTEST_ARGS)
 else
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(if $(COVERAGE),$(COVERING)) tests/unit
 	$(BIN)/python -m pytest -rs -m "not parallel and not containers"
 endif
 
 test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "parallel and not slow" -n 2 --dist loadfile tests/unit
+
+coverage: $(DEVELOPMENT) save  ## Shows which lines and branches the unit tests leave out (`make test COVERAGE=1` measures too)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(COVERING) --cov-report=term-missing tests/unit
+
+mutants: $(MUTANTS)  ## Changes the parts that decide and share one place after the other; lists what no test notices (20 minutes)
+	CI=1 OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 1 $(or $(NAMES),$(MUTATED))
+	$(BIN)/mutmut results
 
 lint: $(DEVELOPMENT)  ## Checks style
 	$(BIN)/ruff check .
@@ -119,7 +132,7 @@ container-figures: $(DEVELOPMENT)  ## Writes what `make test-containers` measure
 	$(BIN)/python -m tests.containers.figures
 
 clean:  ## Removes what the other targets made, and the model store
-	rm -rf $(VENV) $(PEERS) build/lib build/bdist.* *.egg-info benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build/lib build/bdist.* *.egg-info benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage mutants
 	rm -rf clients/python/media_classification_client clients/typescript/{generated,dist,node_modules}
 
 $(BIN)/python:
@@ -149,6 +162,10 @@ $(IMAGING): $(SERVING) deploy/requirements.txt
 $(DEVELOPMENT): $(SERVING) requirements.txt $(addsuffix /requirements.txt,training clients deploy tests)
 	$(BIN)/python -m training.install
 	$(call install,requirements.txt,$(BIN)/python)
+	touch $@
+
+$(MUTANTS): $(DEVELOPMENT) tests/requirements-mutants.txt
+	$(call install,tests/requirements-mutants.txt,$(BIN)/python)
 	touch $@
 
 $(NODE_MODULES): clients/typescript/package.json clients/typescript/package-lock.json
