@@ -18,6 +18,7 @@ import pytest
 from cli.heart_sound import predict_class_with_confidence
 from media.pcm import pcm_to_wav
 from tests.support.audio_bytes import ENCODERS, encode, wav
+from tests.support.heart_bytes import JSON, heartbeat, pcm, upload
 from tests.support.served import Bundle, wait_for
 from tests.support.shapes import assert_error
 
@@ -25,29 +26,6 @@ pytestmark = pytest.mark.served
 
 CLASSES = {"Artifact", "Murmur", "Normal", "Extrahls", "Extrastole"}
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
-JSON = {"accept": "application/json"}
-
-
-def heartbeat(rate: int = 16_000, seconds: float = 4.0, level: float = 0.02) -> np.ndarray:
-    """Two thumps of 50 Hz a beat, 72 beats a minute; float64 [samples]."""
-    time = np.arange(round(rate * seconds)) / rate
-    phase = time % (60 / 72)
-    first, second = (np.exp(-(((phase - at) / 0.03) ** 2)) for at in (0.05, 0.38))
-    noise = np.random.default_rng(0).standard_normal(time.size) * 0.001
-    return level * ((first + 0.7 * second) * np.sin(2 * np.pi * 50 * time) + noise)
-
-
-def pcm(samples: np.ndarray, width: int = 2, channels: int = 1) -> bytes:
-    """Little-endian PCM of any width; one byte is unsigned, as in WAV."""
-    values = np.rint(np.clip(samples, -1, 1) * ((1 << (8 * width - 1)) - 1)).astype(np.int64)
-    values = np.repeat(values, channels)
-    if width == 1:
-        return (values + 128).astype(np.uint8).tobytes()
-    return values.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes()
-
-
-def upload(client: httpx.Client, body: bytes, **parameters: object) -> httpx.Response:
-    return client.post("/upload_audio", content=body, params={k: str(v) for k, v in parameters.items()}, headers=JSON)
 
 
 @pytest.fixture

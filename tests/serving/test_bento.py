@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.test_c3_heart_sound import heartbeat, pcm
+from tests.support.heart_bytes import heartbeat, pcm
 from tests.support.http_site import ok
 from tests.support.served import BENTOML, KEY, ROOT, Bundle, serve
 from tests.support.site_thread import LocalSite

@@ -17,7 +17,7 @@ import pytest
 
 from models import registry
 from models.calibration import Calibration
-from tests.contract.test_c3_heart_sound import heartbeat, pcm
+from tests.support.heart_bytes import heartbeat, pcm
 from tests.support.served import ROOT, Bundle, serve, wait_for
 from tests.support.shapes import assert_error
 from tests.support.site_thread import LocalSite

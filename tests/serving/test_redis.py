@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.latest import REDIS_KEY
-from tests.contract.test_c3_heart_sound import heartbeat, pcm, upload
+from tests.support.heart_bytes import heartbeat, pcm, upload
 from tests.support.redis_server import RedisServer
 from tests.support.served import serve
 from tests.support.site_thread import LocalSite

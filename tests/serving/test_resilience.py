@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from models import registry
-from tests.contract.test_c3_heart_sound import heartbeat, pcm
 from tests.support.audio_bytes import speech, wav
+from tests.support.heart_bytes import heartbeat, pcm
 from tests.support.served import KEY, Bundle, wait_for
 from tests.support.shapes import assert_error
 from tests.support.site_thread import LocalSite
