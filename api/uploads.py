@@ -58,13 +58,13 @@ def media_type(request: Request) -> str:
 
 
 def check_plain(request: Request) -> None:
-    """Refuses a body that is compressed as a whole, which nothing here undoes.
+    """Refuses a body whose compression was not undone (``api.middleware.inflate`` undoes gzip and deflate).
 
     Raises:
         UnsupportedMedia: It is.
     """
     if found := compressions(request.headers.get("content-encoding", "")):
-        raise UnsupportedMedia(f"send the body as it is, not compressed by {', '.join(found)[:100]}")
+        raise UnsupportedMedia(f"send the body as it is or in gzip, not compressed by {', '.join(found)[:100]}")
 
 
 def audio_type(request: Request) -> str:

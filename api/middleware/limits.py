@@ -8,6 +8,7 @@ import contextlib
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.middleware.inflate import Inflated, as_plain, beginnings
 from api.responses import to_response
 from core.errors import InternalError, PayloadTooLarge, ServiceError, TimedOut, Unavailable
 from core.memory import Budget, hold, lease
@@ -48,6 +49,9 @@ class Limits:
         declared = headers.get("content-length", "")
         has_body = "transfer-encoding" in headers or declared not in ("", "0")
         exchange = _Exchange(receive, send, self.max_body_bytes, has_body=has_body)
+        if begins := beginnings(scope):
+            exchange.inflate(begins)
+            as_plain(scope)
         try:
             if declared.isdigit() and int(declared) > self.max_body_bytes:
                 raise exchange.too_large()
@@ -62,7 +66,7 @@ class Limits:
         await exchange.finish()
 
     async def _run(self, scope: Scope, exchange: _Exchange) -> None:
-        answer = asyncio.ensure_future(self.app(scope, exchange.receive, exchange.send))
+        answer = asyncio.ensure_future(self.app(scope, exchange.body, exchange.send))
         gone = asyncio.ensure_future(exchange.wait_until_gone())
         try:
             await asyncio.wait({answer, gone}, timeout=self.timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -100,10 +104,25 @@ class _Exchange:
         self._gone = asyncio.Event()
         self.started = False
         self.refused: tuple[type[ServiceError], str, float | None] | None = None
+        self.body: Receive = self.receive
+
+    def inflate(self, begins: tuple[bytes, ...]) -> None:
+        """Has the application read the body without its compression."""
+        self.body = Inflated(self.receive, begins, self._max, self._hold, self._refuse)
 
     def too_large(self) -> ServiceError:
-        self.refused = PayloadTooLarge, f"the body is larger than {self._max / (1 << 20):g} MiB", None
+        return self._refuse(PayloadTooLarge, f"the body is larger than {self._max / (1 << 20):g} MiB")
+
+    def _refuse(self, kind: type[ServiceError], message: str, retry_after: float | None = None) -> ServiceError:
+        self.refused = kind, message, retry_after
         return self.refusal()
+
+    def _hold(self, size: int) -> None:
+        try:
+            hold(size)
+        except Unavailable as error:
+            self.refused = type(error), error.message, error.retry_after
+            raise
 
     def refusal(self) -> ServiceError:
         """A new one each time: one that was raised, kept here, would hold itself."""
@@ -120,11 +139,7 @@ class _Exchange:
             await asyncio.Event().wait()
         if self._read > self._max:
             raise self.too_large()
-        try:
-            hold(len(message.get("body", b"")))
-        except Unavailable as error:
-            self.refused = type(error), error.message, error.retry_after
-            raise
+        self._hold(len(message.get("body", b"")))
         return message
 
     async def send(self, message: Message) -> None:
