@@ -45,7 +45,7 @@ export async function microphone() {
  * @param {Awaited<ReturnType<typeof microphone>>} source
  * @param {(seconds: number, level: number) => void} onTick called ten times a second
  * @param {(part: Blob) => void} onPart called with what is new four times a second, where it is Opus in WebM or Ogg
- * @returns {{stop: () => void, cancel: () => void, finished: Promise<Blob|null>}} finished is null where it was cancelled
+ * @returns {{stop: () => void, cancel: () => void, finished: Promise<Blob|null>}} finished is null where it was cancelled or is empty
  */
 export function record(source, onTick, onPart) {
   const mimeType = CONTAINERS.find((type) => MediaRecorder.isTypeSupported(type));
@@ -67,7 +67,8 @@ export function record(source, onTick, onPart) {
     recorder.onstop = () => {
       clearInterval(clock);
       source.close();
-      resolve(isKept ? new Blob(parts, { type: recorder.mimeType }) : null);
+      const recording = new Blob(parts, { type: recorder.mimeType });
+      resolve(isKept && recording.size ? recording : null); // it may end before there is any sound
     };
   });
   recorder.start(PART_MS);
