@@ -20,6 +20,7 @@ STORE = Path(tempfile.mkdtemp(prefix="bundle-store-"))
 os.environ["BENTOML_HOME"] = str(STORE)
 atexit.register(shutil.rmtree, STORE, ignore_errors=True)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in the service, before NumPy is loaded: sums are taken in one order
 
 from core.settings import Settings  # noqa: E402
 from tests.support.audio_bytes import Signal, speech, tone, wav  # noqa: E402
