@@ -71,7 +71,7 @@ SHARPENING = 1e6  # librosa's factor inside log(1 + .), which lets strong period
 
 
 def onset_envelope(log_mel_db: Float) -> Float:
-    """Mean rise of the mel bands, each value at the time where the rise is heard.
+    """Mean rise of the mel bands, each value at the time where the rise is audible.
 
     Args:
         log_mel_db: dB, float32 [frames, bands].

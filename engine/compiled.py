@@ -87,7 +87,7 @@ class CompiledEngine:
         return f"openvino-{self._precision}"
 
     def warm_up(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Runs one batch; whoever asks from now on is a caller."""
+        """Runs one batch; every batch after it is a caller's."""
         self.infer(inputs)
         self._is_warm = True
 

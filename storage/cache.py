@@ -47,7 +47,7 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._flights: dict[str, _Flight[T]] = {}
+        self._computations: dict[str, _Flight[T]] = {}
         self._tasks: set[asyncio.Task[T]] = set()  # also those that were cancelled and have not ended yet
 
     async def join(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
@@ -56,7 +56,7 @@ class SingleFlight(Generic[T]):
         Raises:
             Exception: What the computation raised, to all who wait for it.
         """
-        flight = self._flights.get(key) or self._start(key, compute)
+        flight = self._computations.get(key) or self._start(key, compute)
         flight.waiters += 1
         try:
             return await asyncio.shield(flight.task)
@@ -79,7 +79,7 @@ class SingleFlight(Generic[T]):
                 return await compute()
 
         flight = _Flight(asyncio.create_task(run()))
-        self._flights[key] = flight
+        self._computations[key] = flight
         self._tasks.add(flight.task)
         flight.task.add_done_callback(lambda task: self._land(key, flight, task))
         return flight
@@ -91,8 +91,8 @@ class SingleFlight(Generic[T]):
             task.exception()  # looked at, so that nothing is printed when the last waiter left at this very moment
 
     def _forget(self, key: str, flight: _Flight[T]) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+        if self._computations.get(key) is flight:
+            del self._computations[key]
 
 
 E = TypeVar("E", bound=Entry)
@@ -173,7 +173,7 @@ class ResultCache(Generic[E]):
         self._namespace = namespace
         self._ttl_s = ttl_s
         self._lease_s = lease_s
-        self._flights: SingleFlight[E] = SingleFlight()
+        self._single_flight: SingleFlight[E] = SingleFlight()
 
     async def get_or_compute(self, key: str, producer: Callable[[], Awaitable[E]], *, version: str) -> Cached[E]:
         """Gives the answer for a key, computed by ``producer`` when it is not known.
@@ -195,12 +195,12 @@ class ResultCache(Generic[E]):
         known = await self._look(digest)
         if known is not None:
             return Cached(known, hit=True)
-        value = await self._flights.join(digest, lambda: self._fly(digest, producer, version))
+        value = await self._single_flight.join(digest, lambda: self._fly(digest, producer, version))
         return Cached(value, hit=False)
 
     async def aclose(self) -> None:
         """Cancels what is under way and closes the store."""
-        await self._flights.aclose()
+        await self._single_flight.aclose()
         await self._store.aclose()
 
     def _digest(self, key: str, version: str) -> str:

@@ -47,9 +47,9 @@ class Spectrogram(BaseModel):
 
 
 class Sound(BaseModel):
-    """The recording as the model heard it."""
+    """The recording as the model reads it."""
 
-    duration_s: float = Field(description="Of what was heard.")
+    duration_s: float = Field(description="Of what was read.")
     sample_rate: int = Field(description="Of the source (Hz).")
     channels: int = Field(description="Of the source.")
     container: str

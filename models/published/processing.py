@@ -40,7 +40,7 @@ def frame_levels(samples: Features) -> NDArray[np.float64]:
     """
     whole = len(samples) // FRAME * FRAME
     frames = samples[:whole].reshape(-1, FRAME) if whole else samples[None]
-    centred = frames - frames.mean(axis=1, keepdims=True)  # an offset cannot be heard
+    centred = frames - frames.mean(axis=1, keepdims=True)  # an offset is inaudible
     power = np.square(centred, dtype=np.float64).mean(axis=1)
     return np.asarray(10.0 * np.log10(np.maximum(power, 1e-20)), np.float64)
 

@@ -78,4 +78,4 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def waiting(cache: Cache) -> int:
     """How many wait for what this process computes."""
-    return sum(flight.waiters for flight in cache._flights._flights.values())
+    return sum(flight.waiters for flight in cache._single_flight._computations.values())

@@ -62,7 +62,7 @@ def test_many_threads_count_right() -> None:
 @pytest.mark.anyio
 async def test_a_flight_has_a_lease_of_its_own() -> None:
     """The first caller may leave, and what was read is still there for the others."""
-    budget, flights, go_on = Budget(100), SingleFlight[int](), asyncio.Event()
+    budget, single_flight, go_on = Budget(100), SingleFlight[int](), asyncio.Event()
 
     async def compute() -> int:
         memory.hold(70)
@@ -71,7 +71,7 @@ async def test_a_flight_has_a_lease_of_its_own() -> None:
 
     async def ask() -> int:
         with memory.lease(budget):
-            return await flights.join("key", compute)
+            return await single_flight.join("key", compute)
 
     first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
     await asyncio.sleep(0.01)

@@ -22,7 +22,7 @@ HEAD = b"OpusHead\1\1" + bytes(8) + b"\0"
 SILENCE = b"\xf8\xff\xfe"  # 20 ms
 
 
-def heard(data: bytes, piece: int, max_bytes: int = 1 << 25) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def streamed(data: bytes, piece: int, max_bytes: int = 1 << 25) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """All samples of a recording that is fed in pieces."""
     stream = OpusStream(max_bytes)
     found = [chunk for start in range(0, len(data), piece) for chunk in stream.feed(data[start : start + piece])]
@@ -42,7 +42,7 @@ def webm(*packets: bytes, codec: bytes = b"A_OPUS", head: bytes = HEAD, more: by
 @pytest.mark.parametrize("piece", [1, 77, 4096, 1 << 20])
 def test_pieces_give_the_sound_of_the_whole_file(name: str, piece: int) -> None:
     data = encode(name, VOICE, RATE)
-    found, whole = heard(data, piece), decoded(data)
+    found, whole = streamed(data, piece), decoded(data)
     assert whole.samples_rate == RATE
     assert abs(found.size - whole.samples.size) < 0.05 * RATE
     size = min(found.size, whole.samples.size)
@@ -50,14 +50,14 @@ def test_pieces_give_the_sound_of_the_whole_file(name: str, piece: int) -> None:
 
 
 def test_two_channels_of_reversed_polarity_are_not_cancelled() -> None:
-    found = heard(encode("webm", np.concatenate([VOICE, -VOICE], axis=1), RATE), 4096)
+    found = streamed(encode("webm", np.concatenate([VOICE, -VOICE], axis=1), RATE), 4096)
     assert found.std() > 0.5 * VOICE.std()
 
 
 def test_recording_without_stated_lengths_and_chained_links_are_read() -> None:
-    assert heard(webm(*[SILENCE] * 100), 5).size == pytest.approx(2 * RATE, abs=RATE / 10)
+    assert streamed(webm(*[SILENCE] * 100), 5).size == pytest.approx(2 * RATE, abs=RATE / 10)
     link = encode("ogg", VOICE, RATE)
-    assert heard(link + link, 999).size == pytest.approx(8 * RATE, abs=RATE / 5)
+    assert streamed(link + link, 999).size == pytest.approx(8 * RATE, abs=RATE / 5)
 
 
 def test_first_answer_needs_no_more_than_its_second() -> None:
@@ -97,13 +97,13 @@ def test_first_answer_needs_no_more_than_its_second() -> None:
 def test_what_is_not_opus_or_made_to_hurt_is_refused_in_words(data: bytes, words: str) -> None:
     for piece in (7, 1 << 20):
         with pytest.raises(BadRequest, match=words):
-            heard(data, piece)
+            streamed(data, piece)
 
 
 def test_more_bytes_than_allowed_are_refused_though_they_are_skipped() -> None:
     skipped = webm(more=b"\xec\1" + (1 << 40).to_bytes(7) + bytes(1 << 20))
     with pytest.raises(PayloadTooLarge):
-        heard(skipped, 4096, 1 << 20)
+        streamed(skipped, 4096, 1 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_damage_of_any_kind_is_refused_in_words_or_passed_over(
     for place, value in damage:
         changed[place : place + len(value)] = value
     try:
-        found = heard(bytes(changed), piece)
+        found = streamed(bytes(changed), piece)
     except (BadRequest, PayloadTooLarge):
         return
     assert found.size < 10 * VOICE.size

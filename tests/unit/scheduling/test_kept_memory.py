@@ -59,14 +59,14 @@ async def kept(ask: Callable[[int], Awaitable[object]]) -> int:
 
 
 async def test_a_flight_that_failed() -> None:
-    flights: SingleFlight[bytes] = SingleFlight()
+    single_flight: SingleFlight[bytes] = SingleFlight()
 
     async def failing() -> bytes:
         data = bytearray(BIG)
         await asyncio.sleep(0)
         raise TimedOut(f"{len(data)} bytes were not enough")
 
-    assert await kept(lambda number: flights.join(str(number), failing)) < BIG
+    assert await kept(lambda number: single_flight.join(str(number), failing)) < BIG
 
 
 @pytest.mark.parametrize("tail", [b"", None], ids=["it breaks off", "it stalls"])
@@ -77,9 +77,9 @@ async def test_a_download_that_failed(tail: bytes | None) -> None:
         if tail is None:
             await asyncio.sleep(30)
 
-    flights: SingleFlight[Any] = SingleFlight()
+    single_flight: SingleFlight[Any] = SingleFlight()
     async with serve({"/": most}) as site, fetcher(max_bytes=2 * BIG, idle_s=0.3) as one:
-        assert await kept(lambda number: flights.join(str(number), lambda: one.fetch(site.url("/")))) < BIG
+        assert await kept(lambda number: single_flight.join(str(number), lambda: one.fetch(site.url("/")))) < BIG
 
 
 async def test_a_download_that_was_too_slow_as_a_whole() -> None:

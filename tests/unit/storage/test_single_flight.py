@@ -37,39 +37,39 @@ class Computation:
         return run
 
 
-async def ask(flights: SingleFlight[int], compute: Computation, *keys: str) -> list[asyncio.Task[int]]:
-    tasks = [asyncio.create_task(flights.join(key, compute)) for key in keys]
+async def ask(single_flight: SingleFlight[int], compute: Computation, *keys: str) -> list[asyncio.Task[int]]:
+    tasks = [asyncio.create_task(single_flight.join(key, compute)) for key in keys]
     await settle()
     return tasks
 
 
 async def test_those_who_ask_at_once_share_one_computation_for_each_key() -> None:
-    flights, compute = SingleFlight[int](), Computation()
-    tasks = await ask(flights, compute, "a", "a", "b", "a")
+    single_flight, compute = SingleFlight[int](), Computation()
+    tasks = await ask(single_flight, compute, "a", "a", "b", "a")
     assert compute.runs == 2
     compute.open.set()
     assert await asyncio.gather(*tasks) == [1, 1, 2, 1]
 
 
 async def test_after_the_end_a_key_is_computed_anew() -> None:
-    flights, compute = SingleFlight[int](), Computation()
+    single_flight, compute = SingleFlight[int](), Computation()
     compute.open.set()
-    assert [await flights.join("a", compute) for _ in range(3)] == [1, 2, 3]
+    assert [await single_flight.join("a", compute) for _ in range(3)] == [1, 2, 3]
 
 
 async def test_a_failure_reaches_all_and_the_next_one_computes_anew() -> None:
-    flights, compute = SingleFlight[int](), Computation()
-    tasks = await ask(flights, compute, "a", "a")
+    single_flight, compute = SingleFlight[int](), Computation()
+    tasks = await ask(single_flight, compute, "a", "a")
     compute.error = ValueError("no")
     compute.open.set()
     assert await asyncio.gather(*tasks, return_exceptions=True) == [compute.error] * 2
     compute.error = None
-    assert await flights.join("a", compute) == 2
+    assert await single_flight.join("a", compute) == 2
 
 
 async def test_it_goes_on_for_those_who_stay() -> None:
-    flights, compute = SingleFlight[int](), Computation()
-    first, second, third = await ask(flights, compute, "a", "a", "a")
+    single_flight, compute = SingleFlight[int](), Computation()
+    first, second, third = await ask(single_flight, compute, "a", "a", "a")
     first.cancel()
     second.cancel()
     await settle()
@@ -81,35 +81,35 @@ async def test_it_goes_on_for_those_who_stay() -> None:
 
 
 async def test_it_is_cancelled_when_the_last_has_left_and_the_next_one_starts_at_once() -> None:
-    flights, compute = SingleFlight[int](), Computation()
-    tasks = await ask(flights, compute, "a", "a")
+    single_flight, compute = SingleFlight[int](), Computation()
+    tasks = await ask(single_flight, compute, "a", "a")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    again = await ask(flights, compute, "a", "a")  # before the first computation has ended
+    again = await ask(single_flight, compute, "a", "a")  # before the first computation has ended
     assert [compute.runs, compute.cancelled] == [2, 1]
     compute.open.set()
     assert await asyncio.gather(*again) == [2, 2]
 
 
 async def test_the_end_of_an_abandoned_computation_does_not_forget_the_next_one() -> None:
-    flights, compute = SingleFlight[int](), Computation()
-    (leaving,) = await ask(flights, compute, "a")
+    single_flight, compute = SingleFlight[int](), Computation()
+    (leaving,) = await ask(single_flight, compute, "a")
     leaving.cancel()
     await asyncio.wait([leaving])
-    (again,) = await ask(flights, compute, "a")  # the first has ended meanwhile
-    (third,) = await ask(flights, compute, "a")
+    (again,) = await ask(single_flight, compute, "a")  # the first has ended meanwhile
+    (third,) = await ask(single_flight, compute, "a")
     assert compute.runs == 2
     compute.open.set()
     assert [await again, await third] == [2, 2]
 
 
 async def test_closing_cancels_what_is_under_way_and_waits_for_its_end() -> None:
-    flights, compute = SingleFlight[int](), Computation()
-    tasks = await ask(flights, compute, "a", "b")
+    single_flight, compute = SingleFlight[int](), Computation()
+    tasks = await ask(single_flight, compute, "a", "b")
     leaving, _ = tasks
     leaving.cancel()
-    await flights.aclose()
+    await single_flight.aclose()
     assert compute.cancelled == 2
     await settle()
     assert all(task.cancelled() for task in tasks)
@@ -118,7 +118,7 @@ async def test_closing_cancels_what_is_under_way_and_waits_for_its_end() -> None
 async def test_a_computation_holds_memory_of_its_own_and_not_of_the_one_who_asked_first() -> None:
     """That one may leave, and give its memory back, while others wait."""
     budget = Budget(1000)
-    flights = SingleFlight[int]()
+    single_flight = SingleFlight[int]()
     held: list[int] = []
 
     async def compute() -> int:
@@ -128,6 +128,6 @@ async def test_a_computation_holds_memory_of_its_own_and_not_of_the_one_who_aske
         return 1
 
     with memory.lease(budget):
-        await flights.join("a", compute)
+        await single_flight.join("a", compute)
         held.append(budget.used)
     assert held == [400, 0]
