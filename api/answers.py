@@ -43,7 +43,7 @@ class Answers:
         """Both classes, highest score first."""
         found = (await self.context.answer(self._questions["voice-gender"], audio)).found
         pairs = sorted(found.probabilities.items(), key=lambda pair: -pair[1])
-        return [ClassScore.model_validate({"score": min(score, 1.0), "label": label}) for label, score in pairs]
+        return [ClassScore.model_validate({"score": score, "label": label}) for label, score in pairs]
 
     async def face_gender(self, image: bytes) -> FaceResponse:
         """Both classes, and what answered."""
@@ -129,7 +129,7 @@ class Answers:
 def described(answer: Prediction, spec: ModelSpec) -> FaceResponse:
     """The answer in the form of the contract; classes are numbered in the model's order, female 0 and male 1."""
     classes: list[dict[str, Any]] = [
-        {"class": name, "label": label, "probability": min(probability, 1.0)}
+        {"class": name, "label": label, "probability": probability}
         for label, (name, probability) in enumerate(answer.probabilities.items())
     ]
     best = max(classes, key=lambda item: item["probability"])

@@ -92,7 +92,7 @@ class Predictor:
         Args:
             items: Audio, float32 [samples] at the model's rate, or pictures, uint8 [height, width, 3] RGB.
         """
-        return self.answer_requests([InferenceRequest(item) for item in items])
+        return self.answer_requests([InferenceRequest(item, cost(self.spec, item)) for item in items])
 
     def answer_requests(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
         """The same, with logs and spans that say whose item it was."""
@@ -105,7 +105,7 @@ class Predictor:
             else:
                 prepared[index] = ready
         order = list(prepared)
-        costs = [cost(self.spec, requests[index].item) for index in order]
+        costs = [requests[index].cost for index in order]
         for batch in plan(costs, self._options.batch_cost, self._options.batch_items, self._padding):
             metrics.observe_batch(self.spec.name, [costs[place] for place in batch])
             indices = [order[place] for place in batch]

@@ -20,11 +20,13 @@ class InferenceRequest(NamedTuple):
 
     Attributes:
         item: Audio, float32 [samples] at the model's rate, or a picture, uint8 [height, width, 3] RGB.
+        cost: What it costs the runner, as of ``models.spec.cost``.
         request_id: For the runner's log; empty when there is none.
         traceparent: The span that it belongs to, as ``core.tracing.traceparent`` gives it; empty when there is none.
     """
 
     item: NDArray[Any]
+    cost: float
     request_id: str = ""
     traceparent: str = ""
 

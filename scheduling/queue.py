@@ -48,7 +48,6 @@ FIRST_S = 2.0
 @dataclass(slots=True, eq=False)
 class _Entry:
     request: InferenceRequest
-    cost: float
     answer: asyncio.Future[InferenceResult]
     since: float
 
@@ -95,7 +94,7 @@ class ModelQueue:
         Args:
             expected: Admitted items of usual length that are still downloaded or decoded.
         """
-        waiting = sum(entry.cost for entry in self._waiting if not entry.answer.done())
+        waiting = sum(entry.request.cost for entry in self._waiting if not entry.answer.done())
         return self.throughput.expected_wait_s(waiting + expected * self._usual())
 
     @contextlib.contextmanager
@@ -199,8 +198,8 @@ class ModelQueue:
             self._costs.append(cost)
         loop = asyncio.get_running_loop()
         state = CURRENT.get()
-        request = InferenceRequest(item, state.id if state else "", tracing.traceparent())
-        entry = _Entry(request, cost, loop.create_future(), loop.time())
+        request = InferenceRequest(item, cost, state.id if state else "", tracing.traceparent())
+        entry = _Entry(request, loop.create_future(), loop.time())
         self._waiting.append(entry)
         metrics.QUEUE_DEPTH.labels(self.name).inc()
         self._start_sender()
@@ -236,7 +235,7 @@ class ModelQueue:
         alive = [entry for entry in self._waiting if not entry.answer.done()]
         metrics.QUEUE_DEPTH.labels(self.name).dec(len(gone))
         metrics.DROPPED.labels(self.name).inc(len(gone))
-        batch = choose([entry.cost for entry in alive], self._affordable(), self.max_batch_items)
+        batch = choose([entry.request.cost for entry in alive], self._affordable(), self.max_batch_items)
         chosen = set(batch)
         self._waiting = [entry for index, entry in enumerate(alive) if index not in chosen]
         metrics.QUEUE_DEPTH.labels(self.name).dec(len(batch))
@@ -256,7 +255,7 @@ class ModelQueue:
             waited_s = [now - entry.since for entry in batch]
             for seconds in waited_s:
                 metrics.QUEUE_SECONDS.labels(self.name).observe(seconds)
-            with self.throughput.work(sum(entry.cost for entry in batch)):
+            with self.throughput.work(sum(entry.request.cost for entry in batch)):
                 outcomes = await self._call([entry.request for entry in batch], waited_s)
                 if len(outcomes) != len(batch):
                     raise InternalError(f"the {self.name} model answered {len(outcomes)} of {len(batch)} items")

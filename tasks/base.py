@@ -52,16 +52,21 @@ class Prediction:
     Attributes:
         model: Its name.
         tag: Store entry that answered.
-        probabilities: By class name, in the model's order; they sum to 1.
+        probabilities: By class name, in the model's order; each at most 1, and they sum to 1.
+        rows: The same of each window, in order, float64 [windows, classes].
         extras: Values measured on the way, by name; means over the windows.
-        windows: Probabilities of each window, in order.
     """
 
     model: str
     tag: str
     probabilities: Mapping[str, float]
+    rows: Rows = field(compare=False)
     extras: Mapping[str, float] = field(default_factory=dict)
-    windows: Sequence[Mapping[str, float]] = ()
+
+    @property
+    def windows(self) -> list[dict[str, float]]:
+        """Probabilities of each window by class name, in order; made anew for each caller."""
+        return [dict(zip(self.probabilities, row, strict=True)) for row in self.rows.tolist()]
 
     @property
     def best(self) -> str:
@@ -114,14 +119,14 @@ class Answered:
         self.check()
         weights = self.lengths if weights is None else weights
         rows = np.array([result.probabilities for result in self.results])
-        mean = join(rows, np.asarray(weights, np.float64))
+        mean = np.minimum(join(rows, np.asarray(weights, np.float64)), 1.0)  # a sum may be rounded to more
         extras = [result.extras for result in self.results]
         return Prediction(
             self.spec.name,
             self.results[0].model,
             dict(zip(self.spec.classes, mean.tolist(), strict=True)),
+            rows,
             _joined(extras, weights, self.spec.measures),
-            [dict(zip(self.spec.classes, row, strict=True)) for row in rows.tolist()],
         )
 
 
@@ -191,7 +196,7 @@ class Conclusion:
     def of(cls, prediction: Prediction, problems: Sequence[str] = ()) -> Conclusion:
         """The conclusion that one model's prediction is."""
         best = prediction.best
-        confidence = min(prediction.probabilities[best], 1.0)
+        confidence = prediction.probabilities[best]
         members = {prediction.model: prediction}
         return cls(
             best, confidence, prediction.probabilities, members, tuple(problems), uncertain=confidence < UNCERTAIN_BELOW

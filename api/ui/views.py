@@ -122,7 +122,7 @@ MOST_COLUMNS = 2400  # the spectrogram is then 400 KiB in an answer
 def shares(probabilities: Mapping[str, float]) -> list[Share]:
     """The classes, the most probable first."""
     ordered = sorted(probabilities.items(), key=lambda pair: -pair[1])
-    return [Share(name=name, probability=min(probability, 1.0)) for name, probability in ordered]
+    return [Share(name=name, probability=probability) for name, probability in ordered]
 
 
 def sound(audio: DecodedAudio) -> Sound:
@@ -150,14 +150,14 @@ def sound(audio: DecodedAudio) -> Sound:
 
 def windows(answer: Prediction, duration_s: float) -> list[Window]:
     """The windows of a recording that has several; they are of equal length (see ``models.spec.split``)."""
-    count = len(answer.windows)
+    count = len(answer.rows)
     if count < 2:
         return []
     return [
         Window(
             start_s=duration_s * index / count,
             end_s=duration_s * (index + 1) / count,
-            shares=[Share(name=name, probability=min(value, 1.0)) for name, value in probabilities.items()],
+            shares=[Share(name=name, probability=value) for name, value in probabilities.items()],
         )
         for index, probabilities in enumerate(answer.windows)
     ]
@@ -183,7 +183,7 @@ def found_face(found: Found) -> FoundFace:
 def votes(members: Mapping[str, Prediction], weights: Sequence[float]) -> list[Vote]:
     """What each member of the ensemble says, and how much it counts."""
     return [
-        Vote(title=MEMBER_TITLES[name], score=min(answer.probabilities["AI_GENERATED"], 1.0), weight=weight)
+        Vote(title=MEMBER_TITLES[name], score=answer.probabilities["AI_GENERATED"], weight=weight)
         for (name, answer), weight in zip(members.items(), weights, strict=True)
     ]
 

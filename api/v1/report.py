@@ -51,8 +51,8 @@ def named(rows: Sequence[dict[str, float]], spans: Sequence[tuple[float, float]]
             "start": round(start, 3),
             "end": round(end, 3),
             "prediction": (best := max(row, key=lambda name: row[name])),
-            "confidence": min(row[best], 1.0),
-            "probabilities": {name: min(value, 1.0) for name, value in row.items()},
+            "confidence": row[best],
+            "probabilities": row,
         }
         for row, (start, end) in zip(rows, itertools.islice(spans, len(rows)), strict=True)
     ]
@@ -91,8 +91,8 @@ def report(
         index=index,
         name=name,
         prediction=found.prediction,
-        confidence=min(found.confidence, 1.0),
-        probabilities={name: min(value, 1.0) for name, value in found.probabilities.items()},
+        confidence=found.confidence,
+        probabilities=dict(found.probabilities),
         uncertain=found.uncertain,
         problems=said,
         models=[member.tag for member in members],
@@ -112,13 +112,13 @@ def _sound(question: Question, audio: DecodedAudio, prediction: Prediction, spec
 
 
 def _segments(question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec) -> list[Segment]:
-    if len(prediction.windows) < 2 or not isinstance(spec.input, AudioInput):
+    if len(prediction.rows) < 2 or not isinstance(spec.input, AudioInput):
         return []
     rate = audio.samples_rate
     kept = active(audio.samples, rate) if question.name in OF_SPEECH else np.full(audio.samples.size, True)
     piece = round(voice_deepfake.MAX_S * rate) if question.models == voice_deepfake.MEMBERS else audio.samples.size
     spans = [(start / rate, end / rate) for start, end in bounds(kept, round(spec.input.window_s * rate), piece)]
-    return [Segment.model_validate(one) for one in named([dict(row) for row in prediction.windows], spans)]
+    return [Segment.model_validate(one) for one in named(prediction.windows, spans)]
 
 
 def _picture(found: FoundFace) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _box(face: Face, *, judged: bool) -> FoundFaceBox:
 def _ensemble(members: list[Prediction], settings: Settings) -> dict[str, Any]:
     voting = settings.voting
     votes = [
-        MemberVote(model=one.model, score=min(one.probabilities[voice_deepfake.ARTIFICIAL], 1.0), weight=weight)
+        MemberVote(model=one.model, score=one.probabilities[voice_deepfake.ARTIFICIAL], weight=weight)
         for one, weight in zip(members, voting.weights, strict=True)
     ]
     return {"votes": votes, "threshold": voting.threshold, "features": dict(members[-1].extras)}

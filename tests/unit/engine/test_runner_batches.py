@@ -99,7 +99,7 @@ def test_an_item_that_the_engine_fails_on_fails_alone(runner: Predictor, bad: fl
 def test_the_log_of_a_failure_says_whose_item_it_was(runner: Predictor, bad: float, tmp_path: Path) -> None:
     requests = [
         InferenceRequest(
-            np.full(100, value, np.float32), f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01"
+            np.full(100, value, np.float32), 1.0, f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01"
         )
         for value in (1.0, bad, 2.0)
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from core.settings import get_settings
 from media.faces import crop_face, largest_face
 from media.image import decode_image
 from media.samples import resample
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
-from models.spec import AudioInput, ImageInput
+from models.spec import AudioInput, ImageInput, cost
 from runners import all_runners
 from tests.support.served import DATA
 
@@ -35,7 +37,6 @@ class Asked:
     def __init__(self, name: str) -> None:
         self.spec = registry.specs()[name]
         self.runner = all_runners()[name].inner()
-        self.runner.predictor._padding = 0.95  # more than any engine asks for: the masks are to be put to the test
         self.pool = (
             pictures(self.spec.input.size) if isinstance(self.spec.input, ImageInput) else clips(self.spec.input)
         )
@@ -43,7 +44,9 @@ class Asked:
 
     def ask(self, items: Sequence[Item]) -> list[InferenceResult]:
         """What the API process would get for a batch."""
-        outcomes: list[InferenceResult] = self.runner.predict([InferenceRequest(item) for item in items])
+        outcomes: list[InferenceResult] = self.runner.predict(
+            [InferenceRequest(item, cost(self.spec, item)) for item in items]
+        )
         return outcomes
 
 
@@ -69,9 +72,13 @@ def pictures(size: int) -> list[Item]:
 
 
 @pytest.fixture(scope="module", params=sorted(registry.specs()))
-def asked(request: pytest.FixtureRequest, store: Path) -> Asked:
-    """Each runner."""
-    return Asked(request.param)
+def asked(request: pytest.FixtureRequest, store: Path) -> Iterator[Asked]:
+    """Each runner, with more padding in its batches than any engine allows: the masks are to be put to the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNNERS", json.dumps({request.param: {"batch_padding": 0.95}}))
+        get_settings.cache_clear()
+        yield Asked(request.param)
+    get_settings.cache_clear()
 
 
 @given(data=st.data())

@@ -16,6 +16,7 @@ from api.answers import Answers
 from api.middleware.limits import Limits
 from core.errors import BadRequest, TooManyRequests
 from core.memory import Budget
+from core.request import CURRENT, RequestState
 from core.settings import Settings
 from media.containers import UNKNOWN
 from media.pcm import PcmFormat
@@ -27,7 +28,7 @@ from tasks.model import Model
 from tasks.questions import questions
 from tasks.run import Context
 from tests.support.audio_bytes import tone, wav
-from tests.support.queued import Client, known
+from tests.support.queued import Client, known, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +115,26 @@ async def test_a_request_is_refused_before_it_is_decoded(question: str, threads:
         await QUESTIONS[question](context)
     assert refused.value.retry_after is not None
     assert refused.value.retry_after >= 1
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_request_is_admitted_once(threads: ThreadPoolExecutor) -> None:
+    """What came to the queue while its body was read is no reason to refuse it, where a new request is refused."""
+    runner = Runner()
+    context = bundle(runner, threads, max_queue_wait_s=10.0)
+    queue = context.models["voice_gender"].queue
+    await let_through([queue], runner)
+    known(queue, 6.0)  # seconds for one item
+    first, second = RequestState("first"), RequestState("second")
+    CURRENT.set(first)
+    context.ensure_room("voice_gender")
+    tasks = [asyncio.create_task(queue.submit(np.zeros(1, np.float32))) for _ in range(2)]
+    await settle()
+    context.ensure_room("voice_gender")
+    CURRENT.set(second)
+    with pytest.raises(TooManyRequests):
+        context.ensure_room("voice_gender")
     runner.open.set()
     await asyncio.gather(*tasks)
 

@@ -21,6 +21,7 @@ from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
 from scheduling.queue import ModelQueue
+from tasks.base import Answered
 from tasks.model import Model
 from tasks.run import WINDOWS_AT_ONCE, Context
 from tests.support.queued import Client, judged
@@ -37,9 +38,11 @@ class Runner:
     def __init__(self) -> None:
         self.items = 0
         self.most_at_once = 0
+        self.costs: list[float] = []
 
     async def __call__(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
         self.items += len(requests)
+        self.costs += [request.cost for request in requests]
         self.most_at_once = max(self.most_at_once, len(requests))
         await asyncio.sleep(0.001)
         return [self._judge(float(request.item.mean())) for request in requests]
@@ -89,6 +92,22 @@ async def test_a_long_recording_is_judged_over_all_of_it(context: Context, runne
     assert answer.probabilities["high"] == pytest.approx(0.75)
     assert answer.extras["mean"] == pytest.approx(0.75)  # and not what the first window has
     assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+async def test_an_item_reaches_its_runner_with_its_cost(context: Context, runner: Runner) -> None:
+    """Which cuts batches by it: seconds of a window, or 1 for a picture."""
+    await judged(context, "sound", level(0.5, 2.5))
+    await judged(context, "picture", np.zeros((4, 4, 3), np.uint8))
+    assert runner.costs == pytest.approx([0.84, 0.83, 0.83, 1.0])
+
+
+def test_windows_that_are_certain_make_no_more_than_certain() -> None:
+    """The schemas of the answers allow no probability above 1, and a weighted mean may be rounded to more."""
+    rng = np.random.default_rng(0)
+    for count in rng.integers(2, 40, 50).tolist():
+        results = [InferenceResult(model="sound:1", probabilities=[0.0, 1.0])] * count
+        answered = Answered(SOUND, [level(1.0, 1.0)] * count, results)
+        assert answered.join(rng.uniform(0.1, 30.0, count).tolist()).probabilities["high"] <= 1.0
 
 
 async def test_a_long_recording_leaves_room_for_others(context: Context, runner: Runner) -> None:
