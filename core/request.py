@@ -59,11 +59,20 @@ CURRENT: ContextVar[RequestState | None] = ContextVar("request", default=None)
 
 
 @contextlib.contextmanager
-def working_for(request_id: str, trace_id: str) -> Iterator[None]:
-    """What is logged inside belongs to a request: for a runner, whose process does not see the request itself."""
-    token = CURRENT.set(RequestState(request_id, trace_id))
+def working_for(request_id: str, trace_id: str) -> Iterator[RequestState]:
+    """Makes a request the current one, to which all that is logged inside belongs.
+
+    Args:
+        request_id: As of ``RequestState``.
+        trace_id: As of ``RequestState``.
+
+    Yields:
+        What is known of it.
+    """
+    state = RequestState(request_id, trace_id)
+    token = CURRENT.set(state)
     try:
-        yield
+        yield state
     finally:
         CURRENT.reset(token)
 

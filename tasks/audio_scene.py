@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from media.audio import DecodedAudio
 from models.audio_scene import SPEC
 from models.spec import average_without
-from tasks.base import Ask, Conclusion, Rows, Steps
+from tasks.base import Ask, Conclusion, Steps
 
 MODEL = SPEC.name
-SILENCE = SPEC.classes.index("silence")
 # Where at least this share of a recording is something else, its silent windows do not count: a few words are speech
 # however long the pauses, but one doubtful window does not make a scene of an hour of silence.
 MIN_SOUND_SHARE = 0.05
+join = partial(average_without, ignored=SPEC.classes.index("silence"), least=MIN_SOUND_SHARE)
 
 
 def classify(audio: DecodedAudio) -> Steps[Conclusion]:
@@ -25,16 +27,3 @@ def classify(audio: DecodedAudio) -> Steps[Conclusion]:
     """
     (found,) = yield [Ask(MODEL, audio.samples)]
     return Conclusion.of(found.join(join=join))
-
-
-def join(rows: Rows, weights: Rows) -> Rows:
-    """Joins the answers of windows, such that silence does not outvote the sound between pauses.
-
-    Args:
-        rows: float64 [windows, classes], probabilities.
-        weights: float64 [windows], lengths in any unit, not all zero.
-
-    Returns:
-        float64 [classes], summing to 1.
-    """
-    return average_without(rows, weights, SILENCE, MIN_SOUND_SHARE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from core.errors import BadRequest, UnsupportedMedia
 from media import pcm
@@ -13,13 +14,15 @@ from media.signatures import is_text, not_sound, recognise
 from models.heart_sound import SPEC
 from models.messages import HeartResult
 from models.spec import average_without
-from tasks.base import Ask, Conclusion, Prediction, Rows, Steps
+from tasks.base import Ask, Conclusion, Prediction, Steps
 
 MODEL = "heart_sound"
 PROBLEM = "too_"  # how the model's flags begin; beside them stand the values that they were decided from
 ARTIFACT = "Artifact"  # the class of what is no heart sound
 NO_BEAT = "no_heart_beat"  # the problem of a recording of that class
 MIN_HEART_SHARE = 0.2  # of a recording of several windows: in less of it a heart may be a mistake
+# Silence before or after does not outvote a heart.
+join = partial(average_without, ignored=SPEC.classes.index(ARTIFACT), least=MIN_HEART_SHARE)
 MIN_S = 0.5  # less than one heartbeat: refused
 TAKEN = "send raw PCM, or a recording as wav, flac, ogg, mp3, webm, m4a or aac"
 
@@ -87,19 +90,6 @@ def problems(prediction: Prediction) -> list[str]:
     """Why the recording is hard to judge, if it is: the flags that the processor raised, and ``NO_BEAT``."""
     flags = [name for name, found in prediction.extras.items() if found and name.startswith(PROBLEM)]
     return [*flags, NO_BEAT] if prediction.best == ARTIFACT else flags
-
-
-def join(rows: Rows, weights: Rows) -> Rows:
-    """Joins the answers of windows, such that silence before or after does not outvote a heart.
-
-    Args:
-        rows: float64 [windows, classes], probabilities.
-        weights: float64 [windows], lengths in any unit, not all zero.
-
-    Returns:
-        float64 [classes], summing to 1.
-    """
-    return average_without(rows, weights, SPEC.classes.index(ARTIFACT), MIN_HEART_SHARE)
 
 
 def as_result(found: Conclusion) -> HeartResult:

@@ -7,7 +7,9 @@ import mimetypes
 import re
 import time
 import uuid
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth import QUESTIONS, question_of
 from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
-from core.request import CURRENT, RequestState
+from core.request import RequestState, working_for
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = logging.getLogger("bundle.access")
 
@@ -29,7 +34,33 @@ CONTENT_TYPES = frozenset(mimetypes.types_map.values()) | {
 }
 UNMATCHED = "unmatched"
 SWITCHING_PROTOCOLS = 101
+HEADS = ("http.response.start", "websocket.http.response.start")  # the second, of a WebSocket that is refused
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is sent to the caller, with the request's id and its models in the head.
+
+    Attributes:
+        send: Sends it.
+        state: The request.
+        status: Of the answer, from its head on.
+    """
+
+    send: Send
+    state: RequestState
+    status: int
+
+    async def __call__(self, message: Message) -> None:
+        """Sends a message."""
+        if message["type"] in HEADS:
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.state.id
+            if self.state.models:
+                headers["x-model"] = ", ".join(self.state.models)
+        await self.send(message)
 
 
 class Observe:
@@ -39,64 +70,36 @@ class Observe:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request."""
-        if scope["type"] == "websocket":
-            await self._stream(scope, receive, send)
-            return
-        if scope["type"] != "http":
+        """Handles one request, or one WebSocket, which is logged and counted when it is over."""
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        is_stream = scope["type"] == "websocket"
         headers = Headers(scope=scope)
-        state = RequestState(_request_id(headers), _trace_id(headers))
-        token = CURRENT.set(state)
-        status = CLIENT_GONE
-        started = time.perf_counter()
+        with working_for(_request_id(headers), _trace_id(headers)) as state:
+            watched = _Watched(send, state, SWITCHING_PROTOCOLS if is_stream else CLIENT_GONE)
+            started = time.perf_counter()
+            try:
+                await (self.app if is_stream else self._traced)(scope, receive, watched)
+            finally:
+                record = _record_stream if is_stream else _record
+                record(scope, state, watched.status, time.perf_counter() - started)
 
-        async def send_marked(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = state.id
-                if state.models:
-                    headers["x-model"] = ", ".join(state.models)
-            await send(message)
+    async def _traced(self, scope: Scope, receive: Receive, watched: _Watched) -> None:
+        """Handles a request inside its span, and counts it as in progress."""
+        state = watched.state
+        with metrics.IN_PROGRESS.track_inprogress(), _span(scope) as span:
+            if span is not None:
+                state.trace_id = tracing.trace_id(tracing.traceparent())
+            try:
+                await self.app(scope, receive, watched)
+            finally:
+                about = {"bundle.request_id": state.id, "bundle.models": state.models}
+                tracing.name_request(span, _method(scope), route_template(scope), watched.status, about)
 
-        metrics.IN_PROGRESS.inc()
-        try:
-            with nullcontext() if scope["path"] in QUIET else tracing.request(headers) as span:
-                if span is not None:
-                    state.trace_id = tracing.trace_id(tracing.traceparent())
-                try:
-                    await self.app(scope, receive, send_marked)
-                finally:
-                    about = {"bundle.request_id": state.id, "bundle.models": state.models}
-                    tracing.name_request(span, _method(scope), route_template(scope), status, about)
-        finally:
-            metrics.IN_PROGRESS.dec()
-            _record(scope, state, status, time.perf_counter() - started)
-            CURRENT.reset(token)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one WebSocket, which is logged and counted when it is over."""
-        headers = Headers(scope=scope)
-        state = RequestState(_request_id(headers), _trace_id(headers))
-        token = CURRENT.set(state)
-        status = SWITCHING_PROTOCOLS
-        started = time.perf_counter()
-
-        async def send_watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "websocket.http.response.start":  # it is not let in
-                status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = state.id
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_watched)
-        finally:
-            _record_stream(scope, state, status, time.perf_counter() - started)
-            CURRENT.reset(token)
+def _span(scope: Scope) -> AbstractContextManager[Span | None]:
+    return nullcontext() if scope["path"] in QUIET else tracing.request(Headers(scope=scope))
 
 
 def _request_id(headers: Headers) -> str:

@@ -89,3 +89,16 @@ def redirect(location: str, status: int = 302) -> bytes:
 def raw(head: str, body: bytes = b"") -> bytes:
     """An answer of any shape, true or not."""
     return head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
+
+
+def dripping(length: int, piece: bytes, pause_s: float) -> Handler:
+    """A body that is sent piece by piece, with a pause after each."""
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(raw(f"HTTP/1.1 200 OK\nContent-Length: {length}"))
+        for _ in range(length // len(piece)):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+
+    return send

@@ -16,7 +16,7 @@ from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unp
 from media.addresses import describe_url
 from media.fetch import Download
 from tests.support.fetching import METADATA, fetcher, get, names
-from tests.support.http_site import ok, raw, redirect, reply, serve
+from tests.support.http_site import dripping, ok, raw, redirect, reply, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -227,14 +227,7 @@ async def test_silent_server() -> None:
 
 
 async def test_drop_by_drop() -> None:
-    async def drops(writer: asyncio.StreamWriter) -> None:
-        writer.write(raw("HTTP/1.1 200 OK\nContent-Length: 1000"))
-        for _ in range(1000):
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.05)
-
-    async with serve({"/": drops}) as site:
+    async with serve({"/": dripping(1000, b"x", 0.05)}) as site:
         started = time.monotonic()
         with pytest.raises(TimedOut):
             await get(site.url("/"), idle_s=5.0, timeout_s=0.5)

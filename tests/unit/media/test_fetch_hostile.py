@@ -12,7 +12,7 @@ import pytest
 from core.errors import TimedOut, UpstreamError
 from media import fetch
 from tests.support.fetching import fetcher, get
-from tests.support.http_site import Handler, ok, raw, serve
+from tests.support.http_site import Handler, dripping, ok, raw, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -67,17 +67,9 @@ async def test_a_switch_of_protocols_is_no_answer() -> None:
             await get(site.url("/"))
 
 
-async def test_less_than_the_least_pace() -> None:
+async def test_less_than_the_least_throughput() -> None:
     """A byte now and then is never idle for long; it is given up long before the time limit."""
-
-    async def drops(writer: asyncio.StreamWriter) -> None:
-        writer.write(raw("HTTP/1.1 200 OK\nContent-Length: 90000"))
-        while True:
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    async with serve({"/": drops}) as site:
+    async with serve({"/": dripping(90_000, b"x", 0.02)}) as site:
         started = time.monotonic()
         with pytest.raises(TimedOut):
             await get(site.url("/"), idle_s=0.5, timeout_s=120.0)
@@ -86,15 +78,7 @@ async def test_less_than_the_least_pace() -> None:
 
 async def test_a_slow_but_honest_server_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "LEAST_BYTES_PER_S", 50.0)
-
-    async def slow(writer: asyncio.StreamWriter) -> None:
-        writer.write(raw("HTTP/1.1 200 OK\nContent-Length: 1000"))
-        for _ in range(10):
-            writer.write(bytes(100))
-            await writer.drain()
-            await asyncio.sleep(0.1)
-
-    async with serve({"/": slow}) as site:
+    async with serve({"/": dripping(1000, bytes(100), 0.1)}) as site:
         assert (await get(site.url("/"), idle_s=0.5)).data == bytes(1000)
 
 

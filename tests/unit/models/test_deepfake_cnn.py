@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import librosa
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,14 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models import networks, processing
-from models.calibration import Calibration
 from models.deepfake_cnn import network
 from models.deepfake_cnn.processing import BANDS, FLOOR_DB, MEL, PROCESSOR, QUIET_DB, SAMPLE_RATE, decibels
 from models.processing import InvalidItem
 from training import export
-
-WEIGHTS = network.WEIGHTS
-needs_weights = pytest.mark.skipif(not (WEIGHTS / "openvino/model.xml").exists(), reason="not trained yet")
 
 
 def voice(seconds: float, seed: int = 0) -> NDArray[np.float32]:
@@ -31,16 +24,6 @@ def voice(seconds: float, seed: int = 0) -> NDArray[np.float32]:
     wave = np.sin(phase) + 0.5 * np.sin(2 * phase) + 0.3 * np.sin(7 * phase)
     syllables = 1 + np.sin(2 * np.pi * 3 * time)
     return np.asarray(0.1 * wave * syllables + 0.002 * rng.standard_normal(len(time)), np.float32)
-
-
-@pytest.fixture(scope="module")
-def compiled() -> ov.CompiledModel:
-    return ov.Core().compile_model(WEIGHTS / "openvino/model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-
-def probabilities(compiled: ov.CompiledModel, clips: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    batch = PROCESSOR.collate([PROCESSOR.prepare(clip).features for clip in clips])
-    return Calibration.load(WEIGHTS).probabilities(compiled(batch)["logits"])
 
 
 def test_spectrogram_equals_librosa() -> None:
@@ -118,20 +101,3 @@ def test_batches_are_padded_to_a_multiple() -> None:
     assert padded.shape == (2, 8, 2)
     assert mask.sum(axis=1).tolist() == [3, 5]
     np.testing.assert_array_equal(padded.sum(axis=2), 2 * mask)
-
-
-@needs_weights
-@settings(max_examples=6, deadline=None)
-@given(seconds=st.lists(st.floats(0.3, 8.0), min_size=2, max_size=4))
-def test_an_answer_does_not_depend_on_the_company(compiled: ov.CompiledModel, seconds: list[float]) -> None:
-    clips = [voice(length, seed) for seed, length in enumerate(seconds)]
-    alone = np.concatenate([probabilities(compiled, [clip]) for clip in clips])
-    np.testing.assert_allclose(probabilities(compiled, clips), alone, atol=1e-3)
-
-
-@needs_weights
-def test_compiled_equals_native(compiled: ov.CompiledModel) -> None:
-    batch = PROCESSOR.collate([PROCESSOR.prepare(voice(3.0)).features, PROCESSOR.prepare(voice(1.3)).features])
-    native = export.logits(network.load_native(), batch)
-    np.testing.assert_allclose(compiled(batch)["logits"], native, atol=0.05)
-    assert json.loads((WEIGHTS / "export.json").read_text())["max_probability_difference"] <= 0.01

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from models.heart_sound import SPEC, network
 from models.heart_sound.processing import BANDS, MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, repetition
 from models.processing import InvalidItem
 from tests.support.served import DATA
-from training import export, heart_changes
+from training import heart_changes
 from training import heart_sound as recipe
 from training.data.datasets import Clip, load_audio
 from training.fitting.augment import coloured_noise, power
@@ -214,20 +213,3 @@ def test_the_hiss_of_a_room_around_a_heart_does_not_turn_the_answer(
 def test_the_bundled_examples_are_answered_rightly(compiled: ov.CompiledModel, stem: str) -> None:
     sound = load_audio(DATA / "hearts" / f"{stem}.flac", SAMPLE_RATE)
     assert SPEC.classes[probabilities(compiled, [sound])[0].argmax()].lower() == stem.split("_")[0]
-
-
-@needs_weights
-@settings(max_examples=6, deadline=None)
-@given(seconds=st.lists(st.floats(0.3, 15.0), min_size=2, max_size=4))
-def test_an_answer_does_not_depend_on_the_company(compiled: ov.CompiledModel, seconds: list[float]) -> None:
-    clips = [beats(length, 60 + 10 * seed, seed=seed) for seed, length in enumerate(seconds)]
-    alone = np.concatenate([probabilities(compiled, [clip]) for clip in clips])
-    np.testing.assert_allclose(probabilities(compiled, clips), alone, atol=1e-3)
-
-
-@needs_weights
-def test_compiled_equals_native(compiled: ov.CompiledModel) -> None:
-    batch = PROCESSOR.collate([PROCESSOR.prepare(beats(5.0)).features, PROCESSOR.prepare(beats(2.0)).features])
-    native = export.logits(network.load_native(), batch)
-    np.testing.assert_allclose(compiled(batch)["logits"], native, atol=0.05)
-    assert json.loads((WEIGHTS / "export.json").read_text())["max_probability_difference"] <= 0.01

@@ -10,7 +10,9 @@ from models import heart_sound
 from models.audio_scene import SPEC
 from models.spec import average, split
 from tasks import heart_sound as heart_task
-from tasks.audio_scene import SILENCE, join
+from tasks.audio_scene import join
+
+SILENCE = SPEC.classes.index("silence")
 
 
 @given(st.integers(1, 5_000), st.integers(1, 900))
