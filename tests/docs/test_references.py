@@ -116,16 +116,6 @@ def test_a_settings_file_that_is_there_keeps_what_it_says(tmp_path: Path, kept: 
     assert settings.keys == ("mine" if "mine" in kept else "your_secret_api_key",)
 
 
-def test_there_is_a_page_for_each_reference() -> None:
-    assert [page.stem for page in PAGES] == [
-        "audio-scene",
-        "face-gender",
-        "heart-sound",
-        "voice-deepfake",
-        "voice-gender",
-    ]
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_says_is_shown_by_tests_that_exist(page: Path) -> None:
     """Each line of its tables names one."""

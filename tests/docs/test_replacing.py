@@ -47,8 +47,3 @@ def test_a_keras_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     command = FETCHES[1].replace("my-network.keras", str(file))
     assert str(file) in command
     assert run(command, capsys).startswith("face_gender-published:")
-
-
-def test_the_references_are_those_of_the_models() -> None:
-    text = PAGE.read_text()
-    assert all(f"`{spec.reference}`" in text for spec in registry.specs().values() if spec.reference)
