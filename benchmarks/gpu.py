@@ -110,7 +110,7 @@ def flops(engine: NativeEngine, samples: int, device: str) -> float:
     """Operations of one clip, as torch counts them."""
     clip = torch.zeros(1, samples, device=device, dtype=REDUCED["bf16"])
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        engine._network(clip)
+        engine.network(clip)
     return float(counter.get_total_flops())
 
 

@@ -105,12 +105,13 @@ def best_peer(found: dict[str, Any], clients: int) -> str | None:
 def targets(results: Results) -> str:
     """What was aimed at and what was reached."""
     lines = ["| what | target | measured | |", "| --- | ---: | ---: | --- |"]
-    for what, target, value, met in _rows(results):
+    for what, target, value, met in target_rows(results):
         lines.append(f"| {what} | {target} | {value} | {'' if met is None else 'met' if met else '**missed**'} |")
     return "\n".join(lines) + "\n"
 
 
-def _rows(results: Results) -> list[Row]:
+def target_rows(results: Results) -> list[Row]:
+    """What was measured, its target, its value, and whether that is met; None where there is no target."""
     rows: list[Row] = []
     limits = results.get("limits") or {}
     if whole := limits.get("whole"):

@@ -83,7 +83,7 @@ def measure(workload: Workload, say: Say, in_time: Callable[[], bool]) -> dict[s
     cells: list[dict[str, Any]] = []
     bare: list[dict[str, Any]] = []
     with started(workload, contenders, say) as running:
-        for turn, number in _rounds(workload.turns, in_time, say):
+        for turn, number in planned_rounds(workload.turns, in_time, say):
             bare += [bare_once(workload, say)] if turn.bare else []
             # None is always the first.
             order = running[number % len(running) :] + running[: number % len(running)] if running else []
@@ -93,7 +93,7 @@ def measure(workload: Workload, say: Say, in_time: Callable[[], bool]) -> dict[s
     return {"title": workload.title, "contenders": contenders, "cells": cells, "bare": bare}
 
 
-def _rounds(turns: Sequence[Turn], in_time: Callable[[], bool], say: Say) -> Iterator[tuple[Turn, int]]:
+def planned_rounds(turns: Sequence[Turn], in_time: Callable[[], bool], say: Say) -> Iterator[tuple[Turn, int]]:
     """Each round of each turn; before a round it is decided whether another follows, as that one must leave no work."""
     for turn in turns:
         for number in range(turn.rounds):

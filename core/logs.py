@@ -68,12 +68,12 @@ class LogQueue(QueueHandler):
     def close(self) -> None:
         """Writes what waits, as far as that is possible in a moment."""
         atexit.unregister(self.close)
-        thread = self._listener._thread
+        thread = self._listener._thread  # noqa: SLF001 - ``stop`` of the standard library waits without a bound
         if thread is not None:
             with contextlib.suppress(queue.Full):
                 self._lines.put(None, timeout=END_S)
             thread.join(END_S)
-            self._listener._thread = None
+            self._listener._thread = None  # noqa: SLF001
             if not thread.is_alive():
                 for target in self._targets:
                     target.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import inspect
 import os
 import sys
 import time
@@ -52,7 +53,7 @@ def hand_on() -> None:
 
 def _started_in() -> Path:
     """The folder in which the command was given: while BentoML imports a bento, it works in that of the bento."""
-    frame: FrameType | None = sys._getframe()
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if frame.f_globals.get("__name__") == BENTOML_LOADER and (before := frame.f_locals.get("prev_cwd")):
             return Path(before)

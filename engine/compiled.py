@@ -39,6 +39,9 @@ def computes_bf16(core: ov.Core) -> bool:
 PADDING = 0.01
 
 
+MAKER = "compile for lone batches"  # the thread that does it
+
+
 class CompiledEngine:
     """One compiled network, in one form or two.
 
@@ -100,7 +103,7 @@ class CompiledEngine:
         Returns:
             Logits, float32 [batch, classes].
         """
-        with self._request() as request:
+        with self.request() as request:
             results = request.infer(dict(inputs), share_inputs=True)
             return np.array(results[0], dtype=np.float32)
 
@@ -108,13 +111,13 @@ class CompiledEngine:
         self._alone = self._compile_alone().create_infer_request()
 
     @contextlib.contextmanager
-    def _request(self) -> Iterator[ov.InferRequest]:
+    def request(self) -> Iterator[ov.InferRequest]:
         """What computes the next batch: that with all threads where nothing is under way, or else a stream."""
         with self._lock:
             alone = self._alone if self._under_way == 0 else None
             self._under_way += 1
             if self._is_warm and self.streams > 1 and self._maker is None:
-                self._maker = Thread(target=self._make_alone, name="compile for lone batches", daemon=True)
+                self._maker = Thread(target=self._make_alone, name=MAKER, daemon=True)
                 self._maker.start()
         request = alone or self._idle.get()
         try:

@@ -86,6 +86,9 @@ class NativeEngine:
         precision: ``f32``, ``bf16``, ``f16``, or ``auto``: bf16 on a GPU that computes it natively, for networks that
             were measured to agree in it. An imported transformer is then held in 16 bits; in the bundled networks,
             whose heads need the digits, products alone are computed in them.
+
+    Attributes:
+        network: On the device, in its precision.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class NativeEngine:
         self._precision = precision
         network = load_network(spec, entry.path).to(self._device)
         self._held = REDUCED.get(precision) if isinstance(network.network, published.Readout) else None
-        self._network = network.to(self._held) if self._held else network
+        self.network = network.to(self._held) if self._held else network
         self._places: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
             self._places.put(torch.cuda.Stream(self._device) if device == "cuda" else None)  # type: ignore[no-untyped-call]
@@ -136,7 +139,7 @@ class NativeEngine:
         place = self._places.get()
         try:
             with torch.inference_mode(), torch.cuda.stream(place), self._arithmetic():
-                logits: NDArray[np.float32] = self._network(*map(self._moved, inputs.values())).float().cpu().numpy()
+                logits: NDArray[np.float32] = self.network(*map(self._moved, inputs.values())).float().cpu().numpy()
         finally:
             self._places.put(place)
         return logits

@@ -137,7 +137,7 @@ def share_among_replicas(proxy: RemoteProxy[Any], workers: int) -> bool:
     remote = proxy.to_async
     on_network = bool(remote.url.startswith(("http://", "https://")))
     if on_network:
-        remote._session_manager._make_client = lambda: _session(remote)  # BentoML takes no connector
+        remote._session_manager._make_client = lambda: _session(remote)  # noqa: SLF001 - BentoML takes no connector
     elif workers > 1:
         remote.default_headers["Connection"] = "close"  # of the session that its first call opens
     return on_network

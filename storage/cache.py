@@ -67,6 +67,11 @@ class SingleFlight(Generic[T]):
                 flight.task.cancel()
             del flight  # or a failure would hold itself
 
+    @property
+    def waiting(self) -> int:
+        """Callers that wait for a computation."""
+        return sum(flight.waiters for flight in self._computations.values())
+
     async def aclose(self) -> None:
         """Cancels what is under way, and waits until it has ended."""
         for task in self._tasks:
@@ -191,19 +196,25 @@ class ResultCache(Generic[E]):
         Raises:
             Exception: What the producer raised, to all who waited for it; it is not remembered.
         """
-        digest = self._digest(key, version)
+        digest = self.digest(key, version)
         known = await self._look(digest)
         if known is not None:
             return Cached(known, hit=True)
         value = await self._single_flight.join(digest, lambda: self._fly(digest, producer, version))
         return Cached(value, hit=False)
 
+    @property
+    def waiting(self) -> int:
+        """Callers that wait for an answer of this process."""
+        return self._single_flight.waiting
+
     async def aclose(self) -> None:
         """Cancels what is under way and closes the store."""
         await self._single_flight.aclose()
         await self._store.aclose()
 
-    def _digest(self, key: str, version: str) -> str:
+    def digest(self, key: str, version: str) -> str:
+        """The key under which the store has an answer; arguments as of ``get_or_compute``."""
         text = json.dumps([self._namespace, version, key])
         return hashlib.sha256(text.encode()).hexdigest()
 

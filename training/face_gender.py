@@ -219,6 +219,7 @@ class Faces:
         start: dlib's file; fetched from the package index where there is none.
         model: The network that was fitted last.
         report: Its calibration.
+        cut_out: What the network reads of each picture in which a face was found.
     """
 
     settings: Settings = field(default_factory=Settings)
@@ -228,8 +229,8 @@ class Faces:
     classes: tuple[str, ...] = SPEC.classes
     model: keras.Model | None = None
     report: calibrate.Report | None = None
+    cut_out: dict[Path, Pictures] = field(default_factory=dict)
     _fitted_on: tuple[Path, ...] = ()
-    _crops: dict[Path, Pictures] = field(default_factory=dict)
 
     def clips(self, data: Path) -> list[Clip]:
         """The pictures of all sets in which a face is found: those that are trained on, then the known ones.
@@ -243,7 +244,7 @@ class Faces:
         known = [clip for name in KNOWN_SETS for split in ("train", "val") for clip in _part(data / name, split)]
         self._cut_all(further, TRAIN_SIDE)
         self._cut_all(known, PROCESSOR.size)
-        return [clip for clip in (*further, *known) if clip.path in self._crops]
+        return [clip for clip in (*further, *known) if clip.path in self.cut_out]
 
     def schemes(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Split]]:
         """One network, trained on the further pictures, answers all others: those of FairFace, of UTKFace, and both."""
@@ -286,7 +287,7 @@ class Faces:
 
     def crops(self, clips: Sequence[Clip]) -> list[Pictures]:
         """What the network reads of pictures, uint8 RGB [side, side, 3] each."""
-        return [self._crops[clip.path] for clip in clips]
+        return [self.cut_out[clip.path] for clip in clips]
 
     def _cut_all(self, clips: Sequence[Clip], side: int) -> None:
         """Cuts pictures out, or reads what was cut before, with the same code from the same pictures."""
@@ -300,7 +301,7 @@ class Faces:
             np.save(file, np.stack([empty if crop is None else crop for crop in crops]))
         for clip, crop in zip(clips, np.load(file, mmap_mode="r"), strict=True):
             if crop.any():
-                self._crops[clip.path] = crop
+                self.cut_out[clip.path] = crop
 
 
 def _part(folder: Path, split: str) -> list[Clip]:

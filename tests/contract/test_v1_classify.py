@@ -235,7 +235,7 @@ def test_models(client: httpx.Client) -> None:
 def test_the_typed_method(bundle: Bundle) -> None:
     """BentoML's own client finds the route as a method."""
     encoded = base64.b64encode((ROOT / "tests/data/voices/male_1.flac").read_bytes()).decode()
-    with bentoml.SyncHTTPClient(bundle.url, token=KEY) as made, made._temp_dir:
+    with bentoml.SyncHTTPClient(bundle.url, token=KEY) as made:
         found = made.classify_voice_gender(items=[{"base64": encoded}, {"base64": "QQ=="}])
         spoken = made.classify_ai_voice(items=[{"base64": encoded}])
     assert [item["status"] for item in found["items"]] == ["success", "error"]

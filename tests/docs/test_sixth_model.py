@@ -85,7 +85,7 @@ def test_it_is_asked_in_every_other_way(extended: Bundle, tree: Path, tmp_path: 
         assert "loudness" in [model["name"] for model in client.get("/v1/models").json()["models"]]
         playground = client.post("/ui/ask/loudness", content=sound, headers={"accept": "application/json"})
         assert playground.json()["report"]["verdict"] == "loud"
-    with bentoml.SyncHTTPClient(extended.url) as typed, typed._temp_dir:
+    with bentoml.SyncHTTPClient(extended.url) as typed:
         answer = typed.classify_loudness(items=[{"base64": base64.b64encode(sound).decode()}])
     assert [item["prediction"] for item in answer["items"]] == ["loud"]
     (tmp_path / "loud.wav").write_bytes(sound)

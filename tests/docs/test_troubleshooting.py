@@ -7,21 +7,22 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import bentoml
 import httpx
 import pytest
 
 from cli.serve import port_problem
-from core.errors import InsufficientStorage
+from core.errors import InsufficientStorage, Unavailable
 from media.examples import read
 from models import registry, save
 from models.messages import HeartResult
 from models.store import WeightsError, verify
+from scheduling.runner_client import RunnerClient
 from storage.latest import LatestResult
 from tests.support.audio_bytes import speech, tone, wav
 from tests.support.crowd import too_many
@@ -159,10 +160,10 @@ def test_too_much_at_once(small_bundle: Bundle) -> None:
 
 def test_a_runner_that_is_down() -> None:
     """``tests/serving/test_resilience.py`` stops a runner; here only the words are compared."""
-    script = (
-        "from scheduling.runner_client import RunnerClient; from types import SimpleNamespace; "
-        "print(RunnerClient('voice_gender', SimpleNamespace(to_async=None))._unavailable().message)"
-    )
-    command = [sys.executable, "-c", script]
-    run = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True, timeout=60)
-    assert "model is not available at the moment" in run.stdout
+
+    async def served() -> None:
+        raise ConnectionRefusedError
+
+    runner = RunnerClient("voice_gender", SimpleNamespace(to_async=SimpleNamespace(served=served)))
+    with pytest.raises(Unavailable, match="model is not available at the moment"):
+        asyncio.run(runner.served())

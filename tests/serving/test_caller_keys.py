@@ -60,7 +60,7 @@ def test_a_new_key_opens_its_questions_until_it_is_revoked(keyed: Bundle, key_fi
     assert statuses(keyed.url, voice, key) == {
         "voice-gender": 200, "typed": 200, "heart-sound": 403, "latest": 403, "audio-scene": 403, "ai-voice": 400,
     }  # fmt: skip
-    with bentoml.SyncHTTPClient(keyed.url, token=key) as client, client._temp_dir:
+    with bentoml.SyncHTTPClient(keyed.url, token=key) as client:
         assert client.voice_gender(audio=ROOT / "tests/data/voices/male_1.flac")
     assert statuses(keyed.url, voice, KEY) == {  # of API_KEY
         "voice-gender": 403, "typed": 403, "heart-sound": 403, "latest": 403, "audio-scene": 403, "ai-voice": 400,

@@ -50,7 +50,7 @@ def voice_request() -> dict[str, str]:
 
 
 def test_bentoml_client(bundle: Bundle, url: str) -> None:
-    with bentoml.SyncHTTPClient(bundle.url, token=KEY) as client, client._temp_dir:
+    with bentoml.SyncHTTPClient(bundle.url, token=KEY) as client:
         check(
             {
                 "voice_gender": client.voice_gender(audio=VOICE),
@@ -74,13 +74,12 @@ async def test_asynchronous_bentoml_client(bundle: Bundle, url: str) -> None:
             client.audio_scene(audio_url=url),
             client.voice_detection(request=voice_request()),
         )
-    client._temp_dir.cleanup()  # which it leaves behind
     check(dict(zip(names, answers, strict=True)))
 
 
 def test_the_key_is_asked_of_bentoml_clients_too(bundle: Bundle) -> None:
     refused = pytest.raises(bentoml.exceptions.BentoMLException, match="key")
-    with bentoml.SyncHTTPClient(bundle.url) as client, client._temp_dir, refused:
+    with bentoml.SyncHTTPClient(bundle.url) as client, refused:
         client.voice_detection(request=voice_request())
 
 

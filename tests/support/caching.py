@@ -74,8 +74,3 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
-
-
-def waiting(cache: Cache) -> int:
-    """How many wait for what this process computes."""
-    return sum(flight.waiters for flight in cache._single_flight._computations.values())

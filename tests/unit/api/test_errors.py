@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 import api.routes.face_gender  # noqa: F401 - registers the fields of its reference
-from api.methods import _message
+from api.methods import Native
 from api.responses import error_response, to_response
 from core import errors
 from core.request import CURRENT, RequestState
@@ -84,6 +86,23 @@ def test_a_reference_has_its_own_fields_beside(path: str) -> None:
         (400, b"", "the request is wrong"), (400, b"[]", "the request is wrong"), (400, b"3", "the request is wrong"),
     ],
 )  # fmt: skip
-def test_what_bentoml_says_is_put_into_words(status: int, said: bytes, words: str) -> None:
-    assert words in _message(status, said)
-    assert "secret" not in _message(status, said)
+@pytest.mark.anyio
+async def test_what_bentoml_says_is_put_into_words(status: int, said: bytes, words: str) -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(said, status)(scope, receive, send)
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        pytest.fail("the body was read")
+
+    native = Native(refusing, lambda: pytest.fail("it was asked"))
+    await native({"type": "http", "method": "POST", "path": "/v1/other"}, receive, send)
+    start, rest = sent
+    assert start["status"] == status
+    message = json.loads(rest["body"])["message"]
+    assert words in message
+    assert "secret" not in message

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from models.messages import SceneEntry
 from storage.cache import open_cache
 from tasks import voice_deepfake
 from tasks.questions import questions
+from tests.support.queued import known
 from tests.support.served import KEY
 from tests.unit.scheduling.test_shedding import Runner, bundle, fill, let_through
 
@@ -171,14 +172,18 @@ async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers
 async def test_models_that_answer_together_make_one_appointment(answers: Answers, runner: Runner) -> None:
     """Whichever of them is busy: else a caller who was told by one would be a newcomer to the next."""
     context, (first, *_, last) = answers.context, voice_deepfake.MEMBERS
-    tasks = await fill([context.models[last].queue], runner)
-    told: list[float] = []
-    for _ in range(3):
+    busy = context.models[last].queue
+    tasks = await fill([busy], runner)
+    known(busy, 20.0)  # seconds for one item
+
+    def told(ask: Callable[[], None]) -> float:
         with pytest.raises(TooManyRequests) as refused:
-            context.ensure_room(*voice_deepfake.MEMBERS)
-        told.append(refused.value.retry_after or 0.0)
-    assert told == sorted(told)
-    assert len(context.models[first].queue._admission._reservations) == 3
-    assert not context.models[last].queue._admission._reservations
+            ask()
+        return refused.value.retry_after or 0.0
+
+    together = [told(lambda: context.ensure_room(*voice_deepfake.MEMBERS)) for _ in range(3)]
+    assert together == sorted(set(together))
+    assert told(busy.ensure_room) == together[0]  # nothing was reserved there
+    assert told(lambda: context.models[first].queue.ensure_room(*busy.outlook_s)) > together[-1]
     runner.open.set()
     await asyncio.gather(*tasks)

@@ -96,10 +96,10 @@ def test_blocks_are_replaced_and_nothing_else(tmp_path: Path) -> None:
 def test_only_the_last_round_leaves_work_behind() -> None:
     turns = (Turn(1, 1.0, 2, 20.0), Turn(32, 1.0, 2, 60.0, last_drain_s=2.0))
     said: list[str] = []
-    made = [(t.clients, n, t.drain_s) for t, n in rounds._rounds(turns, lambda: True, said.append)]
+    made = [(t.clients, n, t.drain_s) for t, n in rounds.planned_rounds(turns, lambda: True, said.append)]
     assert made == [(1, 0, 20.0), (1, 1, 20.0), (32, 0, 60.0), (32, 1, 2.0)]
     assert said == []
-    late = [(t.clients, n, t.drain_s) for t, n in rounds._rounds(turns, lambda: False, said.append)]
+    late = [(t.clients, n, t.drain_s) for t, n in rounds.planned_rounds(turns, lambda: False, said.append)]
     assert late == [(1, 0, 20.0), (32, 0, 2.0)]
     assert len(said) == 2
 

@@ -65,7 +65,7 @@ TARGETS = [  # of the plan: words of its line, and the target
 
 @pytest.mark.parametrize("well", [True, False])
 def test_every_target_has_its_line_met_or_missed(well: bool) -> None:
-    rows = report._rows(results(well=well))
+    rows = report.target_rows(results(well=well))
     for words, target in TARGETS:
         (row,) = [row for row in rows if words in row[0] and row[3] is not None]
         assert row[1] == target, words

@@ -16,7 +16,7 @@ from PIL import Image
 from core.errors import Unprocessable
 from media import faces
 from media.faces import TEMPLATE, Face, crop_face, cut_out_face, find_faces, largest_face, similarity
-from media.image import decode_image
+from media.image import Picture, decode_image
 
 FACES = Path(__file__).parents[2] / "data" / "faces"
 PORTRAITS = ("female_1", "female_2", "female_3", "male_1")
@@ -134,11 +134,18 @@ def test_a_face_turned_by_quarters_is_found_upright(name: str, quarters: int) ->
 
 
 def test_an_upright_face_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(faces, "_face_of_turned", lambda picture, quarters: asked.append(quarters))
+    looked_at: list[tuple[int, ...]] = []
+
+    def look(pixels: Picture) -> list[Face]:
+        looked_at.append(pixels.shape)
+        return find_faces(pixels)
+
+    monkeypatch.setattr(faces, "find_faces", look)
     for name in PORTRAITS:
         largest_face(picture(name))
-    assert asked == []
+    assert looked_at == [picture(name).shape for name in PORTRAITS]
+    largest_face(np.ascontiguousarray(np.rot90(picture(PORTRAITS[0]))))
+    assert len(looked_at) == len(PORTRAITS) + 4
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])

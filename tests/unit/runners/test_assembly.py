@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ async def test_recordings_are_decoded_in_as_many_threads_as_there_are_cores_to_u
 ) -> None:
     """And one, for when one waits; the cores of the machine are not those of a container."""
     monkeypatch.setattr(assembly, "cores", lambda: 3)
+    others, later = set(threading.enumerate()), threading.Event()
     context = assemble(Settings(data_dir=tmp_path), {})
-    assert context.threads._max_workers == 4
+    for _ in range(8):
+        context.threads.submit(later.wait, 60)
+    assert len(set(threading.enumerate()) - others) == 4
+    later.set()
     await context.close()

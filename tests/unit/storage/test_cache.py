@@ -17,7 +17,7 @@ from core.errors import TimedOut, TooManyRequests, UpstreamError
 from storage import cache as cache_module
 from storage.cache import CACHE_FILE, ResultCache
 from storage.redis_client import RedisClient
-from tests.support.caching import URL, Cache, Found, Work, ask, make, ready, until, waiting
+from tests.support.caching import URL, Cache, Found, Work, ask, make, ready, until
 from tests.support.served import wait_for
 from tests.support.spawned import exit_codes, spawned
 
@@ -150,10 +150,10 @@ async def test_one_who_leaves_stops_nobody_else(opened: Open) -> None:
     first = asyncio.create_task(ask(cache, work))
     await until(lambda: work.runs == 1)
     others = [asyncio.create_task(ask(cache, work)) for _ in range(3)]
-    await until(lambda: waiting(cache) == 4)
+    await until(lambda: cache.waiting == 4)
     first.cancel()
     others[0].cancel()
-    await until(lambda: waiting(cache) == 2)
+    await until(lambda: cache.waiting == 2)
     work.open.set()
     assert [task.value.run for task in await asyncio.gather(*others[1:])] == [1, 1]
     assert first.cancelled()
@@ -166,9 +166,9 @@ async def test_when_all_have_left_the_work_stops_and_another_process_takes_over(
     leaving = asyncio.create_task(ask(first, work))
     await until(lambda: work.runs == 1)
     staying = asyncio.create_task(ask(second, work))
-    await until(lambda: waiting(second) == 1)
+    await until(lambda: second.waiting == 1)
     leaving.cancel()
-    await until(lambda: waiting(first) == 0)
+    await until(lambda: first.waiting == 0)
     work.open.set()
     assert (await staying).value.run == 2
     assert work.ended == 1

@@ -68,7 +68,7 @@ class Kept:
     def __init__(self, store: CacheStore, place: Path | redis.Redis) -> None:
         self.store = store
         self.cache = ResultCache(store, SceneEntry, namespace="scene", ttl_s=60.0)
-        self.key = self.cache._digest(KEY, TAG)
+        self.key = self.cache.digest(KEY, TAG)
         self.place = place
 
     async def put(self, value: Any, key: str | None = None) -> None:

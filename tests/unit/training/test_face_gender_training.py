@@ -196,7 +196,7 @@ def test_one_network_answers_for_all_schemes_and_its_calibration_is_fitted_on_wh
 ) -> None:
     crops, clips = pictures()
     recipe = Faces(Settings(epochs=1, batch=4), start=start)
-    recipe._crops = {clip.path: crop for clip, crop in zip(clips, crops, strict=True)}
+    recipe.cut_out = {clip.path: crop for clip, crop in zip(clips, crops, strict=True)}
     seen: list[list[Clip]] = []
 
     def beginnings(crops: object, clips: list[Clip], settings: Settings, start: Path) -> keras.Model:
