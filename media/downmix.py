@@ -123,19 +123,3 @@ class Downmix:
         # So few windows agree by chance, too: the square of what is left of that is one part in their number.
         sure = np.square(np.abs(coherence)) > 4 / max(self._windows, 1)
         return float(((np.abs(coherence) - coherence.real) * sure).mean(axis=0).max())
-
-
-def downmix(samples: NDArray[Any], rate: int) -> Samples:
-    """Mixes a whole recording.
-
-    Args:
-        samples: Float [n] or [n, channels].
-        rate: Its rate (Hz).
-
-    Returns:
-        float32 [n].
-    """
-    if samples.ndim == 1:
-        return np.ascontiguousarray(samples, dtype=np.float32)
-    size, mixer = max(1, BLOCK_VALUES // samples.shape[1]), Downmix(rate, samples.shape[1])
-    return np.concatenate([mixer.mix(samples[start : start + size]) for start in range(0, max(len(samples), 1), size)])

@@ -21,4 +21,3 @@ NATIVE = "encoder.safetensors"
 COMPILED = Path("openvino") / "encoder.xml"
 HEAD = "head.npz"
 PLACES = COMPILED.with_suffix(".json")  # where the native file's values lie in the compiled form's
-SHARED = (NATIVE, COMPILED.as_posix(), PLACES.as_posix())  # files of every entry that reads it

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from typing import cast
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 Audio = NDArray[np.float32]
 Codec = tuple[str, int]  # PyAV encoder, bit/s
@@ -50,23 +48,6 @@ def codec_round_trip(audio: Audio, codec: Codec, sample_rate: int = SAMPLE_RATE)
             container.mux(stream.encode(piece))
     decoded = _decode(file, sample_rate)
     return np.pad(decoded[: audio.size], (0, max(0, audio.size - decoded.size)))
-
-
-def variants(clips: Sequence[Audio], count: int, seed: int) -> list[list[Audio]]:
-    """Each clip as it is, and after ``count`` round trips through codecs drawn at random: encoder first, then rate.
-
-    Args:
-        clips: float32 [samples] at ``SAMPLE_RATE``.
-        count: Copies of each clip.
-        seed: Of the choice of codecs.
-    """
-    rng = np.random.default_rng(seed)
-    return [[clip, *_copies(clip, count, rng)] for clip in tqdm(clips, desc="codecs", unit="clip")]
-
-
-def _copies(clip: Audio, count: int, rng: np.random.Generator) -> list[Audio]:
-    names = [list(BIT_RATES)[i % len(BIT_RATES)] for i in rng.integers(len(BIT_RATES)) + np.arange(count)]
-    return [codec_round_trip(clip, (name, int(rng.choice(BIT_RATES[name])))) for name in names]
 
 
 def _decode(file: io.BytesIO, sample_rate: int) -> Audio:

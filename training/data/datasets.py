@@ -89,11 +89,6 @@ def load_audio(path: Path, sample_rate: int) -> Audio:
     return np.ascontiguousarray(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), np.float32)
 
 
-def load_clips(clips: Sequence[Clip], sample_rate: int) -> list[Audio]:
-    """Reads all clips into memory (a thousand clips of 3 s at 16 kHz are about 200 MB)."""
-    return [load_audio(clip.path, sample_rate) for clip in clips]
-
-
 def class_indices(clips: Sequence[Clip], classes: Sequence[str]) -> NDArray[np.int64]:
     """Labels as positions in ``classes``; letter case does not matter.
 

@@ -1,4 +1,4 @@
-"""Changes that a recording may go through without its label changing: level, noise, rooms, bandwidth, cuts.
+"""Changes that a recording may go through without its label changing: noise, rooms, bandwidth, speed.
 
 Every transform is a small frozen object called with ``(audio, rng)``; audio is float32 [samples] in [-1, 1] at
 ``SAMPLE_RATE``, the result is a new array of the same kind. Nothing here looks at a label. Codecs have a module of
@@ -44,19 +44,6 @@ class Sometimes:
     def __call__(self, audio: Audio, rng: np.random.Generator) -> Audio:
         """Applies it or returns the audio as it is."""
         return self.transform(audio, rng) if rng.random() < self.probability else audio
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """A level drawn evenly in dB; samples above full scale are clipped, as a recorder does."""
-
-    low_db: float = -20.0
-    high_db: float = 6.0
-
-    def __call__(self, audio: Audio, rng: np.random.Generator) -> Audio:
-        """Scales the audio."""
-        factor = 10.0 ** (rng.uniform(self.low_db, self.high_db) / 20.0)
-        return np.asarray(np.clip(audio * factor, -1.0, 1.0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,34 +140,6 @@ class Equaliser:
         )
         out = _filtered(audio, 10.0 ** (gain_db / 20.0))
         return np.asarray(out * np.sqrt(power(audio) / max(power(out), FLOOR)), np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """A piece of the clip, of random length and place.
-
-    Attributes:
-        low_s: Shortest piece; shorter clips stay whole.
-        high_s: Longest piece.
-    """
-
-    low_s: float
-    high_s: float
-
-    def __call__(self, audio: Audio, rng: np.random.Generator) -> Audio:
-        """Cuts the piece out."""
-        size = min(audio.size, int(rng.uniform(self.low_s, self.high_s) * SAMPLE_RATE))
-        start = rng.integers(audio.size - size + 1)
-        return audio[start : start + size]
-
-
-@dataclass(frozen=True, slots=True)
-class Roll:
-    """A circular shift in time, by any amount; the seam is a cut that a listener may hear."""
-
-    def __call__(self, audio: Audio, rng: np.random.Generator) -> Audio:
-        """Shifts the audio."""
-        return np.roll(audio, int(rng.integers(audio.size)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,6 @@ Validate = Callable[[torch.nn.Module], Mapping[str, float]]  # figures of the av
 Loss = Callable[[torch.nn.Module, Batch], Tensor]
 
 
-def pick_device() -> torch.device:
-    """CUDA, else Apple's, else the processor."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 def one_hot(labels: np.ndarray[Any, np.dtype[np.int64]], classes: int) -> Tensor:
     """Class indices int64 [batch] as targets, float32 [batch, classes]."""
     return torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float()

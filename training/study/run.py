@@ -23,7 +23,6 @@ from training.data.datasets import datasets_dir
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
 SHORT_S, LONG_S = 600.0, 3 * 3600.0  # limits of a cell: in the short form, and where it trains or measures all
-KEPT_METADATA = ("kernelspec", "language_info")
 
 
 def run(path: Path, *, write: bool) -> str:

@@ -16,16 +16,14 @@ from training.fitting import augment
 RATE = augment.SAMPLE_RATE
 BANK = [np.sin(np.arange(4_000) / 7.0).astype(np.float32), np.zeros(100, np.float32)]
 SAME_LENGTH: list[augment.Transform] = [
-    augment.Gain(),
     augment.Noise(),
     augment.Noise(BANK, 0.0, 10.0),
     augment.Reverberation(),
     augment.BandLimit(),
     augment.BandLimit(3_000.0, 3_400.0, telephone=1.0),
     augment.Equaliser(),
-    augment.Roll(),
-    augment.Sometimes(0.5, augment.Gain(-6.0, -6.0)),
-    augment.Chain([augment.Noise(BANK), augment.Reverberation(), augment.Gain()]),
+    augment.Sometimes(0.5, augment.Noise()),
+    augment.Chain([augment.Noise(BANK), augment.Reverberation()]),
 ]
 
 
@@ -56,7 +54,7 @@ def test_length_type_and_finiteness_stay(transform: augment.Transform, samples: 
     np.testing.assert_array_equal(audio, before)  # never in place
 
 
-@pytest.mark.parametrize("transform", [*SAME_LENGTH, augment.Crop(0.1, 0.5), augment.Speed()], ids=repr)
+@pytest.mark.parametrize("transform", [*SAME_LENGTH, augment.Speed()], ids=repr)
 def test_the_same_seed_gives_the_same_change(transform: augment.Transform) -> None:
     audio = voice(8_000)
     first, again = (transform(audio, np.random.default_rng(3)) for _ in range(2))
@@ -65,7 +63,7 @@ def test_the_same_seed_gives_the_same_change(transform: augment.Transform) -> No
 
 def test_no_transform_is_told_a_label() -> None:
     classes = [c for _, c in inspect.getmembers(augment, inspect.isclass) if c.__module__ == augment.__name__]
-    assert len(classes) >= 9
+    assert len(classes) >= 7
     for transform in classes:
         assert list(inspect.signature(transform.__call__).parameters) == ["self", "audio", "rng"]
 
@@ -80,23 +78,6 @@ def test_noise_has_the_ratio_asked_for(ratio: float, seed: int) -> None:
 
 def test_noise_around_silence_stays_silent() -> None:
     assert not augment.Noise()(np.zeros(1_000, np.float32), np.random.default_rng(0)).any()
-
-
-def test_gain_never_passes_full_scale() -> None:
-    assert np.abs(augment.Gain(20.0, 20.0)(voice(1_000), np.random.default_rng(0))).max() <= 1.0
-
-
-@given(low=st.floats(0.05, 0.4), extra=st.floats(0.0, 0.4), seed=st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
-def test_crop_is_a_piece_of_the_clip(low: float, extra: float, seed: int) -> None:
-    audio = np.arange(16_000, dtype=np.float32)
-    piece = augment.Crop(low, low + extra)(audio, np.random.default_rng(seed))
-    assert int(low * RATE) <= piece.size <= int((low + extra) * RATE)
-    np.testing.assert_array_equal(piece, audio[int(piece[0]) :][: piece.size])
-
-
-def test_crop_leaves_short_clips_whole() -> None:
-    assert augment.Crop(2.0, 3.0)(voice(1_000), np.random.default_rng(0)).size == 1_000
 
 
 def test_speed_moves_pitch_by_no_more_than_asked() -> None:
@@ -136,13 +117,3 @@ def test_codecs_keep_length_and_voice(codec: codecs.Codec) -> None:
 def test_codecs_survive_very_short_clips() -> None:
     for codec in codecs.CODECS:
         assert codecs.codec_round_trip(voice(50), codec).shape == (50,)
-
-
-def test_variants_start_with_the_clip_itself_and_are_repeatable() -> None:
-    clips = [voice(3_000, seed) for seed in range(2)]
-    first, again = (codecs.variants(clips, 3, seed=1) for _ in range(2))
-    for clip, forms, same in zip(clips, first, again, strict=True):
-        assert len(forms) == 4
-        np.testing.assert_array_equal(forms[0], clip)
-        for one, other in zip(forms, same, strict=True):
-            np.testing.assert_array_equal(one, other)
