@@ -149,18 +149,33 @@ def active(samples: Float, sample_rate: int) -> NDArray[np.bool_]:
     """Which samples are not in a long quiet stretch, bool [n]."""
     frame = round(FRAME_S * sample_rate)
     count = len(samples) // frame
-    kept = np.full(len(samples), True)
     if count == 0:
-        return kept
+        return np.full(len(samples), True)
     power = np.square(samples[: count * frame].reshape(count, frame), dtype=np.float64).mean(axis=1)
     levels = np.maximum(10.0 * np.log10(np.maximum(power, 1e-20)), FLOOR_DB)
     loud = np.partition(levels, -min(count, round(LOUD_S / FRAME_S)))[-min(count, round(LOUD_S / FRAME_S))]
-    quiet = levels < loud - QUIET_DB
+    shortest, margin = round(PAUSE_S / FRAME_S), round(MARGIN_S / FRAME_S)
+    return outside_long_runs(levels < loud - QUIET_DB, frame, len(samples), shortest, margin)
+
+
+def outside_long_runs(quiet: NDArray[np.bool_], frame: int, size: int, shortest: int, margin: int) -> NDArray[np.bool_]:
+    """Which samples are not in a long run of quiet frames.
+
+    Args:
+        quiet: Of each frame, bool [frames].
+        frame: Samples of one.
+        size: Samples in all; those behind the last frame go with it.
+        shortest: Run that counts as long (frames).
+        margin: Frames of such a run that stay at each side, but for the ends of the recording.
+
+    Returns:
+        bool [size].
+    """
+    kept = np.full(size, True)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
-    margin = round(MARGIN_S / FRAME_S)
     for start, end in edges.reshape(-1, 2):
-        if end - start >= PAUSE_S / FRAME_S:
+        if end - start >= shortest:
             first = start if start == 0 else start + margin
-            last = len(samples) if end == count else (end - margin) * frame
+            last = size if end == len(quiet) else (end - margin) * frame
             kept[first * frame : last] = False
     return kept

@@ -12,6 +12,7 @@ from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from media.signatures import is_text, not_sound, recognise
 from models.heart_sound import SPEC
+from models.heart_sound.silence import without_silence
 from models.messages import HeartResult
 from models.spec import average_without
 from tasks.base import Ask, Conclusion, Prediction, Steps
@@ -28,7 +29,7 @@ TAKEN = "send raw PCM, or a recording as wav, flac, ogg, mp3, webm, m4a or aac"
 
 
 def classify(audio: DecodedAudio) -> Steps[Conclusion]:
-    """Concludes from all windows of a recording.
+    """Concludes from all windows of what is not silence.
 
     Args:
         audio: A recording of any length, at the model's rate.
@@ -37,7 +38,7 @@ def classify(audio: DecodedAudio) -> Steps[Conclusion]:
         ServiceError: As ``Answered.check``; BadRequest when it is too short.
     """
     check_length(audio.duration_s)
-    (found,) = yield [Ask(MODEL, audio.samples)]
+    (found,) = yield [Ask(MODEL, without_silence(audio.samples, audio.samples_rate))]
     prediction = found.join(join=join)
     return Conclusion.of(prediction, problems(prediction))
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from models.calibration import Calibration
 from models.heart_sound import SPEC, network
 from models.heart_sound.processing import BANDS, PROCESSOR, SAMPLE_RATE, spectrogram, unit_level
+from models.heart_sound.silence import without_silence
 from models.processing import Features
 from training import export as compiled
 from training.data import datasets
@@ -219,7 +220,8 @@ def clip_copies(path: Path, copies: int) -> list[NDArray[np.float16]]:
 @torch.inference_mode()
 def logits(ensemble: network.Ensemble, path: Path) -> NDArray[np.float32]:
     """Answer for a whole recording, prepared as while serving, float32 [1, classes]."""
-    batch = PROCESSOR.collate([PROCESSOR.prepare(load_audio(path, SAMPLE_RATE)).features])
+    audio = without_silence(load_audio(path, SAMPLE_RATE), SAMPLE_RATE)
+    batch = PROCESSOR.collate([PROCESSOR.prepare(audio).features])
     return np.asarray(ensemble(**{name: torch.from_numpy(value) for name, value in batch.items()}).numpy(), np.float32)
 
 

@@ -14,6 +14,7 @@ from api.answers import Answers
 from api.responses import to_response
 from api.ui import views
 from api.ui.views import Answerer, Report
+from api.v1 import report
 from api.v1.catalogue import card_address
 from core.request import CURRENT
 from models.spec import is_of
@@ -132,13 +133,13 @@ class Questions:
         answer = await self._context.answer(questions()[name], data)
         if name == "heart-sound":
             await Answers(self._context).keep(answer.found)
-        return await self._report(answer)
+        return await self._report(name, answer)
 
     async def ask_url(self, name: str, url: str) -> Report:
         """The same for the file at an address."""
-        return await self._report(await self._context.answer_url(questions()[name], url))
+        return await self._report(name, await self._context.answer_url(questions()[name], url))
 
-    async def _report(self, answer: Answer) -> Report:
+    async def _report(self, name: str, answer: Answer) -> Report:
         found = answer.found
         parts: dict[str, Any] = {}
         if (audio := answer.audio) is not None:
@@ -150,7 +151,10 @@ class Questions:
             parts |= {"votes": views.votes(found.members, voting.weights), "threshold": voting.threshold}
             parts |= {"features": views.measured(found.members["deepfake_mlp"].extras)}
         elif audio is not None:
-            parts["windows"] = views.windows(next(iter(found.members.values())), audio.duration_s)
+            prediction = next(iter(found.members.values()))
+            spec, question = self._context.models[prediction.model].spec, questions()[name]
+            spans = await self._drawn(lambda: report.spans(question, audio, spec))
+            parts["windows"] = views.windows(prediction, spans)
         return Report(
             verdict=found.prediction,
             shares=views.shares(found.probabilities),

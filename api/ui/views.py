@@ -148,18 +148,22 @@ def sound(audio: DecodedAudio) -> Sound:
     )
 
 
-def windows(answer: Prediction, duration_s: float) -> list[Window]:
-    """The windows of a recording that has several; they are of equal length (see ``models.spec.split``)."""
-    count = len(answer.rows)
-    if count < 2:
+def windows(answer: Prediction, spans: Sequence[tuple[float, float]]) -> list[Window]:
+    """The windows of a recording that has several.
+
+    Args:
+        answer: What the model said of each.
+        spans: Start and end of each (seconds); there may be more than were asked about.
+    """
+    if len(answer.rows) < 2:
         return []
     return [
         Window(
-            start_s=duration_s * index / count,
-            end_s=duration_s * (index + 1) / count,
+            start_s=start,
+            end_s=end,
             shares=[Share(name=name, probability=value) for name, value in probabilities.items()],
         )
-        for index, probabilities in enumerate(answer.windows)
+        for probabilities, (start, end) in zip(answer.windows, spans, strict=False)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from core.settings import Settings
 from dsp.temporal import active
 from media.audio import DecodedAudio
 from media.faces import Face
+from models.heart_sound.silence import heart
+from models.processing import Features
 from models.spec import AudioInput, ModelSpec, split
 from tasks import problems, voice_deepfake
 from tasks.base import Answer, FoundFace, Prediction
@@ -58,8 +60,12 @@ def named(rows: Sequence[dict[str, float]], spans: Sequence[tuple[float, float]]
     ]
 
 
-# Questions about speech, whose tasks cut long pauses before they ask.
 OF_SPEECH = ("voice-gender", "ai-voice")
+# What says which samples are left after the task of a question has cut long pauses; others look at all.
+KEPT: Mapping[str, Callable[[Features, int], NDArray[np.bool_]]] = {
+    **dict.fromkeys(OF_SPEECH, active),
+    "heart-sound": heart,
+}
 
 
 def report(
@@ -112,13 +118,26 @@ def _sound(question: Question, audio: DecodedAudio, prediction: Prediction, spec
 
 
 def _segments(question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec) -> list[Segment]:
-    if len(prediction.rows) < 2 or not isinstance(spec.input, AudioInput):
+    if len(prediction.rows) < 2:
+        return []
+    found = spans(question, audio, spec)
+    return [Segment.model_validate(one) for one in named(prediction.windows, found)]
+
+
+def spans(question: Question, audio: DecodedAudio, spec: ModelSpec) -> list[tuple[float, float]]:
+    """Start and end of each window of a recording (seconds).
+
+    Args:
+        question: What was asked.
+        audio: The recording.
+        spec: The first model of the question, as it is served.
+    """
+    if not isinstance(spec.input, AudioInput):
         return []
     rate = audio.samples_rate
-    kept = active(audio.samples, rate) if question.name in OF_SPEECH else np.full(audio.samples.size, True)
+    kept = KEPT[question.name](audio.samples, rate) if question.name in KEPT else np.full(audio.samples.size, True)
     piece = round(voice_deepfake.MAX_S * rate) if question.models == voice_deepfake.MEMBERS else audio.samples.size
-    spans = [(start / rate, end / rate) for start, end in bounds(kept, round(spec.input.window_s * rate), piece)]
-    return [Segment.model_validate(one) for one in named(prediction.windows, spans)]
+    return [(start / rate, end / rate) for start, end in bounds(kept, round(spec.input.window_s * rate), piece)]
 
 
 def _picture(found: FoundFace) -> dict[str, Any]:

@@ -18,9 +18,6 @@ SAMPLE_RATE = 2_000  # Hz; nothing above 800 Hz is read, because recorders diffe
 MIN_SAMPLES = SAMPLE_RATE  # 1 s: about one heartbeat; shorter recordings are repeated
 BANDS = 32
 MEL = mel.MelConfig(SAMPLE_RATE, fft=128, hop=20, bands=BANDS, low_hz=25.0, high_hz=800.0)  # 100 frames a second
-# What is cut off before and after a recording: tenths of a second so much weaker (25 dB) than its loud ones, which are
-# the upper twentieth of it, since one knock is louder than any heart.
-QUIETEST, LOUD = 10**-2.5, 0.95
 SILENT_RMS = 1e-7  # below the smallest step of 24-bit audio
 FLOOR = 1e-6  # mel power of a recording at unit RMS; 60 dB and more below the average band
 MULTIPLE = 8  # total pooling of the network over time
@@ -45,7 +42,7 @@ class HeartProcessor:
         Raises:
             InvalidItem: Not one channel, no samples, or values that are not finite.
         """
-        samples = trimmed(check_audio(item))
+        samples = check_audio(item)
         extras = judge(samples, SAMPLE_RATE)
         return Prepared(spectrogram(unit_level(samples)), extras)
 
@@ -53,25 +50,6 @@ class HeartProcessor:
         """``spectrogram`` [batch, frames, BANDS] and ``mask`` [batch, frames], float32."""
         padded, mask = processing.pad(batch, MULTIPLE)
         return {"spectrogram": padded, "mask": mask}
-
-
-def trimmed(samples: Features) -> Features:
-    """Without the silence or hiss before the first beat and after the last, which would move the mean of each band.
-
-    Args:
-        samples: float32 [samples].
-
-    Returns:
-        float32, the samples from the first to the last tenth of a second that is not much weaker than the loud ones.
-    """
-    size = SAMPLE_RATE // 10
-    count = len(samples) // size
-    if not count:
-        return samples
-    pieces = samples[: count * size].reshape(count, size)
-    levels = np.square(pieces - pieces.mean(axis=1, keepdims=True)).mean(axis=1)
-    loud = np.flatnonzero(levels > QUIETEST * np.quantile(levels, LOUD))
-    return samples[loud[0] * size : (loud[-1] + 2) * size] if loud.size else samples
 
 
 def unit_level(samples: Features) -> Features:

@@ -19,7 +19,7 @@ from cli.heart_sound import predict_class_with_confidence
 from media.pcm import pcm_to_wav
 from tests.support.audio_bytes import ENCODERS, encode, wav
 from tests.support.heart_bytes import JSON, heartbeat, pcm, upload
-from tests.support.served import Bundle, wait_for
+from tests.support.served import DATA, Bundle, wait_for
 from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
@@ -60,6 +60,16 @@ def test_a_client_that_asks_for_json_gets_json(client: httpx.Client) -> None:
     assert set(body) == {"class", "confidence"}
     text = client.post("/upload_audio", content=pcm(heartbeat())).text
     assert text == f"{body['class']}, {body['confidence']}"
+
+
+@pytest.mark.parametrize("stem", ["normal_1", "murmur_1"])
+def test_a_pause_within_a_recording_does_not_turn_the_answer(client: httpx.Client, stem: str) -> None:
+    """2 s of silence; it was ``Artifact`` with it."""
+    body = (DATA / "hearts" / f"{stem}.pcm").read_bytes()
+    half = len(body) // 4 * 2
+    plain, paused = (upload(client, one).json() for one in (body, body[:half] + bytes(2 * 32_000) + body[half:]))
+    assert plain["class"] == paused["class"] == stem.split("_")[0].capitalize()
+    assert paused["confidence"] == pytest.approx(plain["confidence"], abs=15)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/html", "text/*;q=0.5", ""])

@@ -8,9 +8,13 @@ import json
 import numpy as np
 import pytest
 
-from api.v1.report import bounds
+from api.ui import views
+from api.v1.report import bounds, spans
+from media.audio import DecodedAudio
 from models import registry
 from models.spec import split
+from tasks.base import Prediction
+from tasks.questions import questions
 from training.evaluation.published_figures import FILE_NAME, TRAINING, shipped
 
 
@@ -33,6 +37,19 @@ def test_what_was_cut_lies_between_or_within_them() -> None:
     assert found[0][0] == 10
     assert found[-1][1] == 95
     assert sum(int(kept[start:end].sum()) for start, end in found) == kept.sum()
+
+
+def test_windows_of_a_heart_lie_where_it_beats() -> None:
+    """15 s of silence, then 40 s of beats in two windows: in the uniform answer and in the playground."""
+    spec = registry.specs()["heart_sound"]
+    samples = np.zeros(55 * 2_000, np.float32)
+    samples[15 * 2_000 :] = np.random.default_rng(0).normal(0, 0.1, 40 * 2_000)
+    audio = DecodedAudio(samples, 2_000, 2_000, 1, 55.0, "wav")
+    found = spans(questions()["heart-sound"], audio, spec)
+    assert found == [(15.0, 35.0), (35.0, 55.0)]
+    row = dict.fromkeys(spec.classes, 0.2)
+    shown = views.windows(Prediction(spec.name, "tag", row, np.full((2, 5), 0.2)), found)
+    assert [(window.start_s, window.end_s) for window in shown] == found
 
 
 @pytest.mark.parametrize("name", registry.specs())
