@@ -24,7 +24,7 @@ from core import logs, metrics, supervisor, tracing
 from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
-from runners import all_runners
+from runners import places
 from runners.configuration import check
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def http_app() -> FastAPI:
 
 
 # One dependency for each runner, under the runner's name.
-Runners = type("Runners", (), {runner.name: bentoml.depends(runner) for runner in all_runners().values()})
+_services = {place.service.name: place.service for place in places().values()}
+Runners = type("Runners", (), {name: bentoml.depends(service) for name, service in _services.items()})
 
 
 @bentoml.service(
@@ -79,7 +80,7 @@ class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]
 
         metrics.start_api(VERSION)
         tracing.start("MediaClassifier")
-        proxies = {name: getattr(self, runner.name) for name, runner in all_runners().items()}
+        proxies = {name: getattr(self, place.service.name) for name, place in places().items()}
         self.answers = Answers(assemble(settings, proxies))
         http_app().state.answers = self.answers
         if settings.key_store:

@@ -43,6 +43,11 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _split_groups(value: object) -> object:
+    """Splits ``a,b;c,d`` into a tuple of tuples; other values pass."""
+    return tuple(_split(part) for part in value.split(";") if part.strip()) if isinstance(value, str) else value
+
+
 def _from_json(value: object) -> object:
     try:
         return json.loads(value) if isinstance(value, str) else value
@@ -66,6 +71,7 @@ def _check_origin(value: str) -> str:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, BeforeValidator(_split)]
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Groups = Annotated[tuple[tuple[str, ...], ...], NoDecode, BeforeValidator(_split_groups)]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
 Weights = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
 ENV_FILE = ".env"  # of the folder in which the server is started
@@ -185,6 +191,11 @@ class Settings(BaseSettings):
     profile: Literal["compact", "published"] = Field("compact", description="Which models are served.")
     runners: Annotated[dict[str, RunnerOptions], NoDecode, BeforeValidator(_from_json)] = Field(
         {}, description='Options by model, in JSON: `{"voice_gender": {"workers": 2, "threads": 1}}`.'
+    )
+    runners_together: Groups = Field(
+        (),
+        description="Models that share one process each, such as `heart_sound,face_gender;audio_scene,deepfake_cnn`, "
+        "or `all`; the others have one of their own.",
     )
     engine: Literal["auto", "compiled", "native"] = Field(
         "auto",

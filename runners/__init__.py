@@ -1,10 +1,10 @@
-"""One BentoML service for each model."""
+"""One BentoML service for each model, or for several of them together."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -14,7 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from core import metrics
+from core.settings import get_settings
 from models import registry
+from runners.together import suffix, together
 
 
 @functools.cache
@@ -30,6 +32,37 @@ def all_runners() -> dict[str, Any]:
     for runner in runners.values():
         runner.mount_asgi_app(_PAGES, path="/")
     return runners
+
+
+class Place(NamedTuple):
+    """Where a model is asked.
+
+    Attributes:
+        service: The BentoML service that answers with it.
+        suffix: What its methods there end in.
+    """
+
+    service: Any
+    suffix: str = ""
+
+
+@functools.cache
+def places() -> dict[str, Place]:
+    """The place of each model: its own runner, or that of the group in which ``RUNNERS_TOGETHER`` names it."""
+    found = {name: Place(runner) for name, runner in all_runners().items()}
+    for number, group in enumerate(groups(), 1):
+        runners = {name: found[name].service.inner for name in group}
+        service = together(f"ModelGroup{number}", {name: registry.specs()[name] for name in group}, runners)
+        service.mount_asgi_app(_PAGES, path="/")
+        found |= {name: Place(service, suffix(name)) for name in group}
+    return found
+
+
+def groups() -> list[tuple[str, ...]]:
+    """The models that share a process, by ``RUNNERS_TOGETHER``; a model alone is no group."""
+    named = get_settings().runners_together
+    wanted = [tuple(registry.specs())] if named == (("all",),) else named
+    return [group for group in wanted if len(group) > 1]
 
 
 async def _metrics(_: Request) -> PlainTextResponse:

@@ -26,6 +26,7 @@ from media.fetch import Fetcher, FetchLimits
 from models import registry
 from models.messages import SceneEntry
 from models.spec import ModelSpec
+from runners import places
 from scheduling.policy import DecodingEstimator
 from scheduling.queue import ModelQueue
 from scheduling.runner_client import RunnerClient
@@ -167,7 +168,7 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
 
     Args:
         settings: The configuration.
-        runners: What BentoML resolved each dependency to, by model name.
+        runners: What BentoML resolved each dependency to, by the model that is asked there.
 
     Raises:
         SystemExit: A runner would be loaded into this process, because the deployment does not say where it is.
@@ -191,8 +192,9 @@ def assemble(settings: Settings, runners: Mapping[str, Any]) -> Context:
 
 def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Model:
     metrics.start_queue(spec.name)
-    client = RunnerClient(spec.name, proxy)
-    workers = BentoMLContainer.config.services.get().get(spec.runner, {}).get("workers", 1)
+    place = places()[spec.name]
+    client = RunnerClient(spec.name, proxy, place.suffix)
+    workers = BentoMLContainer.config.services.get().get(place.service.name, {}).get("workers", 1)
     workers = workers if isinstance(workers, int) else cores()
     max_in_flight = workers * streams(settings, spec.name)
     if share_among_replicas(proxy, workers):

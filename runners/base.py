@@ -42,10 +42,10 @@ from models.store import Entry, WeightsError, tag_to_serve
 
 
 class Places(dispatcher.NonBlockSema):
-    """The batches under way of one batcher.
+    """The batches under way of one batcher; each model has a batcher of its own.
 
     Attributes:
-        most: How many there may be at once in this process, which serves one model; known once that is open.
+        most: How many there may be at once, known once the models of this process are open: the most of any of them.
     """
 
     most: ClassVar[int] = 1
@@ -170,17 +170,22 @@ def stored_model(spec: ModelSpec) -> BentoModel:
     return BentoModel(tag_to_serve(spec, get_settings().profile))
 
 
-def service_options(spec: ModelSpec) -> dict[str, Any]:
-    """Arguments of ``@bentoml.service`` for a model's runner.
+def service_options(*specs: ModelSpec, name: str = "") -> dict[str, Any]:
+    """Arguments of ``@bentoml.service`` for a model's runner, or for that of several.
 
     Workers come from the settings; BentoML's own ``BENTOML_CONFIG_OPTIONS='services.VoiceGender.workers=2'`` overrides
     them, and anything else here.
+
+    Args:
+        *specs: The models.
+        name: Of the service; that of a model's own runner where there is none.
     """
+    settings = get_settings()
     return {
-        "name": spec.runner,
-        "workers": get_settings().runner(spec.name).workers,
+        "name": name or specs[0].runner,
+        "workers": max(settings.runner(spec.name).workers for spec in specs),
         # The API bounds every request itself; a shorter limit here would answer in another shape.
-        "traffic": {"timeout": get_settings().request_timeout_s + 60},
+        "traffic": {"timeout": settings.request_timeout_s + 60},
         # BentoML's client otherwise closes its shared session every 100 requests, with calls in flight: answers of 500
         # under plain concurrency (bentoml/BentoML#5540).
         "runner_connection": {"max_requests": 1_000_000_000, "max_age": 1e9},
@@ -189,11 +194,25 @@ def service_options(spec: ModelSpec) -> dict[str, Any]:
         "metrics": {"enabled": False},
         "tracing": tracing.OFF_IN_BENTOML,
         # In each a batch is computed; without it BentoML computes one at a time.
-        "threads": streams(get_settings(), spec.name),
+        "threads": sum(streams(settings, spec.name) for spec in specs),
     }
 
 
-class ModelRunner:
+class RunnerProcess:
+    """What happens at the start and at the end of a runner's process."""
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def outlive_api(self) -> None:
+        """Goes on answering after SIGTERM until the API has finished what is in flight."""
+        outlive_api(get_settings().request_timeout_s)
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def finish_traces(self) -> None:
+        """Exports the spans that are left."""
+        tracing.stop()
+
+
+class ModelRunner(RunnerProcess):
     """Answers with one model; a subclass names its ``spec`` and its ``stored`` entry."""
 
     spec: ClassVar[ModelSpec]
@@ -204,7 +223,7 @@ class ModelRunner:
         tracing.start(self.spec.runner)
         # On an instance, BentoML gives the resolved entry.
         self.predictor = Predictor.open(self.spec, self._entry())
-        Places.most = self.predictor.engine.streams
+        Places.most = max(Places.most, self.predictor.engine.streams)
         self._warm_up()
         metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
         log.info(
@@ -233,16 +252,6 @@ class ModelRunner:
     async def served(self) -> ServedModel:
         """What answers here; asked for as a sign of life, too."""
         return ServedModel(tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint)
-
-    @bentoml.on_startup  # type: ignore[untyped-decorator]
-    def outlive_api(self) -> None:
-        """Goes on answering after SIGTERM until the API has finished what is in flight."""
-        outlive_api(get_settings().request_timeout_s)
-
-    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
-    def finish_traces(self) -> None:
-        """Exports the spans that are left."""
-        tracing.stop()
 
     def _entry(self) -> Entry:
         """The stored entry; with one that is not as it was saved this process ends, after one line that says so."""

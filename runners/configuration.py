@@ -31,6 +31,8 @@ def check(settings: Settings) -> None:
             _stop("REDIS_URL", str(error))
     if unknown := sorted(settings.runners.keys() - registry.specs().keys()):
         _stop("RUNNERS", f"no model is called {', '.join(unknown)}")
+    if wrong_group := _wrong_group([name for group in settings.runners_together for name in group]):
+        _stop("RUNNERS_TOGETHER", wrong_group)
     if wrong := problem(settings):
         _stop(*wrong)
     if name := tracing.unknown_protocol(os.environ):
@@ -39,6 +41,15 @@ def check(settings: Settings) -> None:
         nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         if not nearest.is_dir():
             _stop(name, f"{folder} is not a folder and cannot become one")
+
+
+def _wrong_group(names: list[str]) -> str:
+    """What is wrong with the names in ``RUNNERS_TOGETHER``; nothing where they can be right."""
+    if names == ["all"]:
+        return ""
+    if unknown := sorted(set(names) - registry.specs().keys()):
+        return f"no model is called {', '.join(unknown)}"
+    return "a model is named twice" if len(set(names)) < len(names) else ""
 
 
 def _stop(name: str, problem: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -55,11 +55,13 @@ class RunnerClient:
     Args:
         name: The model, for messages and metrics.
         proxy: What ``bentoml.depends`` resolves to for a runner in another process.
+        suffix: What the methods of the model end in there, where it shares the process with others.
     """
 
-    def __init__(self, name: str, proxy: Any) -> None:
+    def __init__(self, name: str, proxy: Any, suffix: str = "") -> None:
         self.name = name
         self._remote = proxy.to_async
+        self._suffix = suffix
         self._down_since: float | None = None
         self._why = ""  # it was not reached the last time, for the log
         self.known: ServedModel | None = None
@@ -145,14 +147,14 @@ class RunnerClient:
     async def _ask(self) -> ServedModel:
         """Asks twice where a connection that was kept turns out to have been closed."""
         try:
-            answer: ServedModel = await self._remote.served()
+            answer: ServedModel = await self._method("served")()
         except aiohttp.ClientConnectionError:
-            answer = await self._remote.served()
+            answer = await self._method("served")()
         return answer
 
     async def _watched(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
         """Waits for the answer as long as the runner shows signs of life."""
-        call = asyncio.ensure_future(self._remote.predict(requests=list(requests)))
+        call = asyncio.ensure_future(self._method("predict")(requests=list(requests)))
         silent = 0
         try:
             while True:
@@ -166,6 +168,11 @@ class RunnerClient:
         finally:
             call.cancel()
             del call  # or a failure would hold itself, and with it the items
+
+    def _method(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """A method of the runner, by its name in a process of the model's own."""
+        method: Callable[..., Awaitable[Any]] = getattr(self._remote, name + self._suffix)
+        return method
 
     def _unavailable(self) -> ServiceError:
         if self._down_since is None:
