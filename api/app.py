@@ -49,7 +49,7 @@ def build_app() -> FastAPI:
         openapi_tags=TAGS,
         servers=[{"url": "/", "description": "This server."}],
         docs_url=None,  # ``api.static`` has a page of its own
-        openapi_url="/docs.json",
+        openapi_url=None,  # ``api.routes.system`` has it, under a route that metrics know
         redoc_url=None,
         redirect_slashes=False,  # a redirect would lead to whatever host the caller names
         separate_input_output_schemas=False,

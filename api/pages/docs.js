@@ -45,7 +45,7 @@ function complete() {
 new MutationObserver(complete).observe(place, { childList: true, subtree: true });
 
 SwaggerUIBundle({
-  url: "/pages/docs.json", // the same as /docs.json, compressed
+  url: "/docs.json",
   domNode: place,
   layout: "BaseLayout",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],

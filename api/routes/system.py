@@ -64,9 +64,9 @@ def documentation(request: Request) -> Response:
     return docs(request)
 
 
-@router.get("/pages/docs.json", include_in_schema=False)
-def compressed_document(request: Request) -> Response:
-    """The OpenAPI document for `/docs`, compressed where the browser takes that."""
+@router.get("/docs.json", include_in_schema=False)
+def document(request: Request) -> Response:
+    """The OpenAPI document, compressed where the client takes that."""
     return static_text(request, json.dumps(request.app.openapi()).encode(), "application/json", HEADERS)
 
 

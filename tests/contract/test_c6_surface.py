@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -116,6 +117,26 @@ def test_static_files_are_counted_under_one_template(client: httpx.Client) -> No
     assert client.head(files[0]).status_code == 200
     names = {f'bundle_requests_total{{method="{m}",route="/pages/{{name}}",status="200"}}' for m in ("GET", "HEAD")}
     wait_for(lambda: names <= set(series(client, "bundle_requests_total")))  # counted just after the answer was sent
+
+
+@pytest.mark.parametrize("page", ["/", "/docs", "/ui"])
+def test_every_page_and_what_it_loads_has_a_route(client: httpx.Client, page: str) -> None:
+    """Scripts that others import, examples and cards too: nothing that is answered counts as ``unmatched``."""
+    left, seen = {page}, set[str]()
+    while left:
+        seen.add(path := left.pop())
+        response = client.get(path, headers={"accept": "text/html"})
+        assert response.status_code == 200, path
+        if response.headers["content-type"].startswith(("text/html", "text/javascript")) and "swagger" not in path:
+            named = re.findall(r"""(?:href=|src=|from |url: )["']([./][\w./-]+)["']""", response.text)
+            left |= {urljoin(path, name) for name in named} - seen
+    assert len(seen) > {"/": 3, "/docs": 5, "/ui": 20}[page]
+    for path in ("/ui/cards/heart_sound", "/ui/examples/mixed.flac", "/ui/server", "/examples/voice.flac"):
+        assert client.get(path).status_code == 200
+    client.get("/livez")  # an answer is counted just after it was sent
+    counted = series(client, "bundle_requests_total")
+    assert [name for name in counted if 'route="/ui/page/{name}"' in name or page != "/ui"]
+    assert not [name for name in counted if 'route="unmatched"' in name and 'status="200"' in name]
 
 
 def test_odd_methods_are_one_series(client: httpx.Client) -> None:
