@@ -1,6 +1,7 @@
 """The landing page, that of the API, and what all pages load: nothing from elsewhere, and no script within a page.
 
-Files are compressed once for clients that take gzip, and not sent again while they are unchanged.
+Files are compressed once for clients that take gzip, and not sent again while they are unchanged. The two large ones,
+of Swagger UI, lie here in Brotli too, which takes 3 s to make: ``python -m tests.support.packed_pages`` writes them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.settings import get_settings
 
 COMPRESSIBLE = ("text/", "application/json", "image/svg+xml")  # recordings and photographs are compressed already
 SMALLEST = 1000  # bytes; smaller files fit into one packet as they are
+GZIP, BROTLI = "gzip", "br"
 NEVER = re.compile(r"q=0(\.0*)?")
 FILES = 64  # compressed files that are kept in memory, 0.6 MiB in all
 
@@ -33,15 +35,26 @@ def static_file(request: Request, path: Path, media_type: str, headers: Mapping[
         headers: To send with it.
     """
     stat = path.stat()
-    is_packed = media_type.startswith(COMPRESSIBLE) and stat.st_size >= SMALLEST and takes_gzip(request)
-    tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}{"-gzip" if is_packed else ""}"'
+    coding = _coding(request, path, media_type, stat.st_size)
+    tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}{coding and f"-{coding}"}"'
     sent = {**headers, "etag": tag, "vary": "accept-encoding"}
     if tag in (part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=sent)
-    if not is_packed:
+    if not coding:
         return FileResponse(path, media_type=media_type, headers=sent)
-    body = packed(path, stat.st_mtime_ns)
-    return Response(body, media_type=media_type, headers={**sent, "content-encoding": "gzip"})
+    sent["content-encoding"] = coding
+    if coding == BROTLI:
+        return FileResponse(BROTLI_FILES[path.name], media_type=media_type, headers=sent)
+    return Response(packed(path, stat.st_mtime_ns), media_type=media_type, headers=sent)
+
+
+def _coding(request: Request, path: Path, media_type: str, size: int) -> str:
+    """How a file of ``size`` bytes is compressed for this client; empty where it is not."""
+    if not media_type.startswith(COMPRESSIBLE) or size < SMALLEST:
+        return ""
+    if path.name in BROTLI_FILES and takes(request, BROTLI):
+        return BROTLI
+    return GZIP if takes(request, GZIP, "x-gzip") else ""
 
 
 def static_text(request: Request, body: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
@@ -54,9 +67,9 @@ def static_text(request: Request, body: bytes, media_type: str, headers: Mapping
         headers: To send with it.
     """
     sent = {**headers, "vary": "accept-encoding"}
-    if not takes_gzip(request):
+    if not takes(request, GZIP, "x-gzip"):
         return Response(body, media_type=media_type, headers=sent)
-    return Response(gzip.compress(body, mtime=0), media_type=media_type, headers={**sent, "content-encoding": "gzip"})
+    return Response(gzip.compress(body, mtime=0), media_type=media_type, headers={**sent, "content-encoding": GZIP})
 
 
 @functools.lru_cache(maxsize=FILES)
@@ -65,11 +78,11 @@ def packed(path: Path, _changed: int) -> bytes:
     return gzip.compress(path.read_bytes(), 9, mtime=0)
 
 
-def takes_gzip(request: Request) -> bool:
-    """Whether a client takes gzip (RFC 9110, section 12.5.3)."""
+def takes(request: Request, *names: str) -> bool:
+    """Whether a client takes a coding of one of these names (RFC 9110, section 12.5.3)."""
     for part in request.headers.get("accept-encoding", "").lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
-        if name in ("gzip", "x-gzip"):
+        if name in names:
             return not any(NEVER.fullmatch(parameter) for parameter in parameters)
     return False
 
@@ -89,6 +102,8 @@ ASSETS = {
     "swagger-ui.css": (_SWAGGER, "text/css"),
     "swagger-ui-bundle.js": (_SWAGGER, "text/javascript"),
 }
+
+BROTLI_FILES = {name: _ROOT / f"{name}.br" for name, (folder, _) in ASSETS.items() if folder is _SWAGGER}
 
 # Recordings and pictures that a page itself made are ``blob:``. No form is sent by the browser itself, so that a
 # key never ends up in an address.

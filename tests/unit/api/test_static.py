@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from api.static import static_file
+from api.static import ASSETS, BROTLI_FILES, static_file
 
 TEXT = b"body { margin: 0; }\n" * 200
 
@@ -50,6 +50,32 @@ def test_client_gets_the_coding_that_it_takes(client: TestClient, accepted: str,
         assert (gzip.decompress(raw) if is_packed else raw) == TEXT
         assert response.headers["vary"] == "accept-encoding"
         assert response.headers["x-page"] == "yes"
+
+
+@pytest.mark.parametrize("name", BROTLI_FILES)
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br", "br"), ("br", "br"), ("gzip", "gzip"), ("gzip, br;q=0", "gzip"), ("br;q=0", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_large_files_lie_here_in_brotli(name: str, accepted: str, coding: str | None) -> None:
+    app = FastAPI()
+    folder, media_type = ASSETS[name]
+
+    @app.get("/")
+    def file(request: Request) -> Response:
+        return static_file(request, folder / name, media_type, {})
+
+    client = TestClient(app)
+    with client.stream("GET", "/", headers={"accept-encoding": accepted}) as response:
+        raw = b"".join(response.iter_raw())
+    assert response.headers.get("content-encoding") == coding
+    assert int(response.headers["content-length"]) == len(raw)
+    assert raw == BROTLI_FILES[name].read_bytes() if coding == "br" else len(raw) > BROTLI_FILES[name].stat().st_size
+    again = client.get("/", headers={"accept-encoding": accepted, "if-none-match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_recordings_are_sent_as_they_are(client: TestClient) -> None:
