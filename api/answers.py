@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 import platform
 from typing import Any
@@ -15,6 +17,8 @@ from api.schemas import (
     VoiceRequest,
     VoiceResponse,
 )
+from api.v1.report import report
+from api.v1.schemas import ItemAnswer
 from core import metrics
 from core.request import note_model
 from media.pcm import PcmFormat
@@ -111,6 +115,15 @@ class Answers:
                 "explanation": found.explanation,
             }
         )
+
+    async def item(self, question: str, data: bytes) -> ItemAnswer:
+        """A question about one file, answered as the uniform route does."""
+        asked = self._questions[question]
+        answer = await self.context.answer(asked, data)
+        spec = self.context.models[asked.models[0]].spec
+        loop = asyncio.get_running_loop()
+        made = functools.partial(report, asked, answer, spec, self.context.settings, 0, "")
+        return await loop.run_in_executor(self.context.threads, made)
 
     async def _describe(self, url: str) -> SceneEntry:
         answer = await self.context.answer_url(self._questions["audio-scene"], url)

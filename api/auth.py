@@ -1,4 +1,4 @@
-"""Who may ask: the keys of callers, and which question each address asks.
+"""Who may ask: the keys of callers.
 
 With a store of keys, the middleware lets a request in between limits and dispatch, by its key and what its quotas say,
 before anything of the body is read.
@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.responses import prefers_html, to_response
+from api.asked import question_of
+from api.responses import to_response
 from core.errors import Forbidden, ServiceError
 
 if TYPE_CHECKING:
@@ -27,42 +28,6 @@ log = logging.getLogger("bundle.keys")
 SUBPROTOCOL = "media-stream"
 KEY_SUBPROTOCOL = "key."
 CALLER = "bundle.caller"  # where a request carries the name of its key, once the middleware has let it in
-
-VOICE_DETECTION = "ai-voice"
-QUESTIONS = ("voice-gender", "face-gender", "heart-sound", "audio-scene", VOICE_DETECTION)
-UNDER = ("/v1/classify/", "/ui/ask/", "/v1/stream/")  # addresses that end with the question
-# What is asked at each other address. A test compares it with the addresses that there are.
-_ASKED_AT = {
-    "/api/detect-gender": "voice-gender",
-    "/v1/voice-gender": "voice-gender",
-    "/api/gender": "face-gender",
-    "/predict": "face-gender",
-    "/v1/face-gender": "face-gender",
-    "/upload_audio": "heart-sound",
-    "/v1/heart-sound": "heart-sound",
-    "/analyze-audio": "audio-scene",
-    "/v1/audio-scene": "audio-scene",
-    "/api/voice-detection": VOICE_DETECTION,
-    "/v1/voice-detection": VOICE_DETECTION,
-}
-
-
-def question_of(scope: Scope) -> str | None:
-    """The question that a request asks.
-
-    Returns:
-        Its name; None where the request asks none: pages, documents, health.
-    """
-    path = scope["path"]
-    if path == "/" and scope.get("method") in ("GET", "HEAD"):  # the latest heart sound; a browser gets a page
-        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        return None if prefers_html(accept) else "heart-sound"
-    if scope["type"] == "http" and scope["method"] != "POST":
-        return None
-    for prefix in UNDER:
-        if path.startswith(prefix):
-            return str(path.removeprefix(prefix))
-    return _ASKED_AT.get(path)
 
 
 def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:

@@ -21,7 +21,8 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from api.auth import VOICE_DETECTION, presented_key
+from api.asked import VOICE_DETECTION
+from api.auth import presented_key
 from core.errors import Forbidden, TooManyRequests
 from core.settings import Settings
 from storage.keys import CallerKey, KnownKeys, open_keys

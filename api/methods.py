@@ -1,7 +1,8 @@
-"""The five questions as typed BentoML methods, so that BentoML's generated clients can ask them.
+"""Every question as a typed BentoML method, so that BentoML's generated clients can ask it.
 
-They call the same operations as the routes. BentoML itself would download a URL that stands in a file's place, and put
-uploads on disk; ``FileForm`` reads them as the routes do instead. A client gives its key as its ``token``.
+Those of the five call the same operations as the reference routes; that of a further model comes from its ``SPEC``.
+BentoML itself would download a URL that stands in a file's place, and put uploads on disk; ``FileForm`` reads them as
+the routes do instead. A client gives its key as its ``token``.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import QUESTIONS, check_voice_key
+from api import asked
+from api.asked import TYPED, VOICE_DETECTION
+from api.auth import check_voice_key
 from api.responses import error_response, to_response
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
 from api.uploads import read_file
-from api.v1.schemas import ClassifyResponse, InputItem
+from api.v1.schemas import ClassifyResponse, InputItem, ItemAnswer
 from core.errors import NotFound, ServiceError, UnsupportedMedia
 from core.request import CURRENT
 from models import registry
 from models.messages import HeartResult
+from models.spec import AudioInput
 
 if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
     from api.answers import Answers
@@ -34,17 +38,11 @@ if TYPE_CHECKING:  # runner processes load this module too, and need nothing of 
 T = TypeVar("T")
 
 ENSEMBLE = "voice_deepfake"  # what the metrics call the three models of AI voices together
-KEYED = "/v1/voice-detection"
+KEYED = TYPED[VOICE_DETECTION]
 # The models that each method asks.
-MODELS = {
-    "/v1/voice-gender": ("voice_gender",),
-    "/v1/face-gender": ("face_gender",),
-    "/v1/heart-sound": ("heart_sound",),
-    "/v1/audio-scene": ("audio_scene",),
-    KEYED: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
-}
+MODELS = {TYPED[question]: models for question, models in asked.MODELS.items()}
 UNIFORM = "/v1/classify/"  # the methods below it are answered by ``api.routes.classify``
-CACHED = "/v1/audio-scene"  # may be answered though its model has no room
+CACHED = TYPED["audio-scene"]  # may be answered though its model has no room
 PICKLE = "application/vnd.bentoml+pickle"
 ANSWERS = "bundle.answers"  # where the request carries what answers
 
@@ -119,31 +117,31 @@ class NativeMethods:
 
     answers: Answers
 
-    @bentoml.api(route="/v1/voice-gender", input_spec=AudioForm)  # type: ignore[untyped-decorator]
+    @bentoml.api(route=TYPED["voice-gender"], input_spec=AudioForm)  # type: ignore[untyped-decorator]
     @noted
     async def voice_gender(self, audio: bytes) -> list[ClassScore]:
         """Is this voice male or female?"""
         return await self.answers.voice_gender(audio)
 
-    @bentoml.api(route="/v1/face-gender", input_spec=ImageForm)  # type: ignore[untyped-decorator]
+    @bentoml.api(route=TYPED["face-gender"], input_spec=ImageForm)  # type: ignore[untyped-decorator]
     @noted
     async def face_gender(self, image: bytes) -> FaceResponse:
         """Is this face male or female?"""
         return await self.answers.face_gender(image)
 
-    @bentoml.api(route="/v1/heart-sound", input_spec=AudioForm)  # type: ignore[untyped-decorator]
+    @bentoml.api(route=TYPED["heart-sound"], input_spec=AudioForm)  # type: ignore[untyped-decorator]
     @noted
     async def heart_sound(self, audio: bytes) -> HeartResult:
         """What does this heart sound show?"""
         return await self.answers.heart_sound(audio)
 
-    @bentoml.api(route="/v1/audio-scene", input_spec=AddressBody)  # type: ignore[untyped-decorator]
+    @bentoml.api(route=TYPED["audio-scene"], input_spec=AddressBody)  # type: ignore[untyped-decorator]
     @noted
     async def audio_scene(self, audio_url: str) -> SceneResponse:
         """Is the audio at this address speech, music, noise or silence?"""
         return await self.answers.audio_scene(audio_url)
 
-    @bentoml.api(route="/v1/voice-detection", input_spec=VoiceBody)  # type: ignore[untyped-decorator]
+    @bentoml.api(route=KEYED, input_spec=VoiceBody)  # type: ignore[untyped-decorator]
     @noted
     async def voice_detection(self, request: VoiceRequest) -> VoiceResponse:
         """Did a human or an AI speak this? The key has been checked by ``Native``, before the body was read."""
@@ -161,15 +159,24 @@ def _classifier(question: str) -> Any:
     return bentoml.api(route=f"{UNIFORM}{question}")(classify)
 
 
-def _asked() -> list[str]:
-    """All questions, as ``tasks.questions`` names them, whose module runner processes need not load."""
-    bundled = {name for models in MODELS.values() for name in models}
-    return [*QUESTIONS, *(name.replace("_", "-") for name in registry.specs() if name not in bundled)]
+def _single(question: str, model: str) -> Any:
+    """The method of a further question, about one file: it answers as the uniform route does."""
+    spec = registry.specs()[model]
+    form = AudioForm if isinstance(spec.input, AudioInput) else ImageForm
+
+    async def ask(self: NativeMethods, **file: bytes) -> ItemAnswer:
+        (data,) = file.values()
+        return await self.answers.item(question, data)
+
+    ask.__doc__, ask.__name__ = spec.description, model
+    return bentoml.api(route=TYPED[question], input_spec=form)(noted(ask))
 
 
-for _question in _asked():
+for _question in asked.MODELS:
     _method = _classifier(_question)
     setattr(NativeMethods, _method.name, _method)
+for _question, (_model,) in asked.FURTHER.items():
+    setattr(NativeMethods, _model, _single(_question, _model))
 
 
 def admit(answers: Answers, scope: Scope) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import QUESTIONS, question_of
+from api.asked import MODELS, question_of
 from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import RequestState, working_for
@@ -146,7 +146,7 @@ def _record_stream(scope: Scope, state: RequestState, status: int, seconds: floa
     """As ``_record``; a refusal by a key comes before the route, which would know the question."""
     stream = state.stream
     asked = question_of(scope)
-    question = stream.question or (asked if asked in QUESTIONS else UNMATCHED)
+    question = stream.question or (asked if asked in MODELS else UNMATCHED)
     metrics.STREAMS.labels(question, stream.outcome).inc()
     log.info(
         "stream",

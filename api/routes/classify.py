@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
-from api.auth import VOICE_DETECTION, check_voice_key
+from api.asked import VOICE_DETECTION
+from api.auth import check_voice_key
 from api.dependencies import admitted, answers, read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.responses import preferred

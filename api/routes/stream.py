@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.answers import Answers
-from api.auth import SUBPROTOCOL, VOICE_DETECTION, check_voice_key
+from api.asked import VOICE_DETECTION
+from api.auth import SUBPROTOCOL, check_voice_key
 from api.responses import to_response
 from core import metrics
 from core.errors import (

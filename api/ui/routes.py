@@ -12,7 +12,8 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from api.auth import VOICE_DETECTION, check_voice_key
+from api.asked import FURTHER, VOICE_DETECTION
+from api.auth import check_voice_key
 from api.dependencies import admitted, answers, read_json
 from api.responses import preferred
 from api.schemas import AnalyzeRequest
@@ -22,6 +23,8 @@ from api.ui.questions import Questions, respond
 from api.uploads import check_plain, media_type
 from api.v1.catalogue import card_page
 from core.errors import BadRequest, NotFound
+from models import registry
+from models.spec import AudioInput
 from tasks.questions import questions
 
 PAGE = Path(__file__).parent / "page"
@@ -89,14 +92,29 @@ def example(request: Request, name: str) -> Response:
 
 @router.get("/ui/server", include_in_schema=False)
 async def server(request: Request) -> Response:
-    """What the page must know before it asks: which questions need a key, who has one, and how large a file may be."""
+    """What the page must know before it asks: which questions need a key, who has one, and how large a file may be.
+
+    And the questions that it has no panel for in its own files: those of further models.
+    """
     settings = answers(request).context.settings
     about = {
+        "further": [_panel(name, model) for name, (model,) in FURTHER.items()],
         "keyed": list(questions()) if settings.key_store else [VOICE_DETECTION],
         "has_keys": bool(settings.keys or settings.key_store),
         "max_body_bytes": settings.max_body_bytes,
     }
     return JSONResponse(about, headers=HEADERS)
+
+
+def _panel(name: str, model: str) -> dict[str, object]:
+    spec = registry.specs()[model]
+    return {
+        "id": name,
+        "title": spec.title,
+        "about": spec.description,
+        "takes": "audio" if isinstance(spec.input, AudioInput) else "picture",
+        "classes": spec.classes,
+    }
 
 
 @router.get("/ui/cards/{name}", include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -76,20 +77,26 @@ class Seen:
         return {f"{part.scheme}://{part.netloc}" for part in parts if part.scheme not in ("blob", "data")}
 
 
-# For a module, not the session: while it runs, no other test in this thread can run an event loop.
+@contextlib.contextmanager
+def browser(*arguments: str) -> Iterator[Browser]:
+    """A headless Chromium. While it runs, nothing else in this thread can run an event loop."""
+    if not PLAYWRIGHT:
+        missing("playwright")
+    path = program(*PROGRAMS)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
+        yield running
+        running.close()
+
+
+# For a module, not the session, for other modules need event loops.
 @pytest.fixture(scope="module")
 def chromium(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The browser; the bundle is started before it."""
     film = tmp_path_factory.mktemp("camera") / "portrait.mjpeg"
     film.write_bytes(30 * (DATA / "faces" / "female_3.jpg").read_bytes())
-    if not PLAYWRIGHT:
-        missing("playwright")
-    path = program(*PROGRAMS)
-    with sync_playwright() as playwright:
-        arguments = [*ARGUMENTS, f"--use-file-for-fake-video-capture={film}"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
+    with browser(f"--use-file-for-fake-video-capture={film}") as running:
+        yield running
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import bentoml
 import httpx
 import pytest
 
+from tests.browser.conftest import browser
+from tests.browser.panels import ask
 from tests.support.audio_bytes import tone, wav
 from tests.support.markdown import blocks
 from tests.support.served import ROOT, Bundle, serve
@@ -45,8 +47,25 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def extended(tree: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
-    """The bundle with its sixth question: the page's commands, but for the last, which serves it."""
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where keys are kept."""
+    return tmp_path_factory.mktemp("keys") / "keys.json"
+
+
+@pytest.fixture(scope="module")
+def key(tree: Path, key_file: Path) -> str:
+    """A key for the sixth question alone."""
+    add = [sys.executable, "-m", "cli", "keys", "add", "lab", "--questions", "loudness"]
+    variables = {**os.environ, "KEY_STORE": str(key_file)}
+    run = subprocess.run(add, cwd=tree, env=variables, text=True, capture_output=True, check=True, timeout=60)
+    return run.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def extended(
+    tree: Path, store: Path, key: str, key_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bundle]:
+    """The bundle with its sixth question and a store of keys: the page's commands, and the last one's server."""
     home = tmp_path_factory.mktemp("home") / "bentoml"
     shutil.copytree(store, home, copy_function=os.link)
     (block,) = blocks(PAGE, "sh")
@@ -60,12 +79,12 @@ def extended(tree: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) 
             ["bash", "-ec", command], cwd=tree, env=variables, text=True, capture_output=True, check=False, timeout=200
         )
         assert run.returncode == 0, run.stdout + run.stderr
-    with serve(home, {}, source=tree) as running:
+    with serve(home, {"KEY_STORE": str(key_file)}, source=tree) as running:
         yield running
 
 
-def test_it_is_served(extended: Bundle) -> None:
-    with extended.client() as client:
+def test_it_is_served(extended: Bundle, key: str) -> None:
+    with extended.client(headers={"x-api-key": key}) as client:
         for level, expected in [(0.5, "loud"), (0.001, "quiet")]:
             answer = client.post("/api/loudness", files={"audio": wav(level * tone(44_100, 1.0), 44_100)})
             assert answer.status_code == 200, answer.text
@@ -76,23 +95,47 @@ def test_it_is_served(extended: Bundle) -> None:
         assert 'model="loudness"' in client.get("/metrics").text
 
 
-def test_it_is_asked_in_every_other_way(extended: Bundle, tree: Path, tmp_path: Path) -> None:
-    """The uniform route, the catalogue, the playground and the command line have it from its ``SPEC``."""
+def test_every_address_of_it_needs_a_key(extended: Bundle) -> None:
     sound = wav(0.5 * tone(44_100, 1.0), 44_100)
     with extended.client() as client:
+        for path in ("/api/loudness", "/v1/loudness", "/v1/classify/loudness"):
+            assert_error(client.post(path, files={"audio": sound}), 403, "key")
+        assert_error(client.post("/ui/ask/loudness", content=sound), 403, "key")
+
+
+def test_it_is_asked_in_every_other_way(extended: Bundle, key: str, tree: Path, tmp_path: Path) -> None:
+    """The uniform route, the catalogue, the playground and the command line have it from its ``SPEC``."""
+    sound = wav(0.5 * tone(44_100, 1.0), 44_100)
+    (tmp_path / "loud.wav").write_bytes(sound)
+    with extended.client(headers={"x-api-key": key}) as client:
         (item,) = client.post("/v1/classify/loudness", files={"file": sound}).json()["items"]
         assert (item["prediction"], list(item["probabilities"])) == ("loud", ["quiet", "loud"])
         assert "loudness" in [model["name"] for model in client.get("/v1/models").json()["models"]]
         playground = client.post("/ui/ask/loudness", content=sound, headers={"accept": "application/json"})
         assert playground.json()["report"]["verdict"] == "loud"
-    with bentoml.SyncHTTPClient(extended.url) as typed:
+    with bentoml.SyncHTTPClient(extended.url, token=key) as typed:
         answer = typed.classify_loudness(items=[{"base64": base64.b64encode(sound).decode()}])
+        alone = typed.loudness(audio=tmp_path / "loud.wav")
     assert [item["prediction"] for item in answer["items"]] == ["loud"]
-    (tmp_path / "loud.wav").write_bytes(sound)
+    assert alone == {**answer["items"][0], "name": ""}
     command = [sys.executable, "-m", "cli", "loudness", "--format", "json", str(tmp_path / "loud.wav")]
     run = subprocess.run(command, cwd=tree, text=True, capture_output=True, check=False, timeout=200)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["answer"] == "loud"
+
+
+@pytest.mark.browser
+def test_the_playground_has_a_panel_for_it_with_a_field_for_the_key(extended: Bundle, key: str, tmp_path: Path) -> None:
+    (tmp_path / "loud.wav").write_bytes(wav(0.5 * tone(44_100, 1.0), 44_100))
+    with browser() as chromium:
+        page = chromium.new_page(base_url=extended.url)
+        page.goto("/ui#loudness")
+        panel = page.get_by_role("tabpanel", name="Loudness", exact=True)
+        panel.get_by_label("Choose files").set_input_files(tmp_path / "loud.wav")
+        assert "needs an API key" in ask(panel).inner_text()
+        panel.get_by_label("API key").fill(key)
+        panel.get_by_role("button", name="Ask", exact=True).click()
+        assert panel.locator(".verdict").inner_text() == "Loud"
 
 
 @pytest.mark.parametrize(

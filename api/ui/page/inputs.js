@@ -74,6 +74,7 @@ function chosen(panel, mine) {
 
 function examples(panel) {
   const mine = state.examples.filter(({ question: id }) => id === panel.id);
+  if (!mine.length) return nothing;
   const row = (example) => html`<li><button type="button" class="example" @click=${() => clickExample(panel, example)}>
       ${panel.takes === "picture" ? html`<img src="/ui/examples/${example.file}" alt="">` : nothing}${example.title}</button>
       <span class="truth soft">${example.note ?? spoken(panel, example.truth)}</span></li>`;

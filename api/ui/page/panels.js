@@ -1,4 +1,4 @@
-// The five questions: what each asks, what it takes, and how its classes are spoken of.
+// The questions: what each asks, what it takes, and how its classes are spoken of.
 
 const AUDIO = "audio/*,.mp3,.wav,.webm,.ogg,.flac,.m4a,.aac";
 const ANY_AUDIO = "WAV, FLAC, MP3, Ogg, WebM, M4A or AAC";
@@ -67,6 +67,16 @@ export const PANELS = [
     words: { HUMAN: "Human", AI_GENERATED: "AI-generated" },
   },
 ];
+
+const capitalised = (name) => name[0].toUpperCase() + name.slice(1);
+
+/** Adds the panel of a further question, of which the server says what its model says of itself. */
+export function addPanel({ id, title, about, takes, classes }) {
+  const { formats, accept } = PANELS.find((other) => other.takes === takes);
+  const words = Object.fromEntries(classes.map((name) => [name, capitalised(name)]));
+  const short = classes.length < 4 ? `${capitalised(classes.join(" or "))}?` : `${classes.length} classes`;
+  PANELS.push({ id, tab: title, short, title, about, formats, accept, takes, words });
+}
 
 /** How a class is spoken of; weights from elsewhere may bring classes of their own. */
 export const spoken = (panel, name) => panel.words[name] ?? name;

@@ -1,4 +1,4 @@
-// The playground: five questions behind tabs, each with what it is asked and its answer.
+// The playground: questions behind tabs, each with what it is asked and its answer.
 
 import { chooseFiles, chooseUrl, show, submit } from "./actions.js";
 import { answerOf, words } from "./answer.js";
@@ -6,7 +6,7 @@ import { history } from "./history.js";
 import { inputs } from "./inputs.js";
 import { html, nothing, render } from "./lit-html.js";
 import { PANELS } from "./panels.js";
-import { drawBy, isOpen, of, state, update } from "./state.js";
+import { drawBy, isOpen, know, of, state, update } from "./state.js";
 
 drawBy(() => render(page(), document.getElementById("panels")));
 
@@ -92,5 +92,7 @@ const load = async (path) => (await fetch(path)).json();
 
 listen();
 update();
-[state.examples, state.server] = await Promise.all([load("/ui/examples/examples.json"), load("/ui/server")]);
+const [examples, server] = await Promise.all([load("/ui/examples/examples.json"), load("/ui/server")]);
+state.examples = examples;
+know(server);
 update();

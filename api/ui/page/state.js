@@ -1,19 +1,32 @@
 // What the page knows: inputs and answers by question, the session's history, and what the server says of itself.
 
-import { PANELS } from "./panels.js";
+import { PANELS, addPanel } from "./panels.js";
 
 const LONGEST_HISTORY = 40;
 
+const named = () => PANELS.find(({ id }) => `#${id}` === location.hash);
+const empty = () => ({ inputs: [], results: [], selected: 0, url: "", error: null });
+
 export const state = {
-  shown: PANELS.find(({ id }) => `#${id}` === location.hash) ?? PANELS[0],
+  shown: named() ?? PANELS[0],
   examples: [],
   history: [],
   compared: new Set(),
   dragging: false,
-  server: { keyed: [], has_keys: true, max_body_bytes: Infinity },
+  server: { keyed: [], further: [], has_keys: true, max_body_bytes: Infinity },
   key: "", // of the caller; it is kept nowhere else
-  panels: Object.fromEntries(PANELS.map(({ id }) => [id, { inputs: [], results: [], selected: 0, url: "", error: null }])),
+  panels: Object.fromEntries(PANELS.map(({ id }) => [id, empty()])),
 };
+
+/** Takes what the server says of itself, and the questions that it has beside the five. */
+export function know(server) {
+  state.server = server;
+  for (const question of server.further) {
+    addPanel(question);
+    state.panels[question.id] = empty();
+  }
+  state.shown = named() ?? state.shown;
+}
 
 export const of = (panel) => state.panels[panel.id];
 

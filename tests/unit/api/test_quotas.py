@@ -12,7 +12,9 @@ import pytest
 import redis
 from starlette.types import Message, Receive, Scope, Send
 
-from api.auth import QUESTIONS, Keys, question_of
+from api import asked as asked_at
+from api.asked import question_of
+from api.auth import Keys
 from api.guard import Guard, Quotas
 from api.methods import MODELS
 from api.routes import routers
@@ -256,7 +258,14 @@ def every_path() -> set[str]:
 def test_every_address_that_takes_a_body_is_guarded(path: str) -> None:
     """A new route must say which question it asks, or the keys of the store would not guard it."""
     asked = path.replace("{question}", "voice-gender").replace("{name}", "voice-gender")
-    assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in QUESTIONS
+    assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in asked_at.MODELS
+
+
+@pytest.mark.parametrize("path", ["/api/door_bell", "/v1/door-bell", "/v1/classify/door-bell", "/ui/ask/door-bell"])
+def test_every_address_of_a_further_question_is_guarded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of its own route too, which nothing names but the route."""
+    monkeypatch.setitem(asked_at.FURTHER, "door-bell", ("door_bell",))
+    assert question_of({"type": "http", "method": "POST", "path": path, "headers": []}) == "door-bell"
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/ui", "/docs.json", "/metrics", "/examples/voice.flac"])

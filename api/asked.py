@@ -1,0 +1,61 @@
+"""Which question each address asks, by name alone: runner processes load this too, and need nothing of what answers."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from api.responses import prefers_html
+from models import registry
+
+VOICE_DETECTION = "ai-voice"
+# The models that answer each of the five. A test compares them with ``tasks.questions``.
+_BUNDLED = {
+    "voice-gender": ("voice_gender",),
+    "face-gender": ("face_gender",),
+    "heart-sound": ("heart_sound",),
+    "audio-scene": ("audio_scene",),
+    VOICE_DETECTION: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
+}
+# A question for each further model of the registry, under the model's own name.
+FURTHER = {
+    name.replace("_", "-"): (name,)
+    for name in registry.specs()
+    if name not in {model for models in _BUNDLED.values() for model in models}
+}
+MODELS = _BUNDLED | FURTHER  # of every question
+
+UNDER = ("/v1/classify/", "/ui/ask/", "/v1/stream/")  # addresses that end with the question
+TYPED = {name: f"/v1/{name}" for name in MODELS} | {VOICE_DETECTION: "/v1/voice-detection"}  # of BentoML's methods
+# What is asked at each other address. A test compares it with the addresses that there are.
+_ASKED_AT = {
+    "/api/detect-gender": "voice-gender",
+    "/api/gender": "face-gender",
+    "/predict": "face-gender",
+    "/upload_audio": "heart-sound",
+    "/analyze-audio": "audio-scene",
+    "/api/voice-detection": VOICE_DETECTION,
+} | {path: name for name, path in TYPED.items()}
+
+
+def question_of(scope: Scope) -> str | None:
+    """The question that a request asks.
+
+    Returns:
+        Its name; None where the request asks none: pages, documents, health.
+    """
+    path = scope["path"]
+    if path == "/" and scope.get("method") in ("GET", "HEAD"):  # the latest heart sound; a browser gets a page
+        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        return None if prefers_html(accept) else "heart-sound"
+    if scope["type"] == "http" and scope["method"] != "POST":
+        return None
+    for prefix in UNDER:
+        if path.startswith(prefix):
+            return str(path.removeprefix(prefix))
+    return _ASKED_AT.get(path) or _further(path)
+
+
+def _further(path: str) -> str | None:
+    """The further question that an address of its own ends with, as ``/api/loudness`` does."""
+    name = path.rstrip("/").rpartition("/")[2].replace("_", "-")
+    return name if name in FURTHER else None
