@@ -125,7 +125,7 @@ up:  ## Starts the stack: the API, Redis, a container for each runner (SCALE="vo
 down:  ## Ends the stack, and leaves nothing of it behind
 	deploy/compose down --volumes
 
-test-containers: $(DEVELOPMENT)  ## Builds the image on a base of its own and tests it in containers (needs podman)
+test-containers: $(DEVELOPMENT) $(IMAGING)  ## Builds the image on a base of its own and tests it in containers (needs podman)
 	$(BIN)/python -m pytest -m containers tests/containers $(PYTEST_ARGS)
 
 container-figures: $(DEVELOPMENT)  ## Writes what `make test-containers` measured into deploy/README.md
@@ -159,9 +159,10 @@ $(IMAGING): $(SERVING) deploy/requirements.txt
 	$(call install,deploy/requirements.txt,$(BIN)/python)
 	touch $@
 
-$(DEVELOPMENT): $(SERVING) requirements.txt $(addsuffix /requirements.txt,training clients deploy tests)
+$(DEVELOPMENT): $(SERVING) requirements.txt $(addsuffix /requirements.txt,training clients tests)
 	$(BIN)/python -m training.install
 	$(call install,requirements.txt,$(BIN)/python)
+	$(BIN)/python -m training.trim
 	touch $@
 
 $(MUTANTS): $(DEVELOPMENT) tests/requirements-mutants.txt

@@ -89,6 +89,7 @@ def _install_cpu_build(requirement: str) -> None:
     _run(*_pip(), "--quiet", UV)
     uv = (sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable, "--torch-backend", "cpu")
     _run(*uv, requirement)
+    _run(sys.executable, "-m", "pip", "uninstall", "--quiet", "--yes", "uv")  # 37 MB, which nothing else needs
 
 
 def _run(*command: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -83,6 +84,7 @@ def browser(*arguments: str) -> Iterator[Browser]:
     if not PLAYWRIGHT:
         missing("playwright")
     path = program(*PROGRAMS)
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = program("node")  # `training.trim` removes the one that it brings
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
         yield running
