@@ -117,7 +117,8 @@ class CompiledEngine:
             alone = self._alone if self._under_way == 0 else None
             self._under_way += 1
             if self._is_warm and self.streams > 1 and self._maker is None:
-                self._maker = Thread(target=self._make_alone, name=MAKER, daemon=True)
+                # Waited for at exit: OpenVINO aborts a process that ends while it compiles.
+                self._maker = Thread(target=self._make_alone, name=MAKER)
                 self._maker.start()
         request = alone or self._idle.get()
         try:

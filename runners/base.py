@@ -34,6 +34,7 @@ from bentoml.validators import ContentType
 
 from core import metrics, tracing
 from core.settings import get_settings
+from core.trimming import trimmer
 from engine.predictor import Predictor
 from engine.select import streams
 from models.messages import InferenceRequest, InferenceResult, ServedModel
@@ -225,6 +226,7 @@ class ModelRunner(RunnerProcess):
         self.predictor = Predictor.open(self.spec, self._entry())
         Places.most = max(Places.most, self.predictor.engine.streams)
         self._warm_up()
+        trimmer().note_work()
         metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
         log.info(
             "%s serves %s with %s, warm after %.2f s",
@@ -243,6 +245,7 @@ class ModelRunner(RunnerProcess):
         """
         batch = [InferenceRequest(*fields) for fields in requests]
         parents = [request.traceparent for request in batch]
+        trimmer().note_work()
         with tracing.shared(f"runner {self.spec.name}", parents, "server") as spans:
             return self.predictor.answer_requests(
                 [p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)]

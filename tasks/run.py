@@ -16,6 +16,7 @@ from core import memory, metrics, tracing
 from core.errors import BadRequest, Unprocessable
 from core.request import CURRENT, note_model, note_progress
 from core.settings import Settings
+from core.trimming import trimmer
 from media.addresses import describe_url
 from media.audio import AudioLimits, DecodedAudio, decode
 from media.cost import SECOND_BYTES, stated_seconds
@@ -99,6 +100,7 @@ class Context:
                 seconds = time.perf_counter() - started
                 metrics.DECODE_SECONDS.labels(model, kind).observe(seconds)
                 self.decoding.note(kind, seconds, found, expected)
+                trimmer().note_work()
 
         of_models = self.expecting(*(then or (model,)))
         with of_models, self.decoding.under_way(kind, expected), tracing.step(f"decode {kind}"):

@@ -1,4 +1,4 @@
-"""The first tensors of a process may be made by several threads at once: OpenVINO alone would stand still."""
+"""The engine at the start and the end of a process, where OpenVINO alone would stand still, or abort it."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ for thread in threads:
 def test_two_threads_make_their_first_tensors_at_once() -> None:
     for _ in range(TRIES):
         subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True, timeout=60)
+
+
+EARLY = """
+from core.settings import Settings
+from engine.predictor import Predictor, example
+options = {"voice_gender": {"threads": 1, "streams": 2}}
+predictor = Predictor.bundled("voice_gender", Settings(runners=options))
+predictor.warm_up()
+predictor.answer([example(predictor.spec)])
+"""
+
+
+def test_a_process_may_end_while_the_engine_compiles() -> None:
+    """The form for lone batches, which is made in the background when the first caller has come."""
+    subprocess.run([sys.executable, "-c", EARLY], cwd=ROOT, check=True, timeout=120)
