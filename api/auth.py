@@ -41,7 +41,7 @@ def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:
         Forbidden: The key is missing or wrong, or none is configured.
     """
     if not known:
-        log.error("no API_KEY is configured: voice detection answers nobody")
+        log.error("no API_KEY is configured: voice detection refuses every caller")
     given = presented_key(headers)
     # Every key is compared, each in constant time: how long it takes says nothing.
     matches = [hmac.compare_digest(given.encode(), key.encode()) for key in known]

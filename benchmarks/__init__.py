@@ -1,4 +1,4 @@
-"""The bundle beside other model servers and against the floor: ``python -m benchmarks``."""
+"""The bundle beside other model servers and against its bare engine: ``python -m benchmarks``."""
 
 import os
 

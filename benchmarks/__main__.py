@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import full_size, machine, report, rounds, stages, sweeps, tried, weights
+from benchmarks import batch_cost, full_size, machine, report, rounds, stages, sweeps, weights
 from benchmarks.workloads import WORKLOADS, quick
 
 HERE = Path(__file__).parent
@@ -48,8 +48,8 @@ def complete(results: dict[str, Any]) -> bool:
     """Whether every part was measured and the bundle answered; in the short form, whether all took part."""
     parts = all(value is not None for value in results.values())
     bundle = all(report.measured(results, name) for name in results["workloads"])
-    everybody = [contender for found in results["workloads"].values() for contender in found["contenders"].values()]
-    return parts and bundle and (not results["quick"] or not any("failed" in contender for contender in everybody))
+    contenders = [contender for found in results["workloads"].values() for contender in found["contenders"].values()]
+    return parts and bundle and (not results["quick"] or not any("failed" in contender for contender in contenders))
 
 
 def measure(short: bool, only: Sequence[str], say: rounds.Say) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def measure(short: bool, only: Sequence[str], say: rounds.Say) -> dict[str, Any]
     parts: dict[str, Callable[[], Any]] = {
         "limits": lambda: machine.limits(not short and "full" in only),
         "stages": lambda: stages.measure(short),
-        "tried": tried.measure,
+        "tried": batch_cost.measure,
     }
     if not short:
         parts |= {"length": lambda: sweeps.lengths(say), "replicas": lambda: sweeps.replicas(say)}

@@ -94,7 +94,7 @@ def whole_flops(seconds: float = CLIP_S) -> float:
 
 def achieved(peak: dict[str, float]) -> dict[str, Any]:
     """The engine on full-size wav2vec2, one clip, all cores: time and share of the peak of its arithmetic."""
-    from benchmarks.floor import open_engine, prepared
+    from benchmarks.bare_engine import open_engine, prepared
 
     engine = open_engine(WHOLE)
     samples = clips.speech()[: round(CLIP_S * clips.RATE)]

@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks import stages, tried
+from benchmarks import batch_cost, stages
 from benchmarks.contenders import KINDS
 from benchmarks.rounds import ratios, spread
 
@@ -204,7 +204,7 @@ def write(results: Results, folder: Path) -> None:
     if results.get("stages"):
         page["stages"] = stages.table(results["stages"])
     if results.get("tried"):
-        page["tried"] = tried.table(results["tried"])
+        page["tried"] = batch_cost.table(results["tried"])
     fill(folder / "README.md", page)
     about = "From `make bench`, which `benchmarks/README.md` explains and shows in full.\n"
     speed = f"{about}{header(results)}\n{targets(results)}"

@@ -129,7 +129,7 @@ def _turn(contender: Contender, turn: Turn, number: int, say: Say) -> dict[str, 
 
 def bare_once(workload: Workload, say: Say) -> dict[str, Any]:
     """The engine in a loop, without a server, in the same minute as the contenders."""
-    command = [sys.executable, "-m", "benchmarks.floor", workload.name, str(BARE_S)]
+    command = [sys.executable, "-m", "benchmarks.bare_engine", workload.name, str(BARE_S)]
     try:
         found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=BARE_LIMIT_S)
     except subprocess.TimeoutExpired:

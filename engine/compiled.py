@@ -35,7 +35,7 @@ def computes_bf16(core: ov.Core) -> bool:
 
 # Largest part of a batch that may be padding: less than a tenth of a second of most clips. A batch gains a processor
 # little where all items have one length, which padding eats up, and each shape that the engine has not met has to be
-# planned (``benchmarks.tried``): of clips alone there are as many shapes as lengths, of batches many times as many.
+# planned (``benchmarks.batch_cost``): of clips there are as many shapes as lengths, of batches many times as many.
 PADDING = 0.01
 
 

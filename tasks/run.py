@@ -123,7 +123,7 @@ class Context:
         outlooks = [(self.decoding.expected_wait_s(), self.decoding.each_s), *(queue.outlook_s for queue in queues)]
         wait_s, each_s = (max(values) for values in zip(*outlooks, strict=True))
         for place, (name, queue) in enumerate(zip(names, queues, strict=True)):
-            # Where several models answer together, the first one makes the appointments of all.
+            # Where several models answer together, the first one makes the reservations of all.
             is_known = place > 0 or (state is not None and name in state.admitted)
             queue.ensure_room(wait_s, each_s, is_known=is_known)
         if state is not None:

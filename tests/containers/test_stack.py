@@ -148,8 +148,8 @@ def test_without_redis_nothing_fails(running: Stack, routes: dict[str, Ask]) -> 
 def test_a_second_replica_shares_the_work(running: Stack, routes: dict[str, Ask]) -> None:  # noqa: F811
     """Its API learns of it by the name that both share, and no request is lost while it comes."""
     question = {f"client {index}": routes["VoiceGender"] for index in range(4)}
-    coming = keep_asking(running, question, lambda: running.up(SCALE="voice_gender=2"))
-    assert refusals(coming) == []
+    answers = keep_asking(running, question, lambda: running.up(SCALE="voice_gender=2"))
+    assert refusals(answers) == []
     replicas = running.containers("voice-gender")
     assert len(replicas) == 2
     with running.client() as client:

@@ -220,7 +220,7 @@ def test_a_failed_request_leaves_the_latest_prediction(client: httpx.Client) -> 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "", "image/png", "text/plain", "text/html;q=0.5, */*"])
 @pytest.mark.usefixtures("no_result")
-def test_whoever_does_not_ask_for_html_gets_json(client: httpx.Client, accept: str) -> None:
+def test_a_client_that_does_not_ask_for_html_gets_json(client: httpx.Client, accept: str) -> None:
     upload(client, pcm(heartbeat()))
     assert client.get("/", headers={"accept": accept}).headers["content-type"] == "application/json"
 

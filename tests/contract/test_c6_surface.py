@@ -98,7 +98,7 @@ def test_metrics_come_from_all_processes(client: httpx.Client, wav_file: bytes) 
     assert any('model="voice_gender"' in name for name in series(client, "bundle_answers_total"))
 
 
-def test_paths_that_nobody_serves_are_one_series(client: httpx.Client) -> None:
+def test_unknown_paths_are_one_series(client: httpx.Client) -> None:
     paths = [secrets.token_hex(8) for _ in range(50)]
     for path in paths:
         assert client.get(f"/{path}").status_code == 404

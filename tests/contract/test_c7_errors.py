@@ -216,7 +216,7 @@ def test_a_caller_who_leaves_in_the_middle_is_no_failure(bundle: Bundle, client:
     assert answered(client, 500) == before[500]
 
 
-def test_a_caller_who_leaves_harms_nobody(bundle: Bundle, client: httpx.Client, wav_file: bytes) -> None:
+def test_a_caller_who_leaves_harms_no_other(bundle: Bundle, client: httpx.Client, wav_file: bytes) -> None:
     head = b"POST /api/detect-gender HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     part = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a"\r\n\r\n' + wav_file + b"\r\n--x--\r\n"
     failed = answered(client, 500)

@@ -195,7 +195,7 @@ async def test_silence_is_an_error_of_its_second_and_ends_nothing(bundle: Bundle
     assert answers[-1]["prediction"] == "male"
 
 
-async def test_a_slow_client_delays_nobody(bundle: Bundle, spoken: bytes, voice: bytes) -> None:
+async def test_a_slow_client_delays_no_other(bundle: Bundle, spoken: bytes, voice: bytes) -> None:
     """It sends as fast as it can and reads nothing; others are answered meanwhile, and the server keeps no memory."""
     async with connect(address(bundle, "audio-scene"), max_queue=1) as slow:
 

@@ -185,7 +185,7 @@ def test_its_first_screen_says_what_the_weights_may_be_used_for() -> None:
     assert README.index("<!-- end licences -->") < README.index("## Ask")
 
 
-def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
+def test_every_block_is_of_a_kind_that_is_run() -> None:
     assert {block.language for block in blocks(PAGE)} <= {"sh", "console", "python", "json"}
 
 

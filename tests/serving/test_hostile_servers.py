@@ -38,7 +38,7 @@ def endless(first: bytes, piece: bytes) -> Handler:
     ],
     ids=["one-byte chunks", "interim responses"],
 )
-def test_five_requests_stop_nobody(bundle: Bundle, site: LocalSite, voice: bytes, first: bytes, piece: bytes) -> None:
+def test_five_requests_stop_no_other(bundle: Bundle, site: LocalSite, voice: bytes, first: bytes, piece: bytes) -> None:
     url = site.add("/endless", endless(first, piece))
 
     def ask(number: int) -> None:

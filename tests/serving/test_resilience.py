@@ -216,7 +216,7 @@ def test_a_bad_item_fails_alone(bundle: Bundle, voice: bytes) -> None:
     assert {status for kind, status in statuses if kind == "zero"} <= {200, 400}
 
 
-def test_an_answer_does_not_depend_on_its_company(bundle: Bundle, voice: bytes) -> None:
+def test_an_answer_does_not_depend_on_its_batch(bundle: Bundle, voice: bytes) -> None:
     """The same clip alone, and in a crowd of longer and shorter ones."""
     others = [wav(speech(seconds), 16_000) for seconds in (1.0, 1.5, 2.0, 4.7, 7.9, 15.0)]
 

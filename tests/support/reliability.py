@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "Hostile servers and addresses": (
         Case(
             "Downloads of one-byte chunks, endless interim responses, drops, silence",
-            "Given up by a least pace; other requests are not held up",
+            "Given up below a least throughput; other requests are not held up",
             ("unit/media/test_fetch_hostile.py", "serving/test_hostile_servers.py"),
         ),
         Case(
@@ -98,7 +98,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "Heads, trailers and addresses without end, requests by the thousand before the first answer, chunks of a "
             "byte, floods of pings, answers that are not read",
-            "The connection is closed, with 400 where that can be said, and nobody else waits",
+            "The connection is closed, with 400 where that can be said, and no other client waits",
             ("unit/api/test_talkative_connections.py", "unit/api/test_silent_connections.py"),
         ),
         Case(
@@ -149,7 +149,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             (
                 "serving/test_stopping.py",
                 "unit/api/test_limits.py::test_a_caller_who_leaves_in_the_middle_of_the_body_ends_the_work",
-                "contract/test_c7_errors.py::test_a_caller_who_leaves_harms_nobody",
+                "contract/test_c7_errors.py::test_a_caller_who_leaves_harms_no_other",
             ),
         ),
     ),

@@ -18,7 +18,7 @@ export function inputs(panel) {
     ${examples(panel)}`;
 }
 
-const closed = () => html`<div class="note uncertain"><p><strong>This server has no API key, so it answers this question to nobody.</strong></p>
+const closed = () => html`<div class="note uncertain"><p><strong>This server has no API key, so it refuses this question to every caller.</strong></p>
     <p>Start it with one: <code>API_KEY=secret make serve</code>, and give the same key here.</p></div>`;
 
 function dropZone(panel, { error }) {

@@ -11,7 +11,7 @@ const quoted = (text) => JSON.stringify(text);
 const address = ({ panel }) => `${location.origin}/v1/classify/${panel.id}`;
 const items = ({ url }) => JSON.stringify({ items: [{ url }] });
 
-/** Gets an example first: everybody else has the file. */
+/** Gets an example first: all others have the file. */
 const example = ({ isExample, file }) => (isExample ? `curl -sSfO ${shell(`${location.origin}/ui/examples/${file}`)}\n` : "");
 
 export function curl(result) {

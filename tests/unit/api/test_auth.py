@@ -34,7 +34,7 @@ def test_anything_else_does_not(headers: dict[str, str]) -> None:
         check_key(KNOWN, headers)
 
 
-def test_without_a_configured_key_nobody_passes_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_configured_key_all_are_refused_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR), pytest.raises(Forbidden):
         check_key((), {"x-api-key": ""})
     assert "API_KEY" in caplog.text

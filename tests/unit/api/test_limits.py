@@ -240,7 +240,7 @@ async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
     [((b"0" * 5, b"0" * 5, b""), True, 3), ((b"0" * 10,) * 100, True, 3), ((b"0",), False, 1)],
     ids=["it ends", "it goes on and on", "it stalls"],
 )
-async def test_a_body_that_nobody_wants(
+async def test_a_body_that_is_not_read(
     monkeypatch: pytest.MonkeyPatch, chunks: tuple[bytes, ...], whole: bool, read: int
 ) -> None:
     """It is answered before it is read, and read no further than the bounds."""

@@ -97,7 +97,7 @@ async def test_without_room_no_body_is_read(path: str, answers: Answers, runner:
     await asyncio.gather(*tasks)
 
 
-async def test_a_known_address_waits_for_nobody(answers: Answers, runner: Runner, threads: ThreadPoolExecutor) -> None:
+async def test_a_known_address_waits_for_no_room(answers: Answers, runner: Runner, threads: ThreadPoolExecutor) -> None:
     """Neither for a thread, all of which decode, nor for room."""
     context, url, later = answers.context, "http://known.example/a.flac", threading.Event()
 
@@ -169,8 +169,8 @@ async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers
         await asyncio.gather(first, return_exceptions=True)
 
 
-async def test_models_that_answer_together_make_one_appointment(answers: Answers, runner: Runner) -> None:
-    """Whichever of them is busy: else a caller who was told by one would be a newcomer to the next."""
+async def test_models_that_answer_together_make_one_reservation(answers: Answers, runner: Runner) -> None:
+    """Whichever of them is busy: a caller that was told a time by one has no reservation at the next."""
     context, (first, *_, last) = answers.context, voice_deepfake.MEMBERS
     busy = context.models[last].queue
     tasks = await fill([busy], runner)

@@ -144,7 +144,7 @@ def test_an_answer_that_is_not_read_is_given_up(server: Server) -> None:
         assert read < LARGE
 
 
-def test_a_crowd_of_silent_connections_shuts_nobody_out(server: Server) -> None:
+def test_many_silent_connections_shut_no_client_out(server: Server) -> None:
     """Three times as many as there are descriptors; those that are kept are the last to be closed."""
     with contextlib.ExitStack() as open_ones:
         kept = open_ones.enter_context(server.connect())

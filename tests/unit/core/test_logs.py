@@ -111,7 +111,7 @@ def held(tmp_path: Path) -> Iterator[Callable[[], None]]:
         yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 
-def test_whoever_holds_the_lock_of_the_file_holds_up_nobody(tmp_path: Path, held: Callable[[], None]) -> None:
+def test_a_held_lock_of_the_file_holds_up_no_process(tmp_path: Path, held: Callable[[], None]) -> None:
     logs.configure(tmp_path, "INFO")
     for number in range(100):  # it would hang here
         logging.getLogger("bundle.test").info("line %d", number)

@@ -39,7 +39,7 @@ def entry(name: str) -> Entry:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_native_engine_answers_alike_in_any_company(name: str) -> None:
+def test_the_native_engine_answers_alike_in_any_batch(name: str) -> None:
     spec = registry.specs()[name]
     predictor = Predictor.open(spec, entry(name), NATIVE)
     clips = examples.items(spec)
@@ -61,7 +61,7 @@ def test_batches_that_are_computed_at_once_do_not_disturb_each_other(name: str) 
     np.testing.assert_allclose(answers, alone * 3, atol=1e-6)
 
 
-def test_a_lone_batch_has_all_threads_and_company_a_stream_each() -> None:
+def test_a_lone_batch_has_all_threads_and_several_a_stream_each() -> None:
     """What runs a batch is seen by the form of the network that its request belongs to."""
     engine = CompiledEngine(entry("deepfake_mlp").compiled, threads=1, streams=2)
     made = example_of("deepfake_mlp")

@@ -148,7 +148,7 @@ async def test_errors_of_the_other_server(status: int) -> None:
     assert "secret" not in caught.value.message
 
 
-async def test_nobody_there() -> None:
+async def test_no_server_there() -> None:
     async with serve({}) as site:
         url = site.url("/")
     with pytest.raises(UpstreamError):

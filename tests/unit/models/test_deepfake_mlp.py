@@ -156,7 +156,7 @@ def test_the_compiled_form_has_the_agreed_ports(compiled: ov.CompiledModel) -> N
 
 @settings(max_examples=25, deadline=None)
 @given(rows)
-def test_an_answer_does_not_depend_on_its_company(values: NDArray[np.float32]) -> None:
+def test_an_answer_does_not_depend_on_its_batch(values: NDArray[np.float32]) -> None:
     module = network.load_native(WEIGHTS)
     together = logits(module, PROCESSOR.collate(list(values))[network.INPUT])
     alone = np.concatenate([logits(module, row[None]) for row in values])

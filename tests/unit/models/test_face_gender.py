@@ -91,7 +91,7 @@ def test_a_mirrored_face_gets_nearly_the_same_answer(engine: CompiledEngine) -> 
         assert np.abs(first - second).max() < 0.2
 
 
-def test_a_face_alone_and_in_any_company(engine: CompiledEngine) -> None:
+def test_a_face_alone_and_in_any_batch(engine: CompiledEngine) -> None:
     crops = [crop(name) for name in (*ANSWERS, "group_two")]
     together = answer(engine, *crops, *crops[::-1])
     alone = np.concatenate([answer(engine, item) for item in crops])

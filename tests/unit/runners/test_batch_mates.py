@@ -83,7 +83,7 @@ def asked(request: pytest.FixtureRequest, store: Path) -> Iterator[Asked]:
 
 @given(data=st.data())
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_item_gets_the_same_answer_in_any_company(asked: Asked, data: st.DataObject) -> None:
+def test_an_item_gets_the_same_answer_in_any_batch(asked: Asked, data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(asked.pool) - 1), min_size=2, max_size=16))
     together = asked.ask([asked.pool[place] for place in places])
     assert [outcome.kind for outcome in together] == ["ok"] * len(places)
@@ -95,7 +95,7 @@ def test_an_item_gets_the_same_answer_in_any_company(asked: Asked, data: st.Data
             assert value == pytest.approx(alone[name], abs=measured, nan_ok=True)
 
 
-def test_an_item_that_cannot_be_judged_changes_nothing_for_its_company(asked: Asked) -> None:
+def test_an_item_that_cannot_be_judged_changes_nothing_for_its_batch_mates(asked: Asked) -> None:
     wrong = np.zeros((0,), np.float32)
     first, bad, last = asked.ask([asked.pool[0], wrong, asked.pool[-1]])
     assert bad.kind == "invalid"

@@ -67,7 +67,7 @@ async def test_what_waits_meanwhile_goes_together(batched: Batched) -> None:
     assert batched.sizes[12:] == [1, 10]
 
 
-async def test_nobody_looks_again_and_again_whether_the_model_is_free(
+async def test_the_batcher_does_not_poll_whether_the_model_is_free(
     batched: Batched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it comes, the batcher sleeps for this time, and then looks again: a millisecond, here much longer."""

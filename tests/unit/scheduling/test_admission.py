@@ -105,7 +105,7 @@ def test_places_of_callers_that_do_not_come_back_are_given_to_others() -> None:
     assert overload.throughput * overload.service_s > 0.7
 
 
-def test_refused_requests_alone_shut_nobody_out() -> None:
+def test_refused_requests_alone_shut_no_client_out() -> None:
     """Many that were refused at a bad moment and never come must not keep an idle queue shut."""
     now = 0.0
     door = Admission(MAX_QUEUE_WAIT_S, lambda: now)
@@ -124,6 +124,6 @@ def test_each_is_told_a_later_time() -> None:
     assert told == [5, 6, 7, 8, 9]
 
 
-def test_without_overload_nobody_is_refused() -> None:
+def test_without_overload_no_request_is_refused() -> None:
     door = Admission(MAX_QUEUE_WAIT_S, lambda: 0.0)
     assert all(door.ask(wait_s, 1.0) is None for wait_s in (0.0, 5.0, MAX_QUEUE_WAIT_S))

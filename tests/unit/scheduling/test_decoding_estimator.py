@@ -38,7 +38,7 @@ def test_time_follows_the_size() -> None:
         assert reading.expected_wait_s() == pytest.approx(OVERHEAD_BYTES * 1e-6, rel=0.05)
 
 
-def test_one_piece_that_was_held_up_shuts_nobody_out() -> None:
+def test_one_piece_that_was_held_up_shuts_no_request_out() -> None:
     reading = DecodingEstimator(1)
     for seconds in (0.1, 60.0, 0.1, 0.1):
         reading.note("audio", seconds, 100_000)

@@ -14,7 +14,7 @@ from tests.support.queued import Runner, item, known, settle, submit
 pytestmark = pytest.mark.anyio
 
 
-async def test_everybody_gets_his_own_answer() -> None:
+async def test_each_caller_gets_its_own_answer() -> None:
     queue = ModelQueue("m", Runner())
     outcomes = await asyncio.gather(*(queue.submit(item(value)) for value in range(50)))
     assert [outcome.probabilities for outcome in outcomes] == [[float(value)] for value in range(50)]
@@ -34,7 +34,7 @@ async def test_what_waits_goes_together() -> None:
     assert len(runner.batches) <= 2  # the first alone or with all, never one by one
 
 
-async def test_nobody_waits_for_company() -> None:
+async def test_no_item_waits_for_batch_mates() -> None:
     queue = ModelQueue("m", Runner())
     async with asyncio.timeout(0.5):
         await queue.submit(item(1))
@@ -56,14 +56,14 @@ async def test_bounds_of_a_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pace_s", "largest"), [(10.0, 1), (BATCH_S / 3, 3), (1e-9, 5)], ids=["slow", "middling", "fast"]
+    ("unit_s", "largest"), [(10.0, 1), (BATCH_S / 3, 3), (1e-9, 5)], ids=["slow", "middling", "fast"]
 )
-async def test_a_slow_model_makes_nobody_wait_for_company(pace_s: float, largest: int) -> None:
+async def test_a_slow_model_makes_no_item_wait_for_batch_mates(unit_s: float, largest: int) -> None:
     """What takes long alone is not made longer by batches; what is fast takes as many as the budget allows."""
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, max_batch_cost=5.0, max_queue_wait_s=1000.0)
-    known(queue, pace_s)
+    known(queue, unit_s)
     tasks = await submit(queue, 5)
     runner.open.set()
     await asyncio.gather(*tasks)
@@ -81,13 +81,13 @@ async def test_as_many_batches_under_way_as_lanes() -> None:
     assert len(runner.batches) == 5
 
 
-@pytest.mark.parametrize(("pace_s", "batches"), [(AHEAD_S / 2, 3), (AHEAD_S * 2, 2)], ids=["fast", "slow"])
-async def test_one_batch_more_is_sent_to_a_fast_model(pace_s: float, batches: int) -> None:
+@pytest.mark.parametrize(("unit_s", "batches"), [(AHEAD_S / 2, 3), (AHEAD_S * 2, 2)], ids=["fast", "slow"])
+async def test_one_batch_more_is_sent_to_a_fast_model(unit_s: float, batches: int) -> None:
     """Which is there when the one before is done; a slow model's waits where it may still be dropped."""
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, max_in_flight=2, max_batch_items=1, max_queue_wait_s=1000.0)
-    known(queue, pace_s)
+    known(queue, unit_s)
     tasks = await submit(queue, 5)
     assert len(runner.batches) == batches
     runner.open.set()
@@ -137,7 +137,7 @@ async def test_the_time_that_each_item_waited_is_recorded() -> None:
     assert waited("sum") - seconds >= 2 * 0.05
 
 
-async def test_leaving_while_the_batch_is_under_way_harms_nobody() -> None:
+async def test_leaving_while_the_batch_is_under_way_harms_no_other() -> None:
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner)
@@ -158,7 +158,7 @@ async def test_a_wrong_number_of_answers_is_an_error() -> None:
     assert all(isinstance(result, InternalError) for result in results)
 
 
-async def test_a_failure_reaches_all_of_the_batch_and_nobody_else() -> None:
+async def test_a_failure_reaches_all_of_the_batch_and_no_other() -> None:
     runner = Runner()
     runner.error = Unavailable("down", retry_after=3)
     queue = ModelQueue("m", runner)

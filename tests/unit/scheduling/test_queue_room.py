@@ -29,12 +29,12 @@ async def test_refused_when_the_wait_would_be_too_long() -> None:
     assert (await queue.submit(item(1))).probabilities == [1.0]
 
 
-async def test_nobody_is_refused_before_the_pace_is_known() -> None:
+async def test_no_item_is_refused_before_the_throughput_is_known() -> None:
     queue = ModelQueue("m", Runner(), max_queue_wait_s=0.001)
     await asyncio.gather(*(queue.submit(item(value)) for value in range(40)))
 
 
-async def test_a_runner_that_hangs_from_the_start_does_not_let_everybody_in() -> None:
+async def test_a_runner_that_hangs_from_the_start_does_not_let_every_request_in() -> None:
     """The age of what is under way is all that is known of the throughput."""
     runner = Runner()
     runner.open.clear()

@@ -47,7 +47,7 @@ class QueueStates(RuleBasedStateMachine):
             self.under_way -= 1
 
     def wrong_of(self, batch: list[int]) -> list[str]:
-        """What is wrong with a batch; raised in ``call``, it might reach nobody."""
+        """What is wrong with a batch; raised in ``call``, it might be lost."""
         longest = max(self.costs[one] for one in batch)
         wrong = {
             "it is too large": len(set(batch)) < len(batch) or len(batch) > MAX_ITEMS,

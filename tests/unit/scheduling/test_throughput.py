@@ -161,5 +161,5 @@ def test_a_reservation_is_forgotten_when_its_caller_is_too_late() -> None:
     assert made.ask(MAX_QUEUE_WAIT_S + 1, 1.0) == told
 
 
-def test_nobody_is_told_less_than_a_second() -> None:
+def test_no_caller_is_told_less_than_a_second() -> None:
     assert door(Clock()).tell(0.0, 0.0) == 1

@@ -144,7 +144,7 @@ async def test_mistakes_are_raised_and_the_next_process_tries_itself(opened: Ope
     assert work.runs == 2
 
 
-async def test_one_who_leaves_stops_nobody_else(opened: Open) -> None:
+async def test_one_who_leaves_stops_no_other(opened: Open) -> None:
     cache, work = opened(), Work()
     work.open.clear()
     first = asyncio.create_task(ask(cache, work))

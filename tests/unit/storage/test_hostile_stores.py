@@ -132,7 +132,7 @@ async def test_a_wrong_value_is_a_miss_deleted_and_counted(kept: Kept, wrong: by
         b'{"error":"BadRequest","message":["no"],"retry_after":null}',
     ],
 )
-async def test_a_wrong_failure_is_nobodys(kept: Kept, wrong: bytes) -> None:
+async def test_a_wrong_failure_is_passed_over(kept: Kept, wrong: bytes) -> None:
     """Under the token of another process, which holds the lease for a while."""
     await kept.store.acquire(kept.key, "other", 1.0)
     await kept.put(wrong, f"{kept.key}:other")
@@ -156,7 +156,9 @@ async def test_another_type_in_redis_does_not_take_the_store_away(redis_server: 
 @pytest.mark.redis
 @pytest.mark.parametrize("holder", [b"f" * 16, b"\xff\xfe", b"f" * 100_000])
 @pytest.mark.parametrize("milliseconds", [None, 10**12])
-async def test_a_lease_for_ever_is_nobodys(redis_server: RedisServer, holder: bytes, milliseconds: int | None) -> None:
+async def test_a_lease_for_ever_is_passed_over(
+    redis_server: RedisServer, holder: bytes, milliseconds: int | None
+) -> None:
     link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     with redis_server.client as client:
         kept = Kept(RedisStore(link), client)
@@ -167,7 +169,7 @@ async def test_a_lease_for_ever_is_nobodys(redis_server: RedisServer, holder: by
 
 @pytest.mark.parametrize("token", ["text", b"\xff\xfe", 7, b"f" * 100_000])
 @pytest.mark.parametrize("expires", ["never", float("inf"), b"\xff", 1e15, 1e9])
-async def test_a_lease_for_ever_in_the_file_is_nobodys(tmp_path: Path, token: Any, expires: Any) -> None:
+async def test_a_lease_for_ever_in_the_file_is_passed_over(tmp_path: Path, token: Any, expires: Any) -> None:
     kept = Kept(SqliteStore(tmp_path / CACHE_FILE), tmp_path / CACHE_FILE)
     await kept.put(GOOD, "another")
     with sqlite3.connect(tmp_path / CACHE_FILE) as database:
@@ -283,7 +285,7 @@ async def test_a_wrong_file_is_counted_and_stays_until_the_next_result(tmp_path:
     assert await LatestResult(tmp_path).load() == RESULT
 
 
-async def test_a_pipe_in_place_of_the_file_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_pipe_in_place_of_the_file_holds_up_no_process(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "data.json")
     with pytest.raises(InternalError, match="cannot be read"):
         await LatestResult(tmp_path).load()

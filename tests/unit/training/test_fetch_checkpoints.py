@@ -262,8 +262,8 @@ def test_classes_are_told_apart_by_name_not_by_place(folder: Path, tags: dict[st
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
-def test_an_answer_does_not_depend_on_the_company(norm: str, tmp_path: Path) -> None:
-    """Group norm is taken over time, so padding would be heard; clips of one length need none."""
+def test_an_answer_does_not_depend_on_the_batch(norm: str, tmp_path: Path) -> None:
+    """Group norm is taken over time, so padding would count; clips of one length need none."""
     changes: dict[str, Any] = {"feat_extract_norm": norm, "do_stable_layer_norm": norm == "layer"}
     folder = layout.write("deepfake_encoder", tmp_path, small=True, **changes)
     spec = registry.specs()["deepfake_encoder"]

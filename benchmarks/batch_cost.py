@@ -1,4 +1,4 @@
-"""What batches cost the engine on compact voice gender: ``python -m benchmarks.tried``.
+"""What batches cost the engine on compact voice gender: ``python -m benchmarks.batch_cost``.
 
 Processor time of a request with clips of mixed lengths that the engine has not met before, one thread.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmarks import clips
-from benchmarks.floor import open_engine
+from benchmarks.bare_engine import open_engine
 from benchmarks.workloads import VOICES
 from core.settings import RunnerOptions
 from models import registry

@@ -1,4 +1,4 @@
-"""The floor: the engine in a bare loop, in one process: ``python -m benchmarks.floor WORKLOAD SECONDS``.
+"""The engine in a bare loop, in one process: ``python -m benchmarks.bare_engine WORKLOAD SECONDS``.
 
 Prints requests/s of the engine alone on what the runner would hand it, and of decoding, pre-processing and engine
 together; both with as many streams and threads as the runner has.
