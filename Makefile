@@ -24,6 +24,7 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 	deployments screenshots lock image up down test-containers container-figures clean
 
 COVERING := --cov --cov-report=
+MEASURED = COVERAGE_RCFILE=$(CURDIR)/tests/coverage_served.toml $(BIN)/coverage
 # What `make mutants` changes, as mutmut names it.
 MUTATED := 'media.addresses*' 'scheduling.policy*' 'scheduling.queue*' 'storage.cache.xǁSingleFlight*' \
 	'storage.redis_client.xǁCircuitBreaker*'
@@ -52,8 +53,16 @@ endif
 test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "parallel and not slow" -n 2 --dist loadfile tests/unit
 
-coverage: $(DEVELOPMENT) save  ## Shows which lines and branches the unit tests leave out (`make test COVERAGE=1` measures too)
+coverage: $(DEVELOPMENT) save  ## Shows the lines and branches that the unit tests leave out (SERVED=1: and that no served process runs)
+ifdef SERVED
+	rm -f .coverage .coverage.*
+	OMP_NUM_THREADS=1 $(MEASURED) run -m pytest -m parallel -n 2 --dist loadfile tests/unit
+	$(MEASURED) run -m pytest tests/contract tests/serving
+	$(MEASURED) combine --quiet
+	$(MEASURED) report --show-missing
+else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(COVERING) --cov-report=term-missing tests/unit
+endif
 
 mutants: $(MUTANTS)  ## Changes the parts that decide and share one place after the other; lists what no test notices (20 minutes)
 	CI=1 OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 1 $(or $(NAMES),$(MUTATED))
@@ -132,7 +141,7 @@ container-figures: $(DEVELOPMENT)  ## Writes what `make test-containers` measure
 	$(BIN)/python -m tests.containers.figures
 
 clean:  ## Removes what the other targets made, and the model store
-	rm -rf $(VENV) $(PEERS) build/lib build/bdist.* *.egg-info benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage mutants
+	rm -rf $(VENV) $(PEERS) build/lib build/bdist.* *.egg-info benchmarks/.cache .bentoml .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* mutants
 	rm -rf clients/python/media_classification_client clients/typescript/{generated,dist,node_modules}
 
 $(BIN)/python:

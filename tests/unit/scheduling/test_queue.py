@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client import REGISTRY
 
 from core.errors import InternalError, Unavailable
+from core.request import CURRENT, RequestState
+from models.messages import InferenceRequest, InferenceResult
 from scheduling.queue import AHEAD_S, BATCH_S, ModelQueue
 from tests.support.queued import Runner, item, known, settle, submit
 
@@ -18,6 +21,25 @@ async def test_each_caller_gets_its_own_answer() -> None:
     queue = ModelQueue("m", Runner())
     outcomes = await asyncio.gather(*(queue.submit(item(value)) for value in range(50)))
     assert [outcome.probabilities for outcome in outcomes] == [[float(value)] for value in range(50)]
+
+
+async def test_an_item_is_sent_with_the_id_of_its_request() -> None:
+    """For the runner's log, whose process does not see the request; items that wait together may be of several."""
+    sent: list[InferenceRequest] = []
+    runner = Runner()
+
+    async def call(requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
+        sent.extend(requests)
+        return await runner(requests)
+
+    async def ask(name: str) -> None:
+        if name:
+            CURRENT.set(RequestState(name))
+        await queue.submit(item(1))
+
+    queue = ModelQueue("m", call)
+    await asyncio.gather(*(asyncio.create_task(ask(name)) for name in ("first", "", "second")))
+    assert [request.request_id for request in sent] == ["first", "", "second"]
 
 
 async def test_lengths_whose_sum_rounds_up_do_not_close_the_lane() -> None:

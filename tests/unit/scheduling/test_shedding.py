@@ -135,6 +135,12 @@ async def test_a_request_is_admitted_once(threads: ThreadPoolExecutor) -> None:
     CURRENT.set(second)
     with pytest.raises(TooManyRequests):
         context.ensure_room("voice_gender")
+    tasks.append(asyncio.create_task(queue.submit(np.zeros(1, np.float32))))
+    await settle()
+    CURRENT.set(first)
+    with pytest.raises(TooManyRequests, match="more waiting") as refused:  # more than half as long again as was allowed
+        context.ensure_room("voice_gender")
+    assert (refused.value.retry_after or 0) >= 18 - 0.7 * 10
     runner.open.set()
     await asyncio.gather(*tasks)
 

@@ -20,7 +20,7 @@ from media.audio import AudioLimits, DecodedAudio, decode
 from media.cost import stated_seconds
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ModelSpec
-from scheduling.queue import ModelQueue
+from scheduling.queue import FIRST_S, ModelQueue
 from tasks.base import Answer, Prediction
 from tasks.model import Model
 from tasks.questions import Question
@@ -123,7 +123,8 @@ async def test_where_the_header_states_no_length_they_are_refused_on_the_way(
 
 async def test_of_a_model_that_has_not_answered_yet_one_long_recording_is_asked(context: Context) -> None:
     found = await asyncio.gather(*(ask(context, LONG_S) for _ in range(8)))
-    assert sum(isinstance(answer, TooManyRequests) for answer, _ in found) == 7
+    refused = [answer for answer, _ in found if isinstance(answer, TooManyRequests)]
+    assert [error.retry_after for error in refused] == [FIRST_S] * 7
 
 
 async def test_short_ones_pass_a_long_one_by(context: Context) -> None:
