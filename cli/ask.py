@@ -23,10 +23,9 @@ from media.fetch import Fetcher, FetchLimits
 from media.pcm import PcmFormat
 from models import registry
 from models.messages import InferenceRequest, InferenceResult, SceneEntry, ServedModel
-from scheduling.queue import ModelQueue
+from scheduling.queue import Model, ModelQueue
 from storage.cache import open_cache
 from storage.latest import LatestResult
-from tasks.model import Model
 from tasks.questions import Question, questions
 from tasks.run import Context
 

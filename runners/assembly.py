@@ -28,12 +28,11 @@ from models.messages import SceneEntry
 from models.spec import ModelSpec
 from runners import places
 from scheduling.policy import DecodingEstimator
-from scheduling.queue import ModelQueue
+from scheduling.queue import Model, ModelQueue
 from scheduling.runner_client import RunnerClient
 from storage.cache import open_cache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
-from tasks.model import Model
 from tasks.run import Context
 
 # A replica that came or went is known of after so long; aiohttp's own 10 s is longer than a killed runner needs to be

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -25,8 +25,12 @@ from core import metrics, tracing
 from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
 from models.messages import InferenceRequest, InferenceResult
+from models.spec import ModelSpec
 from scheduling.long_recordings import LongRecording
 from scheduling.policy import REMEMBERED, Admission, ThroughputEstimator, choose
+
+if TYPE_CHECKING:  # which imports aiohttp, in 0.25 s
+    from scheduling.runner_client import Runner
 
 Call = Callable[[Sequence[InferenceRequest]], Awaitable[Sequence[InferenceResult]]]
 
@@ -291,3 +295,24 @@ class ModelQueue:
         tracing.waited(f"queue {self.name}", parents, waited_s)
         with tracing.shared(f"call {self.name}", parents, "client", {"bundle.items": len(requests)}) as spans:
             return await self.call([p._replace(traceparent=span) for p, span in zip(requests, spans, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model as the API process sees it.
+
+    Attributes:
+        bundled: What it is where the bundled entry is served.
+        client: What answers: the way to its runner.
+        queue: What is waiting for it.
+    """
+
+    bundled: ModelSpec
+    client: Runner
+    queue: ModelQueue
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it is, as its runner said last."""
+        served = self.client.known
+        return served.describe(self.bundled) if served else self.bundled

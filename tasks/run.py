@@ -27,12 +27,12 @@ from models.messages import InferenceResult, SceneEntry
 from models.spec import AudioInput, ImageInput, ModelSpec, cost
 from scheduling.long_recordings import LongRecording
 from scheduling.policy import DecodingEstimator
+from scheduling.queue import Model
 from storage.cache import ResultCache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient
 from tasks.base import Answer, Answered, Ask, Conclusion, FoundFace, Steps, windows
 from tasks.face_gender import find
-from tasks.model import Model
 from tasks.questions import Question
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from core.errors import ServiceError
 from core.settings import Settings
 from models import registry
 from models.spec import AudioInput, ModelSpec
-from tasks.model import Model
+from scheduling.queue import Model
 from tasks.questions import questions
 
 FRAME = (Path(__file__).parent.parent / "ui" / "page" / "card.html").read_text()

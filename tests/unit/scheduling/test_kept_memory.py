@@ -17,10 +17,9 @@ from core.settings import Settings
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.spec import AudioInput, ModelSpec
 from scheduling import runner_client
-from scheduling.queue import ModelQueue
+from scheduling.queue import Model, ModelQueue
 from scheduling.runner_client import RunnerClient
 from storage.cache import SingleFlight
-from tasks.model import Model
 from tasks.run import Context
 from tests.support.fetching import fetcher
 from tests.support.http_site import raw, serve

@@ -22,9 +22,8 @@ from media.containers import UNKNOWN
 from media.pcm import PcmFormat
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
-from scheduling.queue import ModelQueue
+from scheduling.queue import Model, ModelQueue
 from tasks import voice_deepfake
-from tasks.model import Model
 from tasks.questions import questions
 from tasks.run import Context
 from tests.support.audio_bytes import tone, wav

@@ -20,9 +20,8 @@ from core.settings import Settings
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
-from scheduling.queue import ModelQueue
+from scheduling.queue import Model, ModelQueue
 from tasks.base import Answered
-from tasks.model import Model
 from tasks.run import WINDOWS_AT_ONCE, Context
 from tests.support.queued import Client, judged
 

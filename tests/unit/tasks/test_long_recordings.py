@@ -20,9 +20,8 @@ from media.audio import AudioLimits, DecodedAudio, decode
 from media.cost import stated_seconds
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ModelSpec
-from scheduling.queue import FIRST_S, ModelQueue
+from scheduling.queue import FIRST_S, Model, ModelQueue
 from tasks.base import Answer, Prediction
-from tasks.model import Model
 from tasks.questions import Question
 from tasks.run import Context
 from tests.support.queued import Client, judged, judging
