@@ -58,9 +58,9 @@ def open_engine(workload: Workload) -> CompiledEngine:
 
 def prepared(workload: Workload, items: list[NDArray[Any]]) -> list[Arrays]:
     """The engine's inputs, cut into batches as a runner does."""
-    (spec, _, processor), options = opened(workload), RunnerOptions()
+    (spec, _, processor), bounds = opened(workload), RunnerOptions().bounds()
     features = [processor.prepare(item).features for item in items]
-    cuts = plan([cost(spec, item) for item in items], options.batch_cost, options.batch_items, PADDING)
+    cuts = plan([cost(spec, item) for item in items], bounds.cost, bounds.items, PADDING)
     return [processor.collate([features[place] for place in cut]) for cut in cuts]
 
 

@@ -36,8 +36,8 @@ def as_they_come(lengths: Sequence[float]) -> Cuts:
 
 def by_length(lengths: Sequence[float]) -> Cuts:
     """Batches of neighbours in length, with at most a fifth of padding."""
-    options = RunnerOptions()
-    return plan(lengths, options.batch_cost, options.batch_items, 0.2)
+    bounds = RunnerOptions().bounds()
+    return plan(lengths, bounds.cost, bounds.items, 0.2)
 
 
 WAYS: dict[str, Callable[[Sequence[float]], Cuts]] = {

@@ -20,6 +20,7 @@ from pathlib import Path
 import bentoml
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import clips
@@ -30,6 +31,7 @@ from engine.native import REDUCED, NativeEngine
 from models import registry, store
 from models.calibration import Calibration
 from models.store import Entry
+from scheduling.batch_size import find
 from training.examples import items
 from training.export import digest, weight_files
 from training.published import layout
@@ -44,7 +46,6 @@ SIDE = {"cuda": 8192, "cpu": 512}  # of the matrices whose product is the peak
 SHARES = {16: 0.22, 64: 0.26}  # of the peak, to be reached by the engine
 SERVED_SHARE, TIMES_PEER = 0.70, 5.0  # of the engine at 64; of the peer's requests/s
 DIFFERENCE = 0.01  # of a probability, against the CPU in float32
-LARGE = json.dumps({WHOLE.model: {"batch_items": 64, "batch_cost": 64 * CLIP_S}})
 
 
 @dataclass(slots=True)
@@ -114,9 +115,21 @@ def flops(engine: NativeEngine, samples: int, device: str) -> float:
     return float(counter.get_total_flops())
 
 
+def noise(batch: int, samples: int) -> dict[str, NDArray[np.float32]]:
+    """Clips of random numbers, float32 [batch, samples]."""
+    return {"input_values": np.random.default_rng(0).standard_normal((batch, samples)).astype(np.float32)}
+
+
+def once(engine: NativeEngine, inputs: dict[str, NDArray[np.float32]]) -> float:
+    """Time of one batch, copies to and from the device included (seconds)."""
+    started = time.perf_counter()
+    engine.infer(inputs)
+    return time.perf_counter() - started
+
+
 def rate(engine: NativeEngine, batch: int, samples: int, seconds: float) -> float:
     """Clips a second in batches of one size, copies to and from the device included."""
-    inputs = {"input_values": np.random.default_rng(0).standard_normal((batch, samples)).astype(np.float32)}
+    inputs = noise(batch, samples)
     engine.warm_up(inputs)
     started, done = time.perf_counter(), 0
     while done < 2 or time.perf_counter() - started < seconds:
@@ -151,13 +164,15 @@ def measure_engine(folder: Path, device: str, batches: Sequence[int], seconds: f
         wanted = SHARES.get(batch)
         table.add(f"engine, {CLIP_S:g} s clips in batches of {batch}: share of it", f">= {wanted}" if wanted else "",
                   f"{found:.0f} clips/s, {share:.3f}", None if wanted is None else share >= wanted)  # fmt: skip
+    bounds = find(lambda items: once(engine, noise(items, samples)), CLIP_S)
+    table.add("batch that the runner finds for the device", "", f"{bounds.cost / CLIP_S:.0f} such clips")
     return found
 
 
 def served(kind: str, folder: Path, device: str, seconds: float, table: Table) -> dict[int, dict[str, float]]:
     """A server's requests/s and latencies by number of clients; empty where it does not start."""
-    settings = {"ENGINE": "native", "DEVICE": device, "PRECISION": "bf16", "RUNNERS": LARGE}
-    settings |= {"BENCH_DEVICE": device, "BENCH_FULL": str(folder)}
+    settings = {"ENGINE": "native", "DEVICE": device, "PRECISION": "bf16"}
+    settings |= {"RUNNERS": "", "BENCH_DEVICE": device, "BENCH_FULL": str(folder)}
     contender, found = Contender(KINDS[kind], replace(WHOLE, weights=folder), settings), {}
     try:
         contender.start()

@@ -86,8 +86,7 @@ def _model(name: str, settings: Settings) -> Model:
         name,
         runner.predict,
         max_in_flight=runner.streams,
-        max_batch_items=options.batch_items,
-        max_batch_cost=options.batch_cost,
+        bounds=options.bounds,
         max_queue_wait_s=MAX_QUEUE_WAIT_S,
     )
     return Model(registry.specs()[name], runner, queue)

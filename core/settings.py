@@ -77,6 +77,18 @@ Weights = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split
 ENV_FILE = ".env"  # of the folder in which the server is started
 
 
+class BatchBounds(NamedTuple):
+    """Bounds of a batch of several items.
+
+    Attributes:
+        items: Most items.
+        cost: Largest padded cost: its longest item (seconds of audio, or 1) times its items.
+    """
+
+    items: int = 16
+    cost: float = 32.0
+
+
 class RunnerOptions(BaseModel):
     """How one model's runner is scaled and fed."""
 
@@ -90,13 +102,23 @@ class RunnerOptions(BaseModel):
         le=64,
         description="Batches computed at once; 0 is as many as have cores. A lone one has the threads of all.",
     )
-    batch_items: int = Field(16, ge=1, le=1024, description="Most items in one call.")
-    batch_cost: float = Field(
-        32, gt=0, description="Largest padded cost of a call of several items: seconds of audio, or pictures."
+    batch_items: int | None = Field(
+        None, ge=1, le=1024, description="Most items in one call; 16, and on a GPU what is measured at the start."
+    )
+    batch_cost: float | None = Field(
+        None,
+        gt=0,
+        description="Largest padded cost of a call of several items: seconds of audio, or pictures; 32, and on a GPU "
+        "what is measured.",
     )
     batch_padding: float | None = Field(
         None, ge=0, lt=1, description="Largest part of what is computed at once that may be padding; the engine's own."
     )
+
+    def bounds(self, measured: BatchBounds | None = None) -> BatchBounds:
+        """The bounds of a batch; what is not said here is as it was measured, or else as on a processor."""
+        found = measured or BatchBounds()
+        return BatchBounds(self.batch_items or found.items, self.batch_cost or found.cost)
 
 
 class Voting(NamedTuple):

@@ -70,6 +70,7 @@ class CompiledEngine:
         together = streams * (threads or default_threads())
         self.streams = 1 if large else streams
         self.padding = PADDING
+        self.device = ""
         compiled = _compile(core, model, self.streams, together, precision)
         # What really runs: OpenVINO takes a wish for bf16 from a processor without it, and computes in f32.
         self._precision: str = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

@@ -114,6 +114,11 @@ class NativeEngine:
         return f"native-{self._device.type}-{self._precision}"
 
     @property
+    def device(self) -> str:
+        """Name of the GPU; empty where there is none."""
+        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else ""
+
+    @property
     def streams(self) -> int:
         """One on a CPU, whose threads share a batch; on a GPU, pre-processing and copies go on beside a computation."""
         return GPU_STREAMS if self._device.type == "cuda" else 1

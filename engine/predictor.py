@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from core import metrics, tracing
 from core.request import working_for
-from core.settings import RunnerOptions, Settings, get_settings
+from core.settings import BatchBounds, RunnerOptions, Settings, get_settings
+from engine.batches import measured
 from engine.select import Engine, build_engine, is_native
 from models import registry
 from models.messages import InferenceRequest, InferenceResult
@@ -27,6 +29,8 @@ from scheduling.policy import plan
 
 log = logging.getLogger("bundle.predictor")
 
+USUAL_S = 5.0  # length of a recording by which batches are measured
+
 
 class Predictor:
     """Answers with one model; to be called from as many threads at once as its engine has streams.
@@ -37,15 +41,24 @@ class Predictor:
         engine: Its network.
         processor: Its pre-processing.
         options: Bounds of a batch.
+        remembered: File of the bounds that were measured on a GPU.
     """
 
     def __init__(
-        self, spec: ModelSpec, entry: Entry, engine: Engine, processor: Processor, options: RunnerOptions
+        self,
+        spec: ModelSpec,
+        entry: Entry,
+        engine: Engine,
+        processor: Processor,
+        options: RunnerOptions,
+        remembered: Path | None = None,
     ) -> None:
         self.spec = spec
         self.entry = entry
         self.engine = engine
         self.checkpoint: Checkpoint | None = None
+        self.batches: BatchBounds | None = None  # measured on a GPU, when it is warm
+        self._remembered = remembered
         self._processor = processor
         self._options = options
         self._padding = engine.padding if options.batch_padding is None else options.batch_padding
@@ -63,7 +76,9 @@ class Predictor:
         checkpoint = Checkpoint.load(entry.path)
         processor = checkpoint.processor() if checkpoint else registry.processor(spec.name)
         spec = checkpoint.describe(spec) if checkpoint else spec
-        made = cls(spec, entry, build_engine(spec, entry, settings), processor, settings.runner(spec.name))
+        remembered = settings.data_dir / "batches" / f"{spec.name}.json"
+        options = settings.runner(spec.name)
+        made = cls(spec, entry, build_engine(spec, entry, settings), processor, options, remembered)
         made.checkpoint = checkpoint
         return made
 
@@ -84,7 +99,23 @@ class Predictor:
         item = example(self.spec)
         answered = self.answer([item])[0]  # not a caller's, so before the engine knows that it is warm
         self.engine.warm_up(self._processor.collate([self._processor.prepare(item).features]))
+        if self.engine.device:
+            self.batches = self._measure_batches()
         return answered
+
+    def _measure_batches(self) -> BatchBounds:
+        """How large a batch has to be for the device; a processor's is left as it is, and starts the sooner."""
+        item = example(self.spec, USUAL_S)
+        features = self._processor.prepare(item).features
+
+        def seconds_of(items: int) -> float:
+            inputs = self._processor.collate([features] * items)
+            started = time.perf_counter()
+            self.engine.infer(inputs)
+            return time.perf_counter() - started
+
+        what = {"tag": self.entry.tag, "device": self.engine.device, "engine": self.engine.description}
+        return measured(seconds_of, cost(self.spec, item), self._remembered, **what)
 
     def answer(self, items: Sequence[NDArray[Any]]) -> list[InferenceResult]:
         """Answers for decoded inputs, one outcome for each, in order; an item never fails its batch-mates.
@@ -106,7 +137,8 @@ class Predictor:
                 prepared[index] = ready
         order = list(prepared)
         costs = [requests[index].cost for index in order]
-        for batch in plan(costs, self._options.batch_cost, self._options.batch_items, self._padding):
+        bounds = self._options.bounds(self.batches)
+        for batch in plan(costs, bounds.cost, bounds.items, self._padding):
             metrics.observe_batch(self.spec.name, [costs[place] for place in batch])
             indices = [order[place] for place in batch]
             answers = self._infer([prepared[index] for index in indices], [requests[index] for index in indices])
@@ -172,9 +204,10 @@ class Predictor:
         return InferenceResult(model=self.entry.tag, error=f"the {self.spec.title} model failed", kind="failed")
 
 
-def example(spec: ModelSpec) -> NDArray[Any]:
-    """A harmless input: faint noise of two seconds, or a grey picture."""
+def example(spec: ModelSpec, seconds: float = 2.0) -> NDArray[Any]:
+    """A harmless input: faint noise of some seconds, as far as a window reaches, or a grey picture."""
     if isinstance(spec.input, AudioInput):
-        samples = np.random.default_rng(0).standard_normal(int(2 * spec.input.sample_rate))
+        length = round(min(seconds, spec.input.window_s) * spec.input.sample_rate)
+        samples = np.random.default_rng(0).standard_normal(length)
         return (0.01 * samples).astype(np.float32)
     return np.full((spec.input.size, spec.input.size, 3), 128, np.uint8)

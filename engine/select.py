@@ -29,6 +29,10 @@ class Engine(Protocol):
         """Name and arithmetic, for logs and metrics, such as ``openvino-f32``."""
 
     @property
+    def device(self) -> str:
+        """Name of the GPU that computes, whose batches are measured; empty for a processor."""
+
+    @property
     def streams(self) -> int:
         """Batches that it computes at once: ``infer`` may be called from so many threads."""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.settings import BatchBounds
 from models.published.checkpoint import Checkpoint
 from models.spec import ModelSpec
 
@@ -55,10 +56,12 @@ class ServedModel(BaseModel):
     Attributes:
         tag: Name and version.
         checkpoint: How an imported checkpoint differs from the bundled model; None for the bundled one.
+        batches: The bounds of a batch that pay on its device; None where the usual ones hold.
     """
 
     tag: str
     checkpoint: Checkpoint | None = None
+    batches: BatchBounds | None = None
 
     def describe(self, spec: ModelSpec) -> ModelSpec:
         """The model as it is served."""

@@ -203,8 +203,7 @@ def _model(spec: ModelSpec, proxy: RemoteProxy[Any], settings: Settings) -> Mode
         spec.name,
         client.predict,
         max_in_flight=max_in_flight,
-        max_batch_items=options.batch_items,
-        max_batch_cost=options.batch_cost,
+        bounds=lambda: options.bounds(client.known.batches if client.known else None),
         max_queue_wait_s=settings.queue_latency_s,
         ensure_up=client.ensure_up,
     )

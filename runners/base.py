@@ -254,7 +254,9 @@ class ModelRunner(RunnerProcess):
     @bentoml.api  # type: ignore[untyped-decorator]
     async def served(self) -> ServedModel:
         """What answers here; asked for as a sign of life, too."""
-        return ServedModel(tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint)
+        return ServedModel(
+            tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint, batches=self.predictor.batches
+        )
 
     def _entry(self) -> Entry:
         """The stored entry; with one that is not as it was saved this process ends, after one line that says so."""

@@ -3,7 +3,7 @@
 A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so waiting items are sent
 together. No item waits for batch-mates: an idle sender takes what is waiting at once, and a batch gathers while it is
 busy. The oldest item always goes next. Of the items next in line those nearest to it in length go with it, within a
-budget of padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are
+bounds of padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are
 dropped before they cost anything. When more is waiting than can be answered in time, new items are refused with an
 estimate of the wait.
 """
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from core import metrics, tracing
 from core.errors import InternalError, TooManyRequests, Unavailable
 from core.request import CURRENT
+from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import ModelSpec
 from scheduling.long_recordings import LongRecording
@@ -64,9 +65,8 @@ class ModelQueue:
         name: The model, as metrics and messages call it.
         call: Sends a batch to the runner; answers in order.
         max_in_flight: Batches that the runner computes at once, and so many are under way; of a fast model one more.
-        max_batch_items: Largest number of items of a batch.
-        max_batch_cost: Largest padded cost of a batch of several items (longest cost times items); less where the model
-            is measured to need more than ``BATCH_S`` for it.
+        bounds: Bounds of a batch at this moment; less of a cost where the model is measured to need more than
+            ``BATCH_S`` for it.
         max_queue_wait_s: Expected waiting time above which an item is refused (seconds).
         ensure_up: Raises Unavailable while the runner is known to be down.
         throughput: Of the runner, as measured.
@@ -75,8 +75,7 @@ class ModelQueue:
     name: str
     call: Call
     max_in_flight: int = 1
-    max_batch_items: int = 16
-    max_batch_cost: float = 32.0
+    bounds: Callable[[], BatchBounds] = BatchBounds
     max_queue_wait_s: float = 10.0
     ensure_up: Callable[[], None] = lambda: None
     _waiting: list[_Entry] = field(default_factory=list)
@@ -239,19 +238,17 @@ class ModelQueue:
         alive = [entry for entry in self._waiting if not entry.answer.done()]
         metrics.QUEUE_DEPTH.labels(self.name).dec(len(gone))
         metrics.DROPPED.labels(self.name).inc(len(gone))
-        batch = choose([entry.request.cost for entry in alive], self._affordable(), self.max_batch_items)
+        bounds = self.bounds()
+        costs = [entry.request.cost for entry in alive]
+        batch = choose(costs, self._affordable(bounds.cost), bounds.items)
         chosen = set(batch)
         self._waiting = [entry for index, entry in enumerate(alive) if index not in chosen]
         metrics.QUEUE_DEPTH.labels(self.name).dec(len(batch))
         return [alive[index] for index in batch]
 
-    def _affordable(self) -> float:
+    def _affordable(self, most: float) -> float:
         """Largest padded cost of a batch of several, by the throughput of the model on this machine."""
-        return (
-            min(self.max_batch_cost, BATCH_S / self.throughput.known_s)
-            if self.throughput.known_s
-            else self.max_batch_cost
-        )
+        return min(most, BATCH_S / self.throughput.known_s) if self.throughput.known_s else most
 
     async def _send(self, batch: list[_Entry]) -> None:
         now = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from scheduling.policy import REMEMBERED
 from scheduling.queue import ModelQueue
@@ -53,6 +54,11 @@ class Client:
     async def served(self) -> ServedModel:
         assert self.known is not None
         return self.known
+
+
+def one_by_one() -> BatchBounds:
+    """Batches of one item."""
+    return BatchBounds(items=1)
 
 
 def item(value: float) -> NDArray[np.float32]:

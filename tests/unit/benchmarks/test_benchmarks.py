@@ -32,9 +32,10 @@ def test_a_form_holds_the_file() -> None:
 def test_the_benchmark_of_a_gpu_runs_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     gpu.main(["--device", "cpu", "--small", "--engine-only"])
     lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
-    assert [len(line) for line in lines] == [4] * 6  # a head of two lines, agreement, peak, and two sizes of batches
+    assert [len(line) for line in lines] == [4] * 7  # a head of two, agreement, peak, two batches, and what is found
     assert lines[2][3] == "met |"
-    assert all("clips/s" in line[2] for line in lines[4:])
+    assert all("clips/s" in line[2] for line in lines[4:6])
+    assert lines[6][2].endswith("such clips")
 
 
 def test_who_was_not_answered_counts_in_the_tail() -> None:

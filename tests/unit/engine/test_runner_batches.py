@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from core.logs import JsonFormatter
-from core.settings import RunnerOptions
+from core.settings import BatchBounds, RunnerOptions
 from engine.predictor import Predictor, example
 from models.calibration import Calibration
 from models.messages import InferenceRequest
@@ -45,6 +46,7 @@ class Engine:
     description = "toy"
     streams = 1
     padding = 0.2
+    device = ""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -150,3 +152,73 @@ def test_the_settings_say_how_much_may_be_padding() -> None:
         engine = Engine()
         Predictor(SPEC, Entry("toy:1", Path(), Calibration.identity(2)), engine, Processor(), options).answer(clips)
         assert engine.sizes == sizes
+
+
+class Gpu(Engine):
+    """One step for up to 32 items, of which it waits for each."""
+
+    device = "simulated"
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        time.sleep(0.004 * -(-len(inputs["x"]) // 32))
+        return super().infer(inputs)
+
+
+def on_gpu(folder: Path, tag: str = "toy:1", device: str = "simulated") -> tuple[Predictor, Gpu]:
+    engine = Gpu()
+    engine.device = device
+    entry = Entry(tag, folder, Calibration.identity(2))
+    return Predictor(SPEC, entry, engine, Processor(), RunnerOptions(), folder / "found" / "toy.json"), engine
+
+
+def test_the_batches_of_a_gpu_are_measured_once_and_remembered(tmp_path: Path) -> None:
+    first, engine = on_gpu(tmp_path)
+    first.warm_up()
+    assert first.batches is not None
+    assert max(engine.sizes) > 16  # more than a processor is given
+    again, engine = on_gpu(tmp_path)
+    again.warm_up()
+    assert again.batches == first.batches
+    assert max(engine.sizes) == 1
+
+
+@pytest.mark.parametrize("other", [{"tag": "toy:2"}, {"device": "another"}])
+def test_another_entry_or_device_is_measured_anew(tmp_path: Path, other: dict[str, str]) -> None:
+    on_gpu(tmp_path)[0].warm_up()
+    anew, engine = on_gpu(tmp_path, **other)
+    anew.warm_up()
+    assert max(engine.sizes) > 16
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"tag": "toy:1", "device": "simulated", "engine": "toy", "items": 0, "cost": 1}']
+)
+def test_what_is_no_record_is_measured_anew(tmp_path: Path, content: str) -> None:
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "toy.json").write_text(content)
+    made, engine = on_gpu(tmp_path)
+    made.warm_up()
+    assert max(engine.sizes) > 16
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "found").write_text("in the way")
+    made, _ = on_gpu(tmp_path)
+    assert made.warm_up().kind == "ok"
+    assert made.batches is not None
+
+
+def test_larger_batches_are_computed_at_once(tmp_path: Path) -> None:
+    made, engine = on_gpu(tmp_path)
+    made.batches = BatchBounds(64, 64.0)
+    made.answer([np.full(100, 1.0, np.float32)] * 40)
+    assert engine.sizes == [40]
+
+
+def test_a_processor_is_not_measured(tmp_path: Path) -> None:
+    made, engine = on_gpu(tmp_path, device="")
+    made.warm_up()
+    assert made.batches is None
+    assert max(engine.sizes) == 1
+    made.answer([np.full(100, 1.0, np.float32)] * 40)
+    assert max(engine.sizes) == 16

@@ -10,9 +10,10 @@ from prometheus_client import REGISTRY
 
 from core.errors import InternalError, Unavailable
 from core.request import CURRENT, RequestState
+from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult
 from scheduling.queue import AHEAD_S, BATCH_S, ModelQueue
-from tests.support.queued import Runner, item, known, settle, submit
+from tests.support.queued import Runner, item, known, one_by_one, settle, submit
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +66,7 @@ async def test_no_item_waits_for_batch_mates() -> None:
 async def test_bounds_of_a_batch() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_items=4, max_batch_cost=10.0)
+    queue = ModelQueue("m", runner, bounds=lambda: BatchBounds(4, 10.0))
     tasks = [asyncio.create_task(queue.submit(item(value), cost)) for value, cost in enumerate([1.0] * 6 + [9.0, 20.0])]
     await settle()
     runner.open.set()
@@ -84,7 +85,7 @@ async def test_a_slow_model_makes_no_item_wait_for_batch_mates(unit_s: float, la
     """What takes long alone is not made longer by batches; what is fast takes as many as the budget allows."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_cost=5.0, max_queue_wait_s=1000.0)
+    queue = ModelQueue("m", runner, bounds=lambda: BatchBounds(cost=5.0), max_queue_wait_s=1000.0)
     known(queue, unit_s)
     tasks = await submit(queue, 5)
     runner.open.set()
@@ -95,7 +96,7 @@ async def test_a_slow_model_makes_no_item_wait_for_batch_mates(unit_s: float, la
 async def test_as_many_batches_under_way_as_lanes() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_in_flight=2, max_batch_items=1)
+    queue = ModelQueue("m", runner, max_in_flight=2, bounds=one_by_one)
     tasks = await submit(queue, 5)
     assert len(runner.batches) == 2
     runner.open.set()
@@ -108,7 +109,7 @@ async def test_one_batch_more_is_sent_to_a_fast_model(unit_s: float, batches: in
     """Which is there when the one before is done; a slow model's waits where it may still be dropped."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_in_flight=2, max_batch_items=1, max_queue_wait_s=1000.0)
+    queue = ModelQueue("m", runner, max_in_flight=2, bounds=one_by_one, max_queue_wait_s=1000.0)
     known(queue, unit_s)
     tasks = await submit(queue, 5)
     assert len(runner.batches) == batches
@@ -119,7 +120,7 @@ async def test_one_batch_more_is_sent_to_a_fast_model(unit_s: float, batches: in
 
 async def test_a_model_that_becomes_slow_is_sent_nothing_ahead_any_more() -> None:
     runner = Runner()
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=1000.0)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=1000.0)
     queue.throughput.note(AHEAD_S / 2)
     runner.open.clear()
     tasks = await submit(queue, 5)
@@ -135,7 +136,7 @@ async def test_a_model_that_becomes_slow_is_sent_nothing_ahead_any_more() -> Non
 async def test_a_caller_who_has_gone_costs_nothing() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_items=1)
+    queue = ModelQueue("m", runner, bounds=one_by_one)
     tasks = await submit(queue, 3)
     tasks[1].cancel()
     runner.open.set()
@@ -150,7 +151,7 @@ async def test_the_time_that_each_item_waited_is_recorded() -> None:
     count, seconds = waited("count"), waited("sum")
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("waiting", runner, max_batch_items=1)
+    queue = ModelQueue("waiting", runner, bounds=one_by_one)
     tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
     await asyncio.sleep(0.05)
     runner.open.set()
@@ -195,7 +196,7 @@ async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: Base
     """Neither those of the batch nor those behind it, nor anybody later, may wait for ever."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_items=1)
+    queue = ModelQueue("m", runner, bounds=one_by_one)
     tasks = await submit(queue, 3)
     runner.error = error
     runner.open.set()
@@ -211,7 +212,7 @@ async def test_a_runner_that_is_down_fails_all_who_wait_at_once() -> None:
     """Each batch would otherwise wait for a probe of its own."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_items=1)
+    queue = ModelQueue("m", runner, bounds=one_by_one)
     tasks = await submit(queue, 20)
     runner.error = Unavailable("down", retry_after=3)
     runner.open.set()
@@ -228,7 +229,7 @@ async def test_while_a_runner_is_down_one_looks_whether_it_is_back_and_others_ar
     def ensure_up() -> None:
         raise down
 
-    queue = ModelQueue("m", runner, max_batch_items=1, ensure_up=ensure_up)
+    queue = ModelQueue("m", runner, bounds=one_by_one, ensure_up=ensure_up)
     runner.open.clear()
     queue.ensure_room()
     looking = asyncio.create_task(queue.submit(item(1)))

@@ -11,7 +11,7 @@ import pytest
 from core.errors import TooManyRequests
 from scheduling.policy import REMEMBERED
 from scheduling.queue import MAX_WAITING_BYTES, ModelQueue
-from tests.support.queued import Runner, item, known, settle, submit
+from tests.support.queued import Runner, item, known, one_by_one, settle, submit
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def test_refused_when_the_wait_would_be_too_long() -> None:
     runner = Runner()
     runner.delay_s = 0.05
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.12)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.12)
     await queue.submit(item(0))  # now it knows that one takes about 0.05 s
     tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(20)]
     results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -38,7 +38,7 @@ async def test_a_runner_that_hangs_from_the_start_does_not_let_every_request_in(
     """The age of what is under way is all that is known of the throughput."""
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.5)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.5)
     tasks = await submit(queue, 10)
     assert queue.expected_wait_s() < 0.5
     await asyncio.sleep(0.1)
@@ -103,7 +103,7 @@ async def test_one_batch_that_was_held_up_does_not_shut_the_door() -> None:
 
 async def test_a_runner_that_stays_slow_is_learnt() -> None:
     runner = Runner()
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.05)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.05)
     for delay_s in [0.0] * 9 + [0.03] * 9:
         runner.delay_s = delay_s
         await queue.submit(item(0))
@@ -115,7 +115,7 @@ async def test_those_let_in_with_a_recording_are_not_refused() -> None:
     """The later windows of a recording wait for the first ones; refusing them would waste these."""
     runner = Runner()
     runner.delay_s = 0.02
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.01)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.01)
     await queue.submit(item(0))
     await asyncio.gather(*(queue.submit(item(value), admitted=value > 0) for value in range(10)))
 
@@ -123,7 +123,7 @@ async def test_those_let_in_with_a_recording_are_not_refused() -> None:
 async def test_memory_is_bounded() -> None:
     runner = Runner()
     runner.open.clear()
-    queue = ModelQueue("m", runner, max_batch_items=1)
+    queue = ModelQueue("m", runner, bounds=one_by_one)
     large = np.broadcast_to(np.float32(0), MAX_WAITING_BYTES // 4 // 2 + 1)  # half of the bound, and no memory at all
     tasks = []
     for _ in range(2):  # one under way, one waiting
@@ -147,7 +147,7 @@ async def test_those_who_come_back_when_told_find_room() -> None:
     """Of a crowd all were told the same second, and of those who came back then most were refused again."""
     runner = Runner()
     runner.delay_s = 0.1
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.8)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.8)
     for value in range(REMEMBERED):
         await queue.submit(item(value))
     returned: list[bool] = []

@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from core.errors import InternalError, ServiceError, Unavailable
+from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult
 from scheduling.queue import ModelQueue
 from tests.support.queued import Runner, item
 
 IN_FLIGHT, MAX_ITEMS, MAX_COST = 2, 4, 8.0
+BOUNDS = BatchBounds(MAX_ITEMS, MAX_COST)
 STEPS = 60  # of the event loop, after which every task that can go on has done so
 
 Waiting = asyncio.Task[InferenceResult]
@@ -27,7 +29,7 @@ class QueueStates(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.runner = Runner()
-        self.queue = ModelQueue("states", self.call, IN_FLIGHT, MAX_ITEMS, MAX_COST, max_queue_wait_s=1e6)
+        self.queue = ModelQueue("states", self.call, IN_FLIGHT, lambda: BOUNDS, max_queue_wait_s=1e6)
         self.callers: dict[int, Waiting] = {}
         self.costs: dict[int, float] = {}
         self.unsent: list[int] = []  # in the order of submission, without those that have left

@@ -27,7 +27,7 @@ from tasks import voice_deepfake
 from tasks.questions import questions
 from tasks.run import Context
 from tests.support.audio_bytes import tone, wav
-from tests.support.queued import Client, known, settle
+from tests.support.queued import Client, known, one_by_one, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ def bundle(runner: Runner, threads: ThreadPoolExecutor, max_queue_wait_s: float 
     nothing: Any = None
     models = {
         name: Model(
-            spec, Client(f"{name}:1"), ModelQueue(name, runner, max_batch_items=1, max_queue_wait_s=max_queue_wait_s)
+            spec, Client(f"{name}:1"), ModelQueue(name, runner, bounds=one_by_one, max_queue_wait_s=max_queue_wait_s)
         )
         for name, spec in registry.specs().items()
     }
@@ -199,7 +199,7 @@ async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads
 async def test_a_refusal_waits_for_nothing() -> None:
     """Not even one turn of the event loop: the first step of the call raises."""
     runner = Runner()
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.0)
     tasks = await fill([queue], runner)
     asked = len(runner.asked)
     with pytest.raises(TooManyRequests):
@@ -211,7 +211,7 @@ async def test_a_refusal_waits_for_nothing() -> None:
 
 async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
     runner = Runner()
-    queue = ModelQueue("m", runner, max_batch_items=1, max_queue_wait_s=0.0)
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=0.0)
     tasks = await fill([queue], runner)
     known(queue, 10.0)  # seconds for one item: the throughput of a large model, known without waiting for it
     stated = []
@@ -230,7 +230,7 @@ async def test_the_stated_waiting_time_grows_with_what_waits() -> None:
 async def test_work_whose_time_limit_has_passed_never_reaches_the_model() -> None:
     """One request is under way, the next waits behind it until its time is up: 504, and the model never hears of it."""
     runner = Runner()
-    queue = ModelQueue("m", runner, max_batch_items=1)
+    queue = ModelQueue("m", runner, bounds=one_by_one)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await queue.submit(np.zeros(1, np.float32))
