@@ -92,7 +92,7 @@ notebooks-write: $(DEVELOPMENT)  ## Runs them with the bundled weights on all va
 figures: $(DEVELOPMENT)  ## Fails where the committed weights are not as good as README and cards say (DATASETS_DIR)
 	$(BIN)/python -m training.evaluate --check
 
-bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (35 minutes)
+bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (50 minutes)
 	$(PEERS)/bin/python -m benchmarks
 
 bench-quick: $(PEERS)/.some  ## A short form of it, so that it cannot rot

@@ -107,7 +107,8 @@ def planned_rounds(turns: Sequence[Turn], in_time: Callable[[], bool], say: Say)
 
 
 def _takes_part(contender: Contender, turn: Turn) -> bool:
-    return turn.clients <= contender.kind.most_clients
+    named = not turn.among or contender.kind.name in turn.among
+    return named and turn.clients <= contender.kind.most_clients
 
 
 def _turn(contender: Contender, turn: Turn, number: int, say: Say) -> dict[str, Any]:

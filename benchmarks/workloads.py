@@ -29,6 +29,7 @@ class Turn:
             only the last round of the last turn may leave work behind.
         bare: Whether the bare engine has its turn, too.
         last_drain_s: The same in the last round, of a turn after which none follows.
+        among: Who takes part; all where nobody is named.
     """
 
     clients: int
@@ -37,6 +38,7 @@ class Turn:
     drain_s: float = 5.0
     bare: bool = False
     last_drain_s: float | None = None
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,33 @@ class Workload:
 
 
 PEERS = ("fastapi", "litserve", "mosec", "ray")
+CURVE = ("bundle", "fastapi", "mosec")  # who is asked by any number of clients: the peers that were best at some number
+IN_TABLE = (1, 8, 32)  # clients of all contenders
+
+
+def _with_curve(*turns: Turn) -> tuple[Turn, ...]:
+    """Turns of all contenders, and those of a few by other numbers of clients, from few clients to many."""
+    return tuple(sorted((*turns, *(Turn(n, 3, 2, among=CURVE) for n in (2, 4, 16, 64))), key=lambda turn: turn.clients))
+
+
 VOICES = Workload(
     "voices", "compact voice gender, clips of 1 to 15 s", "voice_gender", None,
     "voices", "/api/detect-gender", ("bundle", *PEERS, "mosec-openvino", "process"),
-    (Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 3, bare=True)),
+    _with_curve(Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 3, bare=True)),
 )  # fmt: skip
 FACES = Workload(
     "faces", "compact face gender, portraits", "face_gender", None, "faces",
-    "/api/gender", ("bundle", *PEERS), (Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 2, bare=True)),
+    "/api/gender", ("bundle", *PEERS),
+    _with_curve(Turn(1, 3, 2), Turn(8, 3, 2), Turn(32, 4, 2, bare=True)),
 )  # fmt: skip
 WHOLE = Workload(
     "full", "full-size wav2vec2 (315 M parameters, random numbers), clips of 1 to 15 s", "voice_gender", FULL,
     "voices", "/api/detect-gender", ("bundle", *PEERS, "process"),
-    (Turn(1, 6, 2, 20), Turn(8, 10, 2, 40, bare=True), Turn(32, 25, 2, 60, last_drain_s=2)),
+    (
+        Turn(1, 6, 2, 20), Turn(2, 8, 2, 20, among=CURVE), Turn(4, 8, 2, 30, among=CURVE),
+        Turn(8, 10, 2, 40, bare=True), Turn(16, 15, 1, 60, among=CURVE), Turn(32, 25, 2, 60),
+        Turn(64, 40, 1, 90, among=CURVE, last_drain_s=2),
+    ),
     # One large model has all cores, and no request is refused: peers let all wait, too.
     (
         ("PROFILE", "published"), ("RUNNERS", json.dumps({"voice_gender": {"threads": CORES}})),
