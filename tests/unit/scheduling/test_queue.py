@@ -104,14 +104,19 @@ async def test_as_many_batches_under_way_as_lanes() -> None:
     assert len(runner.batches) == 5
 
 
-@pytest.mark.parametrize(("unit_s", "batches"), [(AHEAD_S / 2, 3), (AHEAD_S * 2, 2)], ids=["fast", "slow"])
-async def test_one_batch_more_is_sent_to_a_fast_model(unit_s: float, batches: int) -> None:
+@pytest.mark.parametrize(
+    ("unit_s", "cost", "batches"),
+    [(AHEAD_S / 2, 1.0, 3), (AHEAD_S * 2, 1.0, 2), (AHEAD_S / 2, 4.0, 2), (AHEAD_S * 2, 0.25, 3)],
+    ids=["fast", "slow", "fast, of long items", "slow, of short items"],
+)
+async def test_one_batch_more_is_sent_to_a_fast_model(unit_s: float, cost: float, batches: int) -> None:
     """Which is there when the one before is done; a slow model's waits where it may still be dropped."""
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, max_in_flight=2, bounds=one_by_one, max_queue_wait_s=1000.0)
     known(queue, unit_s)
-    tasks = await submit(queue, 5)
+    tasks = [asyncio.create_task(queue.submit(item(value), cost)) for value in range(5)]
+    await settle()
     assert len(runner.batches) == batches
     runner.open.set()
     await asyncio.gather(*tasks)
