@@ -42,6 +42,22 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[_name]
 
 
+OF_CLIENTS = {"made_clients", "node_modules"}  # fixtures that write into ``clients/``
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests one process runs where there are several (``--dist loadgroup``): those of a module, as they stand.
+
+    Modules that write into the same folder of the source tree are one group.
+    """
+    fixtures = {item: set(getattr(item, "fixturenames", ())) for item in items}
+    of_clients = {item.path for item, names in fixtures.items() if names & OF_CLIENTS}
+    for item in items:
+        group = "clients" if item.path in of_clients else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Tests marked ``anyio`` run on asyncio, as the service does."""

@@ -50,12 +50,14 @@ SLOW = frozenset(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what runs beside others, and what is too slow for `make test-fast`."""
+    """Marks what runs beside others, what runs alone, and what is too slow for `make test-fast`."""
     for item in items:
         if not item.path.is_relative_to(HERE):
             continue
         module = item.path.relative_to(HERE).as_posix()
-        if module not in ALONE and item.get_closest_marker("served") is None:
+        if module in ALONE:
+            item.add_marker("alone")
+        elif item.get_closest_marker("served") is None:
             item.add_marker("parallel")
         if module in SLOW:
             item.add_marker("slow")
