@@ -41,6 +41,7 @@ SLOW = frozenset(
         "training/test_face_gender_training.py",
         "training/test_fetch_checkpoints.py",
         "training/test_fetch_keras.py",
+        "training/test_made_further_scenes.py",
         "training/test_made_further_voices.py",
         "training/test_members.py",
         "training/test_study.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 from pathlib import Path
 
@@ -11,8 +10,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.support.recordings import git, manifest, publish
 from training.data import further_voices
-from training.data.further_voices import Repositories, build, rows
+from training.data.further_voices import LIST, build
+from training.data.listed import rows
+from training.data.repositories import Repositories
 from training.data.voice_treatment import SAMPLE_RATE, active_db, background, treated
 
 Audio = NDArray[np.float32]
@@ -27,29 +29,12 @@ def recording(seed: int, seconds: float = 4.0, hum: float = 0.0) -> Audio:
     return np.asarray(words + 2e-4 * quiet, np.float32)
 
 
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false")
-    return subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
 @pytest.fixture
 def public(tmp_path: Path) -> tuple[Path, str]:
     """Folder of a public repository ``someone/voices``, and its commit."""
-    folder = tmp_path / "public" / "someone" / "voices"
-    folder.mkdir(parents=True)
-    for seed, name in enumerate(("human 1.wav", "human 2.flac", "machine.wav")):
-        soundfile.write(folder / name, np.stack([recording(seed)] * 2, axis=1), SAMPLE_RATE)
-    git(folder, "init", "-q")
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "-m", "voices")
-    git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
-    return tmp_path / "public", git(folder, "rev-parse", "HEAD")
-
-
-def manifest(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "manifest.csv").read_text().splitlines()))
+    names = ("human 1.wav", "human 2.flac", "machine.wav")
+    recordings = {name: recording(seed) for seed, name in enumerate(names)}
+    return tmp_path / "public", publish(tmp_path / "public" / "someone" / "voices", recordings, SAMPLE_RATE)
 
 
 def listed(commit: str) -> list[dict[str, str]]:
@@ -125,7 +110,7 @@ def test_digital_silence_has_a_background() -> None:
 
 def test_the_list_is_whole() -> None:
     """Every line names its origin, terms and cut; no clip is listed twice."""
-    lines = rows()
+    lines = rows(LIST)
     assert len({line["file"] for line in lines}) == len(lines)
     assert len({(line["repository"], line["path"], line["start_s"]) for line in lines}) == len(lines)
     for line in lines:
