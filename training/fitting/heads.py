@@ -27,6 +27,7 @@ from training import export
 from training.fitting.augment import Audio
 
 Rows = NDArray[np.float32]
+ROUNDING = 1e-6  # keeps the solution stable where two landmarks are nearly one
 BATCH = 8  # clips that the compiled form is compared on at once
 
 
@@ -119,6 +120,7 @@ def ridge(
     axes: int,
     width: float,
     penalty: float,
+    landmarks: int | None = None,
     favoured: int | None = None,
     favour: float = 1.0,
 ) -> KernelHead:
@@ -131,6 +133,8 @@ def ridge(
         axes: How many principal axes.
         width: Distance, in standard deviations of one feature times the root of their number, at which likeness fades.
         penalty: On the weights.
+        landmarks: Likeness is to so many of the clips, drawn at random, where there are more (Williams and Seeger,
+            "Using the Nystroem method to speed up kernel machines", 2001); to all clips where none is given.
         favoured: Features from this place on are scaled up, where one is given.
         favour: By how much.
     """
@@ -142,9 +146,26 @@ def ridge(
     projection = directions / spread[:, None] / (width * np.sqrt(rows.shape[1]))
     support = rows @ projection  # distances do not need the mean
     truth = np.eye(labels.max() + 1)[labels] - 1.0 / (labels.max() + 1)
+    if landmarks is not None and landmarks < len(support):
+        return _on_landmarks(projection, support, truth, weights, penalty, landmarks)
     gram = kernel(support, support)
     gram[np.diag_indices_from(gram)] += penalty / weights
     return KernelHead(projection, support, np.linalg.solve(gram, truth))
+
+
+def _on_landmarks(
+    projection: NDArray[np.float64],
+    points: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    penalty: float,
+    landmarks: int,
+) -> KernelHead:
+    support = points[np.sort(np.random.default_rng(0).permutation(len(points))[:landmarks])]
+    likeness = kernel(points, support)
+    gram = likeness.T @ (weights[:, None] * likeness) + penalty * kernel(support, support)
+    gram[np.diag_indices_from(gram)] += ROUNDING
+    return KernelHead(projection, support, np.linalg.solve(gram, likeness.T @ (weights[:, None] * truth)))
 
 
 def save(head: Head | KernelHead, calibration: Calibration, weights: Path, *, speech_only: bool) -> None:
