@@ -165,7 +165,8 @@ def _on_landmarks(
     likeness = kernel(points, support)
     gram = likeness.T @ (weights[:, None] * likeness) + penalty * kernel(support, support)
     gram[np.diag_indices_from(gram)] += ROUNDING
-    return KernelHead(projection, support, np.linalg.solve(gram, likeness.T @ (weights[:, None] * truth)))
+    weight = np.linalg.solve(gram, likeness.T @ (weights[:, None] * truth))
+    return KernelHead(projection, support, np.asarray(weight, np.float64))
 
 
 def save(head: Head | KernelHead, calibration: Calibration, weights: Path, *, speech_only: bool) -> None:
