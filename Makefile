@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 SHELL := /bin/bash
 
 # The model store, metrics files and BentoML's own state stay in this folder: one home for each running server.
@@ -42,17 +43,13 @@ fetch: $(if $(MODEL),$(DEVELOPMENT))  ## Imports a published checkpoint for PROF
 	@test -n "$(MODEL)" || { echo 'error: say which model: make fetch MODEL=voice_gender (FROM=owner/name or a folder)' >&2; exit 2; }
 	$(BIN)/python -m training.fetch $(MODEL) $(if $(FROM),--from $(FROM)) $(FETCH_ARGS)
 
-test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests (JOBS=2: those with servers in two processes)
+test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests, in two processes at a time (JOBS=1: one)
 ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest -rs $(PYTEST_ARGS)
 else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(if $(COVERAGE),$(COVERING)) tests/unit
-ifdef JOBS
 	$(BIN)/python -m pytest -rs -m "not parallel and not alone and not containers" -n $(JOBS) --dist loadgroup
 	$(BIN)/python -m pytest -rs -m alone tests/unit
-else
-	$(BIN)/python -m pytest -rs -m "not parallel and not containers"
-endif
 endif
 
 test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time

@@ -34,17 +34,17 @@ def static_file(request: Request, path: Path, media_type: str, headers: Mapping[
         media_type: Its type.
         headers: To send with it.
     """
-    stat = path.stat()
-    coding = _coding(request, path, media_type, stat.st_size)
+    coding = _coding(request, path, media_type, path.stat().st_size)
+    file = BROTLI_FILES[path.name] if coding == BROTLI else path
+    stat = file.stat()
     tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}{coding and f"-{coding}"}"'
     sent = {**headers, "etag": tag, "vary": "accept-encoding"}
     if tag in (part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers=sent)
-    if not coding:
-        return FileResponse(path, media_type=media_type, headers=sent)
-    sent["content-encoding"] = coding
-    if coding == BROTLI:
-        return FileResponse(BROTLI_FILES[path.name], media_type=media_type, headers=sent)
+    if coding:
+        sent["content-encoding"] = coding
+    if coding in ("", BROTLI):
+        return FileResponse(file, media_type=media_type, headers=sent)
     return Response(packed(path, stat.st_mtime_ns), media_type=media_type, headers=sent)
 
 

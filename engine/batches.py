@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.settings import BatchBounds
 from scheduling.batch_size import find
@@ -39,7 +40,7 @@ def measured(seconds_of: Callable[[int], float], cost: float, file: Path | None,
         known = None if file is None else Remembered.model_validate_json(file.read_text())
         if known and what == known.model_dump(include=set(what)):
             return BatchBounds(known.items, known.cost)
-    except (OSError, ValidationError):
+    except (OSError, ValueError):  # pydantic's error is a ValueError, and so is a text that is not UTF-8
         pass  # it is the first time, or what is there is of no use
     found = find(seconds_of, cost)
     log.info("batches of up to %d items and a cost of %g", *found, extra=what)
@@ -50,7 +51,7 @@ def measured(seconds_of: Callable[[int], float], cost: float, file: Path | None,
 
 def _remember(file: Path, found: Remembered) -> None:
     """Writes the file at once and as a whole; where that cannot be done, the next start measures again."""
-    part = file.with_suffix(".part")
+    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(found.model_dump_json())

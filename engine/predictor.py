@@ -99,7 +99,7 @@ class Predictor:
         item = example(self.spec)
         answered = self.answer([item])[0]  # not a caller's, so before the engine knows that it is warm
         self.engine.warm_up(self._processor.collate([self._processor.prepare(item).features]))
-        if self.engine.device:
+        if self.engine.device and None in (self._options.batch_items, self._options.batch_cost):
             self.batches = self._measure_batches()
         return answered
 
@@ -123,7 +123,7 @@ class Predictor:
         Args:
             items: Audio, float32 [samples] at the model's rate, or pictures, uint8 [height, width, 3] RGB.
         """
-        return self.answer_requests([InferenceRequest(item, cost(self.spec, item)) for item in items])
+        return self.answer_requests([InferenceRequest(item, cost=cost(self.spec, item)) for item in items])
 
     def answer_requests(self, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
         """The same, with logs and spans that say whose item it was."""

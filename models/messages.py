@@ -21,15 +21,16 @@ class InferenceRequest(NamedTuple):
 
     Attributes:
         item: Audio, float32 [samples] at the model's rate, or a picture, uint8 [height, width, 3] RGB.
-        cost: What it costs the runner, as of ``models.spec.cost``.
         request_id: For the runner's log; empty when there is none.
         traceparent: The span that it belongs to, as ``core.tracing.traceparent`` gives it; empty when there is none.
+        cost: What it costs the runner, as of ``models.spec.cost``. New fields come last and have a default: while a
+            release rolls out, API and runners are of two versions.
     """
 
     item: NDArray[Any]
-    cost: float
     request_id: str = ""
     traceparent: str = ""
+    cost: float = 1.0
 
 
 class InferenceResult(BaseModel):

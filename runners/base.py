@@ -243,13 +243,15 @@ class ModelRunner(RunnerProcess):
         Args:
             requests: The fields of ``InferenceRequest``; on the way here the type is lost.
         """
-        batch = [InferenceRequest(*fields) for fields in requests]
+        batch = [InferenceRequest(*fields[: len(InferenceRequest._fields)]) for fields in requests]  # of any version
         parents = [request.traceparent for request in batch]
-        trimmer().note_work()
-        with tracing.shared(f"runner {self.spec.name}", parents, "server") as spans:
-            return self.predictor.answer_requests(
-                [p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)]
-            )
+        try:
+            with tracing.shared(f"runner {self.spec.name}", parents, "server") as spans:
+                return self.predictor.answer_requests(
+                    [p._replace(traceparent=s) for p, s in zip(batch, spans, strict=True)]
+                )
+        finally:
+            trimmer().note_work()
 
     @bentoml.api  # type: ignore[untyped-decorator]
     async def served(self) -> ServedModel:

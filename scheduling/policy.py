@@ -74,7 +74,8 @@ def choose(costs: Sequence[float], max_batch_cost: float, max_batch_items: int) 
     if not costs:
         return []
     batch, longest = [0], costs[0]
-    for index in sorted(range(1, min(IN_LINE, len(costs))), key=lambda i: abs(costs[i] - costs[0])):
+    in_line = max(IN_LINE, max_batch_items // 2)  # a batch that may be larger is chosen among more
+    for index in sorted(range(1, min(in_line, len(costs))), key=lambda i: abs(costs[i] - costs[0])):
         longest_with = max(longest, costs[index])
         if len(batch) == max_batch_items or longest_with * (len(batch) + 1) > max_batch_cost:
             break

@@ -2,7 +2,7 @@
 
 A call from the API process to a runner costs about 2 ms whether it carries one item or eight, so waiting items are sent
 together. No item waits for batch-mates: an idle sender takes what is waiting at once, and a batch gathers while it is
-busy. The oldest item always goes next. Of the items next in line those nearest to it in length go with it, within a
+busy. The oldest item always goes next. Of the items next in line those nearest to it in length go with it, within
 bounds of padded cost (the policy of text-embeddings-inference, ``core/src/queue.rs``). Items whose caller has gone are
 dropped before they cost anything. When more is waiting than can be answered in time, new items are refused with an
 estimate of the wait.
@@ -189,7 +189,7 @@ class ModelQueue:
 
         Args:
             item: What the runner takes.
-            cost: Its length, in any unit that is the same for all items of the model (seconds for audio).
+            cost: As of ``models.spec.cost``: seconds for audio, 1 for a picture.
             admitted: It belongs to a recording that was admitted already, and is not refused.
 
         Raises:
@@ -201,7 +201,7 @@ class ModelQueue:
             self._costs.append(cost)
         loop = asyncio.get_running_loop()
         state = CURRENT.get()
-        request = InferenceRequest(item, cost, state.id if state else "", tracing.traceparent())
+        request = InferenceRequest(item, state.id if state else "", tracing.traceparent(), cost)
         entry = _Entry(request, loop.create_future(), loop.time())
         self._waiting.append(entry)
         metrics.QUEUE_DEPTH.labels(self.name).inc()

@@ -22,7 +22,7 @@ PROBLEM = "too_"  # how the model's flags begin; beside them stand the values th
 ARTIFACT = "Artifact"  # the class of what is no heart sound
 NO_BEAT = "no_heart_beat"  # the problem of a recording of that class
 MIN_HEART_SHARE = 0.2  # of a recording of several windows: in less of it a heart may be a mistake
-# Silence before or after does not outvote a heart.
+# Noise or speech in some windows does not outvote a heart.
 join = partial(average_without, ignored=SPEC.classes.index(ARTIFACT), least=MIN_HEART_SHARE)
 MIN_S = 0.5  # less than one heartbeat: refused
 TAKEN = "send raw PCM, or a recording as wav, flac, ogg, mp3, webm, m4a or aac"

@@ -292,6 +292,7 @@ class Context:
             found: Conclusion = end.value
         finally:
             steps.close()
+            trimmer().note_work()
         for prediction in found.members.values():
             metrics.ANSWERS.labels(prediction.model, prediction.tag, prediction.best).inc()
             note_model(prediction.tag)

@@ -20,7 +20,7 @@ from training.fitting import features, heads, recipes, sound
 
 SETS = ("voice_deepfake", "voice_deepfake_more", "voice_deepfake_further")
 AXES, WIDTH, PENALTY = 512, 1.0, 0.5  # see ``heads.ridge``
-LANDMARKS = 4000  # half of the clips, and the file does not grow with the data; all of them gave .001 more
+LANDMARKS = 4000  # three eighths of the clips; the file does not grow with the data; all of them gave .001 more
 EVEN = 0.5  # a page counts by this power of its clips
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
 OTHERS = "other languages"  # learned from only: a synthesiser's traces hardly hang on what is said

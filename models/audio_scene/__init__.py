@@ -15,5 +15,5 @@ SPEC = ModelSpec(
     dataset="audio_scenes",
     measures=("speech_s",),
     built_on="encoder",
-    licence="with credit; some clips share-alike (see the card)",
+    licence="with credit; some clips share-alike or GPL (see the card)",
 )

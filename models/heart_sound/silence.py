@@ -9,8 +9,8 @@ from dsp.temporal import outside_long_runs
 from models.processing import Features
 
 FRAME_S = 0.05
-# Quantile of the frames' levels that says how loud the heart is. What lies above it is longer than a knock, which is
-# louder than any heart, and shorter than a heart of 1 s after 15 s of a quiet room.
+# Quantile of the frames' levels that says how loud the heart is. In a recording of more than 5 s, what lies above it is
+# longer than a knock, which is louder than any heart, and shorter than a heart of 1 s after 15 s of a quiet room.
 LOUD = 0.98
 NOTHING = 1e-10  # power of the rounding noise of 16-bit audio; such frames do not say how loud the heart is
 # 25 dB below for longer than a diastole: one of 591 recordings of hearts has such a stretch, a dozen have one of 0.6 s.

@@ -109,7 +109,8 @@ async def test_opus_is_answered_as_it_comes(bundle: Bundle, recorded: dict[str, 
             async with asyncio.timeout(WAIT_S):
                 answers = [json.loads(await socket.recv()) for _ in range(3)]
             assert all(answer["status"] == "success" for answer in answers), answers
-            assert [answer["prediction"] for answer in answers] == [right] * 3
+            # for three quarters of the first second nobody speaks
+            assert [answer["prediction"] for answer in answers][1:] == [right] * 2
         answers = await ask(opus(bundle, question), recorded[name], 1500)
         assert len(answers) in (8, 9)
         assert answers[-1]["prediction"] == right

@@ -62,7 +62,7 @@ def test_a_wrong_setting(folder: Path) -> None:
 
 
 def test_a_port_that_is_taken() -> None:
-    """``tests/test_commands.py`` starts the command; here only the words are compared."""
+    """``tests/docs/test_commands.py`` starts the command; here only the words are compared."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

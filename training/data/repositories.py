@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -72,11 +73,12 @@ class Repositories:
     def _packaged(self, name: str, version: str, path: str) -> bytes:
         unpacked = self._folder / f"{DEBIAN}{name}_{version}"
         if not unpacked.exists():
-            unpacked.mkdir(parents=True)
-            _run("apt-get", "download", "-q", f"{name}={version}", folder=unpacked)
-            (package,) = unpacked.glob("*.deb")
-            _run("dpkg-deb", "-x", str(package), str(unpacked))
-            package.unlink()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._folder) as place:  # a failure leaves nothing
+                _run("apt-get", "download", "-q", f"{name}={version}", folder=Path(place))
+                (package,) = Path(place).glob("*.deb")
+                _run("dpkg-deb", "-x", str(package), str(Path(place) / "files"))
+                (Path(place) / "files").rename(unpacked)
         return (unpacked / path).read_bytes()
 
 

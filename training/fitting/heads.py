@@ -1,4 +1,4 @@
-"""Heads on the encoder's statistics, fitted in closed form or by convex optimisation: no seed decides anything."""
+"""Heads on the encoder's statistics, fitted in closed form or by convex optimisation; a fixed seed draws landmarks."""
 
 from __future__ import annotations
 

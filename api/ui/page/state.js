@@ -20,8 +20,8 @@ export const state = {
 
 /** Takes what the server says of itself, and the questions that it has beside the five. */
 export function know(server) {
-  state.server = server;
-  for (const question of server.further) {
+  state.server = { ...state.server, ...server }; // a server of an earlier version says less
+  for (const question of state.server.further) {
     addPanel(question);
     state.panels[question.id] = empty();
   }

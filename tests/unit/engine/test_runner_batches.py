@@ -101,7 +101,7 @@ def test_an_item_that_the_engine_fails_on_fails_alone(runner: Predictor, bad: fl
 def test_the_log_of_a_failure_says_whose_item_it_was(runner: Predictor, bad: float, tmp_path: Path) -> None:
     requests = [
         InferenceRequest(
-            np.full(100, value, np.float32), 1.0, f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01"
+            np.full(100, value, np.float32), f"request-{value:g}", f"00-{value:032.0f}-00f067aa0ba902b7-01"
         )
         for value in (1.0, bad, 2.0)
     ]
@@ -191,11 +191,12 @@ def test_another_entry_or_device_is_measured_anew(tmp_path: Path, other: dict[st
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"tag": "toy:1", "device": "simulated", "engine": "toy", "items": 0, "cost": 1}']
+    "content",
+    [b"", b"{", b"[]", b"\xff\xfe", b'{"tag": "toy:1", "device": "simulated", "engine": "toy", "items": 0, "cost": 1}'],
 )
-def test_what_is_no_record_is_measured_anew(tmp_path: Path, content: str) -> None:
+def test_what_is_no_record_is_measured_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "found").mkdir()
-    (tmp_path / "found" / "toy.json").write_text(content)
+    (tmp_path / "found" / "toy.json").write_bytes(content)
     made, engine = on_gpu(tmp_path)
     made.warm_up()
     assert max(engine.sizes) > 16

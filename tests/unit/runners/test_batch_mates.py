@@ -45,7 +45,7 @@ class Asked:
     def ask(self, items: Sequence[Item]) -> list[InferenceResult]:
         """What the API process would get for a batch."""
         outcomes: list[InferenceResult] = self.runner.predict(
-            [InferenceRequest(item, cost(self.spec, item)) for item in items]
+            [InferenceRequest(item, cost=cost(self.spec, item)) for item in items]
         )
         return outcomes
 

@@ -40,6 +40,11 @@ def test_choose_passes_over_those_next_in_line_and_no_others() -> None:
     assert choose(costs, max_batch_cost=8.0, max_batch_items=16) == [0, IN_LINE - 1]
 
 
+def test_a_batch_that_may_be_larger_is_chosen_among_more() -> None:
+    """A GPU takes hundreds of clips at once, and a call that carried eight would starve it."""
+    assert len(choose([5.0] * 200, max_batch_cost=320.0, max_batch_items=256)) == 64
+
+
 @given(st.lists(st.floats(0.1, 50), min_size=1, max_size=40), st.floats(1, 60), st.integers(1, 16))
 def test_choose_keeps_its_bounds(costs: list[float], budget: float, most: int) -> None:
     batch = choose(costs, budget, most)

@@ -136,4 +136,4 @@ async def test_a_batch_that_a_runner_failed_on(monkeypatch: pytest.MonkeyPatch) 
     proxy.to_async = proxy
     client = RunnerClient("sound", proxy)
     monkeypatch.setattr(runner_client.log, "disabled", True)
-    assert await kept(lambda _: client.predict([InferenceRequest(np.zeros(BIG // 4, np.float32), 1.0)])) < BIG
+    assert await kept(lambda _: client.predict([InferenceRequest(np.zeros(BIG // 4, np.float32))])) < BIG

@@ -19,7 +19,7 @@ from scheduling.runner_client import RunnerClient
 
 pytestmark = pytest.mark.anyio
 
-REQUESTS = [InferenceRequest(np.zeros(3, np.float32), 1.0)]
+REQUESTS = [InferenceRequest(np.zeros(3, np.float32))]
 OUTCOME = InferenceResult(model="m:1", probabilities=[1.0])
 SERVED = ServedModel(tag="m:1")
 
