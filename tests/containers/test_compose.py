@@ -19,7 +19,7 @@ STACK, OBSERVABILITY = (
 )
 
 OF_THE_IMAGE = {"HOST", "PORT", "DATA_DIR", "LOG_DIR"}  # set there; compose takes HOST and PORT for what it publishes
-NOT_HELD = {"PROFILE"}  # the image has the compact models alone
+NOT_HELD = {"PROFILE", "RUNNERS_TOGETHER"}  # the image has the compact models, and a container one runner
 OF_RUNNERS = {"RUNNERS", "ENGINE", "DEVICE", "PRECISION", "REQUEST_TIMEOUT_S", "LOG_LEVEL"}
 ONLY_OF_RUNNERS = {"ENGINE", "DEVICE", "PRECISION"}  # what runs a network, which the API does not
 NO_SETTING = "OTEL_EXPORTER_OTLP_ENDPOINT"
