@@ -17,7 +17,7 @@ Results = dict[str, Any]
 Row = tuple[str, str, str, bool | None]
 
 FIGURES = ("rate", "p50_s", "p99_s")
-FEW = (1, 2, 4)  # clients by whom each is answered no later than by the best peer
+FEW = (1, 2, 4)  # so many clients are answered no later than by the best peer
 BLOCK = "<!-- figures: {} -->\n{}<!-- end -->"
 
 

@@ -322,8 +322,7 @@ class Context:
         pieces = windows(spec, asked.item)
         costs = [cost(spec, piece) for piece in pieces]
         gate = asyncio.Semaphore(WINDOWS_AT_ONCE)
-        done = 0
-        note_progress(name, done, len(pieces))
+        note_progress(name, done := 0, len(pieces))
 
         async def ask(index: int) -> InferenceResult:
             nonlocal done

@@ -1,8 +1,7 @@
 """Trains the face model, from dlib's weights on FairFace: ``python -m training.face_gender``.
 
-From top to bottom: the batches, the training, the crops that the network reads, the recipe with its calibration, and
-the command. The network is trained on the further pictures of FairFace alone (``training.data.fairface`` makes that
-set): it has seen no picture of the known sets. UTKFace, whose terms forbid commercial use, is measured on only.
+The network is trained on the further pictures of FairFace alone (``training.data.fairface`` makes that set): it has
+seen no picture of the known sets. UTKFace, whose terms forbid commercial use, is measured on only.
 """
 
 from __future__ import annotations

@@ -67,9 +67,8 @@ def levelled(clip: Audio, rng: np.random.Generator) -> Audio:
     clip[: ramp.size] *= ramp
     clip[clip.size - ramp.size :] *= ramp[::-1]
     wanted = 10.0 ** (rng.uniform(*LEVEL_DBFS) / 20.0)
-    gain = min(
-        wanted / max(float(np.sqrt(np.mean(np.square(clip)))), 1e-9), PEAK / max(float(np.abs(clip).max()), 1e-9)
-    )
+    level, peak = float(np.sqrt(np.mean(np.square(clip)))), float(np.abs(clip).max())
+    gain = min(wanted / max(level, SMALLEST), PEAK / max(peak, SMALLEST))
     return np.asarray(clip * gain, np.float32)
 
 

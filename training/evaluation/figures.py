@@ -86,7 +86,7 @@ def gap(answers: Answers, key: Key) -> dict[str, Any]:
 
 
 def unseen_systems(answers: Answers, kind: Key) -> dict[str, Any]:
-    """ROC-AUC and EER of human voices against synthesisers that training had not heard."""
+    """ROC-AUC and EER of human voices against synthesisers that training had not met."""
     kinds = [kind(clip) for clip in answers.clips]
     chosen = np.array(["human" in name or "unseen" in name for name in kinds])
     rows, labels = answers.served[chosen], answers.labels[chosen]

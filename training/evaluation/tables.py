@@ -159,7 +159,7 @@ def _sentences(name: str, found: Figures) -> list[str]:
         sentences.append(f"ROC-AUC {_figure(found, 'roc_auc')}, equal error rate {_figure(found, 'eer')}.")
     if unseen := found.get("unseen_systems"):
         sentences.append(
-            f"People against synthesisers that training had not heard ({unseen['clips']} clips): ROC-AUC "
+            f"People against synthesisers that training had not met ({unseen['clips']} clips): ROC-AUC "
             f"{_figure(unseen, 'roc_auc')}, equal error rate {_figure(unseen, 'eer')}."
         )
     if gap := found.get("ethnicity_gap"):
