@@ -30,7 +30,8 @@ from training.fitting import augment, sound
 from training.fitting.augment import Audio
 
 RESULTS = Path(__file__).parent / "robustness.json"
-MODELS = ("voice_gender", "audio_scene", "heart_sound", ENSEMBLE)
+HEARTS = "heart_sound"
+MODELS = ("voice_gender", "audio_scene", HEARTS, ENSEMBLE)
 CODED = {  # encoder, container, bit/s
     "mp3 64 kbit/s": ("libmp3lame", "mp3", 64_000),
     "Opus 24 kbit/s": ("libopus", "ogg", 24_000),
@@ -101,6 +102,30 @@ def pause(seconds: float) -> Change:
     return add
 
 
+def lost(seconds: float, times: int = 1) -> Change:
+    """Digital silence in place of parts of a clip, wherever they fall."""
+
+    def drop(audio: Audio, rng: np.random.Generator) -> Audio:
+        out, size = audio.copy(), round(seconds * sound.RATE)
+        for start in rng.integers(0, max(1, audio.size - size), times):
+            out[start : start + size] = 0
+        return out
+
+    return drop
+
+
+def click(factor: float, times: int = 1) -> Change:
+    """Pulses of 2 ms, so many times as loud as the loudest sample; all is made quieter where that passes full scale."""
+
+    def add(audio: Audio, rng: np.random.Generator) -> Audio:
+        out, pulse = audio.copy(), np.hanning(round(0.002 * sound.RATE)).astype(np.float32)
+        for start in rng.integers(0, audio.size - pulse.size, times):
+            out[start : start + pulse.size] += factor * np.abs(audio).max() * pulse
+        return np.asarray(out / max(1.0, float(np.abs(out).max())), np.float32)
+
+    return add
+
+
 def microphones(delay_s: float) -> Change:
     """Two channels, float32 [samples, 2]: the second microphone hears a clip later."""
 
@@ -125,6 +150,13 @@ CHANGES: Mapping[str, Change] = {
     "two microphones, 0.75 ms apart": microphones(0.75e-3),
     "3 % faster or slower": lambda audio, rng: augment.Speed(0.03)(audio, rng),
 }
+OF_HEARTS: Mapping[str, Change] = {  # as a loose cable or a lost packet of a wireless stethoscope makes them
+    "a pause of 0.6 s inside": pause(0.6),
+    "0.5 s lost": lost(0.5),
+    "5 times 0.1 s lost": lost(0.1, 5),
+    "a click": click(5.0),
+    "5 clicks": click(5.0, 5),
+}
 MUSICAL = ("voice_gender", ENSEMBLE)  # music behind a scene makes another scene
 
 
@@ -137,7 +169,8 @@ def conditions(name: str, clips: Sequence[Clip], data: Path, folder: Path) -> di
         rng = np.random.default_rng(0)
         files = {"plain": encoded(audio, "WAV"), "FLAC": encoded(audio, "FLAC")}
         files |= {kind: encoded(audio, kind) for kind in CODED}
-        changed = {title: change(audio, rng) for title, change in CHANGES.items()}
+        changes = {**CHANGES, **(OF_HEARTS if name == HEARTS else {})}
+        changed = {title: change(audio, rng) for title, change in changes.items()}
         if music:
             changed["music at 10 dB"] = augment.Noise(music, 10.0, 10.0)(audio, rng)
         files |= {title: encoded(one, "WAV") for title, one in changed.items()}

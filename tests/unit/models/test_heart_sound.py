@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.heart_sound import SPEC, network
-from models.heart_sound.processing import BANDS, MIN_SAMPLES, PROCESSOR, SAMPLE_RATE, repetition
+from models.heart_sound.processing import (
+    BANDS,
+    MIN_SAMPLES,
+    PROCESSOR,
+    SAMPLE_RATE,
+    drop_outs,
+    repetition,
+    spectrogram,
+    unit_level,
+)
 from models.heart_sound.silence import without_silence
 from models.processing import InvalidItem
 from tests.support.served import DATA
@@ -212,6 +221,30 @@ def test_what_beats_stays_whole() -> None:
     knock[SAMPLE_RATE : SAMPLE_RATE + SAMPLE_RATE // 10] *= 30
     for sound in [*sounds, knock, np.zeros(4000, np.float32), np.zeros(0, np.float32)]:
         assert without_silence(sound, SAMPLE_RATE) is sound
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 0.9])
+def test_a_drop_out_changes_nothing_beside_it(seconds: float) -> None:
+    sound = beats(6.0)
+    broken = sound.copy()
+    broken[3 * SAMPLE_RATE : round((3 + seconds) * SAMPLE_RATE)] = 0
+    found, plain = (PROCESSOR.prepare(one).features for one in (broken, sound))
+    first, last = 148, round((3 + seconds) * 50) + 2  # frames; a window reaches two beyond it
+    np.testing.assert_allclose(found[:first], plain[:first], atol=0.15)
+    np.testing.assert_allclose(found[last:], plain[last:], atol=0.15)
+    assert not found[first + 3 : last - 3].any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.02, 0.5])
+def test_a_whole_recording_has_no_drop_out(noise: float) -> None:
+    sound = beats(8.0, 50.0, noise)
+    np.testing.assert_array_equal(PROCESSOR.prepare(sound).features, spectrogram(unit_level(sound)))
+
+
+def test_frames_are_left_where_drop_outs_are_everywhere() -> None:
+    decibels = np.zeros((90, BANDS), np.float32)
+    decibels[::3] = -60
+    assert not drop_outs(decibels).any()
 
 
 @needs_weights

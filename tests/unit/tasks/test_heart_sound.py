@@ -16,6 +16,7 @@ from tests.support.audio_bytes import wav
 from tests.support.served import DATA
 from training.data.datasets import load_audio
 from training.fitting.augment import Audio, coloured_noise, power
+from training.robustness import OF_HEARTS
 
 RATE = 16_000
 
@@ -53,6 +54,15 @@ def test_silence_does_not_turn_an_answer(stem: str, tone_db: float, before: int,
     assert plain.prediction == changed.prediction == stem.split("_")[0].capitalize()
     assert changed.confidence == pytest.approx(plain.confidence, abs=0.15)
     assert changed.problems == plain.problems
+
+
+@pytest.mark.parametrize("stem", ["normal_1", "murmur_1"])
+@pytest.mark.parametrize("change", OF_HEARTS)
+def test_drop_outs_and_clicks_do_not_turn_an_answer(stem: str, change: str) -> None:
+    sound = load_audio(DATA / "hearts" / f"{stem}.flac", RATE)
+    changed = answer(OF_HEARTS[change](sound, np.random.default_rng(0)))
+    assert changed.prediction == stem.split("_")[0].capitalize()
+    assert changed.confidence == pytest.approx(answer(sound).confidence, abs=0.15)
 
 
 @pytest.mark.parametrize("seconds", [3, 45])

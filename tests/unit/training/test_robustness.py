@@ -22,6 +22,16 @@ def test_a_pause_is_put_where_a_clip_is_quietest() -> None:
     assert np.flatnonzero(changed > 0.1).tolist() == [*range(RATE), *range(changed.size - RATE, changed.size)]
 
 
+def test_parts_are_lost_and_clicks_are_added_at_full_length() -> None:
+    broken = robustness.lost(0.1, 5)(SPOKEN, np.random.default_rng(0))
+    changed = np.flatnonzero(broken != SPOKEN)
+    assert 0.1 * RATE <= changed.size <= 0.5 * RATE
+    assert not broken[changed].any()
+    clicked = robustness.click(5.0)(SPOKEN, np.random.default_rng(0))
+    assert (clicked.size, clicked.max()) == (SPOKEN.size, pytest.approx(1.0))
+    assert np.sum(~np.isclose(clicked * 1.8, SPOKEN, atol=0.001)) <= 0.002 * RATE
+
+
 def test_the_second_microphone_hears_the_same_later() -> None:
     changed = robustness.CHANGES["two microphones, 0.75 ms apart"](SPOKEN, RNG)
     late = 12  # samples at 16 kHz
