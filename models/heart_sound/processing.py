@@ -21,8 +21,8 @@ MEL = mel.MelConfig(SAMPLE_RATE, fft=128, hop=20, bands=BANDS, low_hz=25.0, high
 SILENT_RMS = 1e-7  # below the smallest step of 24-bit audio
 FLOOR = 1e-6  # mel power of a recording at unit RMS; 60 dB and more below the average band
 # A frame that is lost: its bands lie within 6 dB of the floor on average, and 10 dB below those of the median frame, as
-# a diastole of a recording without noise seldom does. 31 of 623 recordings of hearts have such frames; networks that had
-# not seen the patient answer them all alike with and without.
+# a diastole of a recording without noise seldom does. 31 of 623 recordings of hearts have such frames; networks that
+# had not seen the patient answer them all alike with and without.
 LOST_DB, LOST_BELOW_DB = -54.0, 10.0
 MULTIPLE = 8  # total pooling of the network over time
 
