@@ -108,6 +108,9 @@ class CompiledEngine:
             results = request.infer(dict(inputs), share_inputs=True)
             return np.array(results[0], dtype=np.float32)
 
+    def release(self) -> None:
+        """Has nothing to give back: no batches are tried on a processor."""
+
     def _make_alone(self) -> None:
         self._alone = self._compile_alone().create_infer_request()
 

@@ -101,9 +101,10 @@ class NativeEngine:
             reduced = device == "cuda" and entry.bf16_agrees and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if reduced else "f32"
         self._precision = precision
-        network = load_network(spec, entry.path).to(self._device)
+        network = load_network(spec, entry.path)
         self._held = REDUCED.get(precision) if isinstance(network.network, published.Readout) else None
-        self.network = network.to(self._held) if self._held else network
+        # In one step: the device would otherwise keep room for the weights in 32 bits, too.
+        self.network = network.to(device=self._device, dtype=self._held)
         self._places: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
             self._places.put(torch.cuda.Stream(self._device) if device == "cuda" else None)  # type: ignore[no-untyped-call]
@@ -148,6 +149,11 @@ class NativeEngine:
         finally:
             self._places.put(place)
         return logits
+
+    def release(self) -> None:
+        """Gives memory that is free back to the GPU: torch keeps what the largest batch took, for itself alone."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _moved(self, array: NDArray[Any]) -> Tensor:
         """An input where and as the network reads it: a copy to a GPU goes on beside what is computed there."""

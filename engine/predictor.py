@@ -115,7 +115,7 @@ class Predictor:
             return time.perf_counter() - started
 
         what = {"tag": self.entry.tag, "device": self.engine.device, "engine": self.engine.description}
-        return measured(seconds_of, cost(self.spec, item), self._remembered, **what)
+        return measured(seconds_of, cost(self.spec, item), self._remembered, self.engine.release, **what)
 
     def answer(self, items: Sequence[NDArray[Any]]) -> list[InferenceResult]:
         """Answers for decoded inputs, one outcome for each, in order; an item never fails its batch-mates.

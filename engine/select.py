@@ -57,6 +57,9 @@ class Engine(Protocol):
             Logits, float32 [batch, classes].
         """
 
+    def release(self) -> None:
+        """Gives memory that is free back to the device, after batches of any size were tried on it."""
+
 
 # Batches at once on a GPU: one is computed while the next is prepared and copied, and the last one's answer is read.
 GPU_STREAMS = 3

@@ -16,6 +16,7 @@ import openvino as ov
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.settings import Settings
 from engine import compiled, select
@@ -27,6 +28,8 @@ from models.calibration import Calibration
 from models.deepfake_mlp.network import load_native
 from models.store import Entry
 from training import examples, export
+from training.published import layout
+from training.published.importing import Source, describe_checkpoint
 
 NAMES = list(registry.specs())
 NATIVE = Settings(engine="native", device="cpu")
@@ -85,6 +88,53 @@ def test_a_large_network_lies_in_memory_once(monkeypatch: pytest.MonkeyPatch) ->
     assert engine.streams == 1
     with engine.request() as only:
         assert _threads(only) == (1, 2)
+
+
+COPY = torch.ops.aten._to_copy.default  # noqa: SLF001 - operations are named so
+
+
+class Copies(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook for subclasses
+    """Notes the type of all numbers that are copied to a device.
+
+    Attributes:
+        device: Its type.
+        types: The element types.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.device = device
+        self.types: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Calls an operation, and notes what it copies."""
+        found = function(*args, **(kwargs or {}))
+        if function is COPY and found.device.type == self.device:
+            self.types.add(found.dtype)
+        return found
+
+
+def test_weights_in_16_bits_never_lie_on_the_device_in_32(tmp_path: Path) -> None:
+    """A GPU would keep the room for them. The device is torch's own without memory, as there need not be a GPU."""
+    spec = registry.specs()["voice_gender"]
+    folder = layout.write(spec.name, tmp_path, small=True)
+    _, checkpoint = describe_checkpoint(spec, Source(folder, "random weights"))
+    checkpoint.save(folder)
+    copies = Copies("meta")
+    with copies:
+        NativeEngine(spec, Entry("toy:1", folder, Calibration.identity(2)), device="meta", precision="bf16")
+    assert copies.types == {torch.bfloat16}
+
+
+def test_free_memory_is_given_back_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(None))
+    engine = NativeEngine(registry.specs()["deepfake_mlp"], entry("deepfake_mlp"))
+    engine.release()
+    assert not calls  # a processor has none of it
+    engine._device = torch.device("cuda")  # noqa: SLF001 - no GPU is needed to see what one is asked
+    engine.release()
+    assert len(calls) == 1
 
 
 def compiling() -> list[threading.Thread]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,9 @@ class Engine:
             raise RuntimeError("engine failure")
         logits = np.stack([np.zeros_like(values), np.where(values == 98, np.nan, values)], axis=1)
         return np.repeat(logits, 2, axis=0) if 97 in values else logits
+
+    def release(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -164,11 +169,70 @@ class Gpu(Engine):
         return super().infer(inputs)
 
 
-def on_gpu(folder: Path, tag: str = "toy:1", device: str = "simulated") -> tuple[Predictor, Gpu]:
-    engine = Gpu()
+class SharedGpu(Gpu):
+    """One of several on the same device, of which it remembers what there was under way, and what was not given back.
+
+    Attributes:
+        log: Begin and end of each batch of several items, and what was given back, by engine.
+    """
+
+    log: list[tuple[str, SharedGpu]]
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        if len(inputs["x"]) == 1:  # what is measured anyhow goes on to more
+            return super().infer(inputs)
+        self.log.append(("begin", self))
+        logits = super().infer(inputs)
+        self.log.append(("end", self))
+        return logits
+
+    def release(self) -> None:
+        self.log.append(("release", self))
+
+
+def on_gpu(
+    folder: Path, tag: str = "toy:1", device: str = "simulated", *, model: str = "toy", engine: Gpu | None = None
+) -> tuple[Predictor, Gpu]:
+    engine = engine or Gpu()
     engine.device = device
     entry = Entry(tag, folder, Calibration.identity(2))
-    return Predictor(SPEC, entry, engine, Processor(), RunnerOptions(), folder / "found" / "toy.json"), engine
+    return Predictor(SPEC, entry, engine, Processor(), RunnerOptions(), folder / "found" / f"{model}.json"), engine
+
+
+def warm_up_together(*predictors: Predictor) -> None:
+    with ThreadPoolExecutor(len(predictors)) as threads:
+        assert [found.kind for found in threads.map(Predictor.warm_up, predictors)] == ["ok"] * len(predictors)
+
+
+def test_models_that_share_a_gpu_are_measured_one_after_the_other(tmp_path: Path) -> None:
+    """And each has given back what its largest batch took before the next begins."""
+    SharedGpu.log = []
+    engines = [SharedGpu() for _ in range(3)]
+    warm_up_together(*(on_gpu(tmp_path, model=f"toy{n}", engine=engine)[0] for n, engine in enumerate(engines)))
+    turns = [list(turn) for _, turn in itertools.groupby(SharedGpu.log, key=lambda event: event[1])]
+    assert len(turns) == len(engines)
+    assert [turn[-1][0] for turn in turns] == ["release"] * len(engines)
+
+
+def test_processes_of_one_model_measure_once(tmp_path: Path) -> None:
+    made = [on_gpu(tmp_path) for _ in range(3)]
+    warm_up_together(*(predictor for predictor, _ in made))
+    assert [max(engine.sizes) > 16 for _, engine in made].count(True) == 1
+    assert len({predictor.batches for predictor, _ in made}) == 1
+
+
+def test_memory_is_given_back_though_the_search_breaks_off(tmp_path: Path) -> None:
+    class Broken(SharedGpu):
+        def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+            if len(inputs["x"]) > 4:
+                raise MemoryError
+            return super().infer(inputs)
+
+    SharedGpu.log = []
+    made, engine = on_gpu(tmp_path, engine=Broken())
+    with pytest.raises(MemoryError):
+        made.warm_up()
+    assert SharedGpu.log[-1] == ("release", engine)
 
 
 def test_the_batches_of_a_gpu_are_measured_once_and_remembered(tmp_path: Path) -> None:
@@ -182,10 +246,10 @@ def test_the_batches_of_a_gpu_are_measured_once_and_remembered(tmp_path: Path) -
     assert max(engine.sizes) == 1
 
 
-@pytest.mark.parametrize("other", [{"tag": "toy:2"}, {"device": "another"}])
-def test_another_entry_or_device_is_measured_anew(tmp_path: Path, other: dict[str, str]) -> None:
+@pytest.mark.parametrize(("tag", "device"), [("toy:2", "simulated"), ("toy:1", "another")])
+def test_another_entry_or_device_is_measured_anew(tmp_path: Path, tag: str, device: str) -> None:
     on_gpu(tmp_path)[0].warm_up()
-    anew, engine = on_gpu(tmp_path, **other)
+    anew, engine = on_gpu(tmp_path, tag, device)
     anew.warm_up()
     assert max(engine.sizes) > 16
 
