@@ -21,7 +21,7 @@ MUTANTS := $(VENV)/.mutants
 PEERS := benchmarks/.venv
 NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: help serve save fetch test test-fast coverage mutants lint types format evaluate figures bench bench-quick sizing notebooks notebooks-write openapi clients build \
+.PHONY: help serve save fetch test test-fast coverage mutants lint types format evaluate figures bench bench-engines bench-quick sizing notebooks notebooks-write openapi clients build \
 	deployments screenshots lock image up down test-containers container-figures clean
 
 COVERING := --cov --cov-report=
@@ -94,8 +94,11 @@ notebooks-write: $(DEVELOPMENT)  ## Runs them with the bundled weights on all va
 figures: $(DEVELOPMENT)  ## Fails where the committed weights are not as good as README and cards say (DATASETS_DIR)
 	$(BIN)/python -m training.evaluate --check
 
-bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (50 minutes)
-	$(PEERS)/bin/python -m benchmarks
+bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (50 minutes; ONLY="voices stages": parts of it)
+	$(PEERS)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-engines: $(PEERS)/.engines  ## Compares engines on each network, fills benchmarks/engines.md (ONLY="voice_gender": some)
+	$(PEERS)/bin/python -m benchmarks.engines $(ONLY)
 
 bench-quick: $(PEERS)/.some  ## A short form of it, so that it cannot rot
 	$(PEERS)/bin/python -m benchmarks --quick
@@ -189,6 +192,10 @@ $(PEERS)/.some: $(DEVELOPMENT) benchmarks/requirements.txt
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 		> "$$($(PEERS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/development.pth"
 	$(call install,benchmarks/requirements.txt,$(PEERS)/bin/python)
+	touch $@
+
+$(PEERS)/.engines: $(PEERS)/.some benchmarks/requirements-engines.txt
+	$(call install,benchmarks/requirements-engines.txt,$(PEERS)/bin/python)
 	touch $@
 
 $(PEERS)/.all: $(PEERS)/.some benchmarks/requirements-ray.txt

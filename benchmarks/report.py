@@ -38,13 +38,17 @@ def tables(results: Results) -> str:
 
 
 def header(results: Results) -> str:
-    """When, on what, with what."""
-    machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    """When, on what, with what: a line for each run that parts are of."""
+    runs = results["runs"]
+    return "\n".join((f"{', '.join(run['parts'])}: " if len(runs) > 1 else "") + _place(run) for run in runs)
+
+
+def _place(run: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     return (
-        f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"Python {machine['python']}, {versions}; {results.get('minutes', '?')} minutes, "
-        f"load average {machine['load']:.1f} when it began.\n"
+        f"{run['date']}, {run['processor']}, {run['cores']} cores, {run['memory_gib']} GiB, "
+        f"Python {run['python']}, {versions}; {run['minutes']} minutes, "
+        f"load average {run['load']:.1f} when it began.\n"
     )
 
 

@@ -89,6 +89,7 @@ def plot(results: dict[str, Any], folder: Path) -> None:
     if bars := results.get("replicas"):
         figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
         axes.bar([f"{bar['runners']} runner, {bar['api']} API" for bar in bars], [bar["rate"] for bar in bars])
-        title = f"{REPLICA_CLIENTS} clients, compact voice gender, {results['machine']['cores']} cores"
+        (run,) = (run for run in results["runs"] if "replicas" in run["parts"])
+        title = f"{REPLICA_CLIENTS} clients, compact voice gender, {run['cores']} cores"
         axes.set(ylabel="requests/s", title=title)
         figure.savefig(folder / "replicas.png", dpi=120)
