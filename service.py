@@ -20,7 +20,7 @@ from api.middleware.cors import Cors
 from api.middleware.dispatch import Dispatch
 from api.middleware.limits import Limits
 from api.middleware.observe import Observe
-from core import logs, metrics, supervisor, tracing
+from core import left_out, logs, metrics, supervisor, tracing
 from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
@@ -39,6 +39,8 @@ logs.configure(settings.log_dir, settings.log_level)
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
 # times the processor time of one. The networks have threads of their own (``engine``).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if left_out.is_worker():
+    left_out.leave_out()
 if "uvicorn" in sys.modules:  # BentoML's workers load it before this file, its supervisor never
     from api import connections
 
