@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.served
 
 SAVE = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from models import registry, store
 print(store.save(registry.specs()[sys.argv[1]], Path(sys.argv[2])))
@@ -61,8 +63,15 @@ def kill(bundle: Bundle, service: str) -> None:
     bundle.wait_until_ready()
 
 
+@pytest.fixture(scope="module")
+def changing(store: Path) -> Iterator[Bundle]:
+    """A bundle whose entries the tests change, each that of another model."""
+    with serve(store, {}) as running:
+        yield running
+
+
 def test_cache_and_header_follow_the_entry_that_a_runner_serves(
-    store: Path, site: LocalSite, voice: bytes, tmp_path: Path
+    changing: Bundle, site: LocalSite, voice: bytes, tmp_path: Path
 ) -> None:
     """Saved under a running server, the new entry answers when its runner was started again, and not before."""
     url = site.add_file("/entries.flac", voice)
@@ -72,20 +81,21 @@ def test_cache_and_header_follow_the_entry_that_a_runner_serves(
         assert response.status_code == 200
         return response.headers["x-model"], site.hits("/entries.flac")
 
-    with serve(store, {}) as bundle, bundle.client() as client:
+    with changing.client() as client:
         (old, _), again = asked(client), asked(client)
         assert again == (old, 1)
-        new = save_another(bundle, "audio_scene", tmp_path)
+        new = save_another(changing, "audio_scene", tmp_path)
         assert new != old
-        kill(bundle, "MediaClassifier")
+        kill(changing, "MediaClassifier")
         assert asked(client) == (old, 1)  # the API was started again, the runner was not
-        kill(bundle, "AudioScene")
+        kill(changing, "AudioScene")
         assert [asked(client), asked(client)] == [(new, 2), (new, 2)]
 
 
-def test_a_runner_refuses_an_entry_that_is_damaged(store: Path, voice: bytes) -> None:
+def test_a_runner_refuses_an_entry_that_is_damaged(changing: Bundle, voice: bytes) -> None:
     """One line says why, its own route alone suffers, and saving the entry again is all that is needed."""
-    with serve(store, {}) as bundle, bundle.client() as client:
+    bundle = changing
+    with bundle.client() as client:
         folder = bentoml_path(bundle, "voice_gender")
         weights = next(folder.rglob("model.bin"))
         whole = weights.read_bytes()
