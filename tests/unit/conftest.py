@@ -8,29 +8,26 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# They measure time or memory, start many processes, or hold every core: beside others they would measure those.
+# They measure time, or memory of their own process, start many processes, or hold every core: beside others they would
+# measure those. Memory of a child process is its own, so tests of that run beside others.
 ALONE = frozenset(
     {
         "api/test_silent_connections.py",
-        "core/test_logs.py",
         "core/test_supervisor.py",
         "engine/test_engines.py",
-        "media/test_audio_refused.py",
         "media/test_cost.py",
         "media/test_fetch_hostile.py",
-        "media/test_hostile_audio.py",
-        "media/test_hostile_images.py",
-        "media/test_image_bounds.py",
         "runners/test_batcher.py",
         "scheduling/test_kept_memory.py",
         "storage/test_cache.py",
-        "storage/test_latest.py",
     }
 )
-# They train, import checkpoints, or answer with every model.
+# They train, import checkpoints, answer with every model, or decode what takes long.
 SLOW = frozenset(
     {
         "cli/test_cli.py",
+        "media/test_hostile_audio.py",
+        "media/test_hostile_images.py",
         "models/test_encoder.py",
         "models/test_face_gender.py",
         "models/test_golden.py",
