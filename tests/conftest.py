@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,18 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[_name]
 
 
+# Groups of few tests that take long: several processes begin with these, so that none is left to one at the end.
+LONG = (
+    "tests/serving/test_one_path.py",
+    "tests/docs/test_sixth_model.py",
+    "tests/unit/training/test_fetch_checkpoints.py",
+    "tests/serving/test_bento.py",
+    "clients",
+    "tests/serving/test_installed.py",
+    "tests/serving/test_model_entries.py",
+    "tests/serving/test_stopping.py",
+    "tests/serving/test_together.py",
+)
 OF_CLIENTS = {"made_clients", "node_modules"}  # fixtures that write into ``clients/``
 
 
@@ -49,13 +62,18 @@ OF_CLIENTS = {"made_clients", "node_modules"}  # fixtures that write into ``clie
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which tests one process runs where there are several (``--dist loadgroup``): those of a module, as they stand.
 
-    Modules that write into the same folder of the source tree are one group.
+    Modules that write into the same folder of the source tree are one group. After ``LONG``, that of most tests leads.
     """
     fixtures = {item: set(getattr(item, "fixturenames", ())) for item in items}
     of_clients = {item.path for item, names in fixtures.items() if names & OF_CLIENTS}
+    groups: dict[pytest.Item, str] = {}
     for item in items:
         group = "clients" if item.path in of_clients else item.path.relative_to(ROOT).as_posix()
         item.add_marker(pytest.mark.xdist_group(group))
+        groups[item] = group
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        sizes, ranks = Counter(groups.values()), {group: rank for rank, group in enumerate(LONG)}
+        items.sort(key=lambda item: (ranks.get(groups[item], len(LONG)), -sizes[groups[item]], groups[item]))
 
 
 @pytest.fixture
