@@ -22,18 +22,22 @@ ALONE = frozenset(
         "storage/test_cache.py",
     }
 )
-# They train, import checkpoints, answer with every model, or decode what takes long.
+# They train, import checkpoints, answer with every model, decode what takes long, or start many processes.
 SLOW = frozenset(
     {
         "cli/test_cli.py",
+        "core/test_logs.py",
+        "media/test_audio_refused.py",
         "media/test_hostile_audio.py",
         "media/test_hostile_images.py",
+        "media/test_image_bounds.py",
         "models/test_encoder.py",
         "models/test_face_gender.py",
         "models/test_golden.py",
         "models/test_store.py",
         "runners/test_batch_mates.py",
         "runners/test_start.py",
+        "storage/test_latest.py",
         "training/test_augment.py",
         "training/test_face_gender_training.py",
         "training/test_fetch_checkpoints.py",
