@@ -1,7 +1,7 @@
 """Removes from the environment what its packages carry and nothing reads: ``python -m training.trim``.
 
 ``make test`` and the like run it after pip. These are files for those who compile against a package or test the package
-itself, and parts of it that nothing here imports; without them the development environment is 1.1 GB smaller.
+itself, and parts of it that nothing here imports; without them the development environment is 1.0 GB smaller.
 ``TRIM=no`` keeps them, and ``pip install --force-reinstall`` of a package brings them back.
 """
 
@@ -15,18 +15,8 @@ from pathlib import Path
 
 # By package, patterns below its folder. What is in ``__pycache__`` is compiled again where it is imported.
 NEEDLESS = {
-    # Headers of C++, 0.4 GB; dialects of MLIR for those who convert models; tests of operators.
-    "tensorflow": ("include", "compiler/mlir/stablehlo", "python/kernel_tests"),
-    # Headers and compiled tests of C++, 0.2 GB; what `torch.compile` and torch's own tests alone import.
-    "torch": (
-        "include",
-        "test",
-        "bin/*[Tt]est*",
-        "bin/protoc*",
-        "lib/*_test.so",
-        "_inductor/[cfk]*/**/__pycache__",
-        "testing/_internal/**/__pycache__",
-    ),
+    "tensorflow": ("include",),  # headers of C++, 0.4 GB
+    "torch": ("include", "test", "bin/*[Tt]est*", "bin/protoc*"),  # headers and compiled tests of C++, 0.2 GB
     "openvino": ("include", "libs/*_intel_[gn]pu_plugin*", "libs/cache.json"),  # Intel's GPU and NPU
     "clang": ("native",),  # reads headers, which TensorFlow asks for and only its builders use
     "kubernetes_validate": ("kubernetes-json-schema/v1.2[!7].*", "kubernetes-json-schema/v1.3[!5].*"),  # other releases
@@ -36,7 +26,6 @@ NEEDLESS = {
     "debugpy": ("*",),  # steps through notebooks in an editor; ipykernel does without
     # Fonts in PDF and PostScript; figures are PNG and JPEG, and of this the names of glyphs alone are read.
     "fontTools": ("*Lib", "cu2qu", "qu2cu", "pens", "subset", "misc/*.so", "misc/*.c"),
-    "keras": ("**/*_test.py", "**/__pycache__/*_test.*"),
     "mypy": ("**/__pycache__",),  # its modules are compiled to C
     "mypyc": ("**/test", "**/__pycache__"),
     "numpy": ("**/tests/__pycache__",),  # its tests themselves stay: ``numpy.testing`` imports from them
