@@ -21,7 +21,7 @@ from training.fitting import calibrate, features, heads, recipes, sound
 
 SETS = ("audio_scenes", "audio_scenes_more", "audio_scenes_further")
 AXES = 256  # principal axes of the statistics that distances are measured along
-WIDTH, PENALTY = 1.4, 0.3  # see ``heads.ridge``
+WIDTH, PENALTY = 1.4, 0.1  # see ``heads.ridge``
 # How much further apart levels move two clips: six numbers stand beside two thousand. With 6, faint speech is silence.
 LEVEL_WEIGHT = 3.0
 EVEN = 0.5  # a source counts by this power of its clips

@@ -6,7 +6,7 @@ import re
 
 from training.data.datasets import Clip
 
-NAMED = re.compile(r"CC0|CC[- ]BY|public domain|Pixabay|MIT|BSD|Apache|zlib|GPL|usage unrestricted|made here")
+NAMED = re.compile(r"CC0|CC[- ]BY|public domain|Pixabay|MIT|BSD|Apache|zlib|Artistic|GPL|usage unrestricted|made here")
 UNCLEAR = re.compile(
     r"non-?commercial|\bNC\b|research|none stated|not stated|not recorded|not named|unclear|output of a|\?",
     re.IGNORECASE,

@@ -9,7 +9,14 @@ import pytest
 from training.data.datasets import Clip
 from training.data.licences import is_clear
 
-CLEAR = ("CC0 1.0", "CC BY 4.0", "CC-BY-SA 3.0", "MIT (repo); LJSpeech: public domain", "made here with samtts")
+CLEAR = (
+    "CC0 1.0",
+    "CC BY 4.0",
+    "CC-BY-SA 3.0",
+    "MIT (repo); LJSpeech: public domain",
+    "Artistic-1.0",
+    "made here with samtts",
+)
 OTHERS = (
     "CC BY-NC-SA 4.0",
     "none stated in repo (demo page); VCTK: CC BY 4.0",
