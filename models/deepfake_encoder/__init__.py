@@ -8,7 +8,7 @@ SPEC = ModelSpec(
     runner="DeepfakeEncoder",
     classes=("HUMAN", "AI_GENERATED"),
     input=AudioInput(sample_rate=16_000, window_s=10.0, min_s=0.5),
-    architecture="first three layers of Whisper tiny's encoder, statistics over speech, kernel head",
+    architecture="first three layers of Whisper tiny's encoder, statistics over speech, dense head",
     library="torch",
     description="Whether speech was spoken by a person or made by a machine.",
     reference="garystafford/wav2vec2-deepfake-voice-detector",

@@ -5,6 +5,7 @@ The encoder lies once in the source tree. Each store entry gets the whole networ
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def joined(head: Path) -> Any:
     with np.load(head) as file:
         arrays = {name: file[name].astype(np.float32) for name in file.files}
         features = ops.concat([found["speech" if arrays["speech_only"] else "whole"], levels], 1)
-        logits = _kernel(features, arrays) if "support" in arrays else _linear(features, arrays)
+        logits = _head(features, arrays)
     result = ops.concat([logits, found["seconds"]], 1)
     model = ov.Model([result], [*encoder.get_parameters(), levels], "classifier")
     model.inputs[-1].get_tensor().set_names({"levels"})
@@ -73,6 +74,13 @@ def read(weights: Path) -> Any:
     return ov.Core().read_model((weights / COMPILED).read_bytes(), ov.Tensor(np.frombuffer(values, np.uint8)))
 
 
+def _head(features: Any, arrays: Mapping[str, Any]) -> Any:
+    """Logits; the arrays tell which kind of head they are of (see ``network.load_native``)."""
+    if "support" in arrays:
+        return _kernel(features, arrays)
+    return _dense(features, arrays) if "weight0" in arrays else _linear(features, arrays)
+
+
 def _linear(features: Any, arrays: Mapping[str, Any]) -> Any:
     from openvino import opset13 as ops
 
@@ -88,3 +96,17 @@ def _kernel(features: Any, arrays: Mapping[str, Any]) -> Any:
     crossed = ops.matmul(points, -2.0 * support, False, True)
     squares = ops.relu(ops.add(ops.add(own, np.square(support).sum(axis=1)[None]), crossed))
     return ops.matmul(ops.exp(ops.negative(squares)), arrays["weight"], False, False)
+
+
+def _dense(features: Any, arrays: Mapping[str, Any]) -> Any:
+    from openvino import opset13 as ops
+
+    layers = [(arrays[f"weight{layer}"], arrays[f"bias{layer}"]) for layer in range(len(arrays) // 2)]
+    answers = []
+    for network in range(len(layers[0][0])):  # one after another: the plug-in takes no stack of matrices here
+        states = features
+        for layer, (weights, biases) in enumerate(layers):
+            states = ops.gelu(states, "erf") if layer else states
+            states = ops.add(ops.matmul(states, weights[network], False, False), biases[network])
+        answers.append(states)
+    return ops.multiply(functools.reduce(ops.add, answers), np.float32(1 / len(answers)))

@@ -136,6 +136,30 @@ class KernelHead(nn.Module):
         return torch.exp(-squares.clamp(min=0)) @ self.weight
 
 
+class DenseHead(nn.Module):
+    """Several networks of three dense layers, whose logits are averaged; all are computed at once."""
+
+    LAYERS = 3
+
+    def __init__(self, arrays: Mapping[str, Tensor]) -> None:
+        """Takes ``weight0`` ... [networks, inputs, outputs] and ``bias0`` ... [networks, 1, outputs]."""
+        super().__init__()
+        self.weights = nn.ParameterList(arrays[f"weight{layer}"] for layer in range(self.LAYERS))
+        self.biases = nn.ParameterList(arrays[f"bias{layer}"] for layer in range(self.LAYERS))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits [batch, classes]."""
+        return self.each(features).mean(dim=0)
+
+    def each(self, features: Tensor) -> Tensor:
+        """Logits of each network, [networks, batch, classes]."""
+        states = features
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            states = states @ weight + bias
+            states = functional.gelu(states) if layer + 1 < self.LAYERS else states
+        return states
+
+
 class Classifier(nn.Module):
     """The encoder and a head; the last column of the answer is the seconds of speech."""
 
@@ -163,6 +187,7 @@ def load_native(weights: Path) -> Classifier:
     with np.load(weights / HEAD) as file:
         arrays = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file.files if name != "speech_only"}
         speech_only = bool(file["speech_only"])
-    head = KernelHead(arrays) if "support" in arrays else LinearHead(arrays)
+    kind = KernelHead if "support" in arrays else DenseHead if "weight0" in arrays else LinearHead
+    head = kind(arrays)
     encoder = Encoder.load(own if own.exists() else WEIGHTS / NATIVE)
     return Classifier(encoder, head, speech_only=speech_only).eval()

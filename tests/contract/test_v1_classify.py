@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.settings import Settings
 from models import registry
 from models.spec import ImageInput
 from tests.support.audio_bytes import speech, wav
@@ -97,7 +98,7 @@ def test_what_each_question_says_beside_its_answer(client: httpx.Client) -> None
         voice["probabilities"]["AI_GENERATED"], abs=1e-6
     )
     assert voice["explanation"]
-    assert voice["threshold"] == 0.55
+    assert voice["threshold"] == Settings().voting.threshold
 
 
 def test_segments_lie_where_the_speech_is(client: httpx.Client, voice: bytes) -> None:

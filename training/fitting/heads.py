@@ -1,4 +1,4 @@
-"""Heads on the encoder's statistics, fitted in closed form or by convex optimisation; a fixed seed draws landmarks."""
+"""Heads on the encoder's statistics, fitted in closed form or by convex optimisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import openvino as ov
@@ -27,7 +27,6 @@ from training import export
 from training.fitting.augment import Audio
 
 Rows = NDArray[np.float32]
-ROUNDING = 1e-6  # keeps the solution stable where two landmarks are nearly one
 BATCH = 8  # clips that the compiled form is compared on at once
 
 
@@ -120,7 +119,6 @@ def ridge(
     axes: int,
     width: float,
     penalty: float,
-    landmarks: int | None = None,
     favoured: int | None = None,
     favour: float = 1.0,
 ) -> KernelHead:
@@ -133,8 +131,6 @@ def ridge(
         axes: How many principal axes.
         width: Distance, in standard deviations of one feature times the root of their number, at which likeness fades.
         penalty: On the weights.
-        landmarks: Likeness is to so many of the clips, drawn at random, where there are more (Williams and Seeger,
-            "Using the Nystroem method to speed up kernel machines", 2001); to all clips where none is given.
         favoured: Features from this place on are scaled up, where one is given.
         favour: By how much.
     """
@@ -146,27 +142,9 @@ def ridge(
     projection = directions / spread[:, None] / (width * np.sqrt(rows.shape[1]))
     support = rows @ projection  # distances do not need the mean
     truth = np.eye(labels.max() + 1)[labels] - 1.0 / (labels.max() + 1)
-    if landmarks is not None and landmarks < len(support):
-        return _on_landmarks(projection, support, truth, weights, penalty, landmarks)
     gram = kernel(support, support)
     gram[np.diag_indices_from(gram)] += penalty / weights
     return KernelHead(projection, support, np.linalg.solve(gram, truth))
-
-
-def _on_landmarks(
-    projection: NDArray[np.float64],
-    points: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    penalty: float,
-    landmarks: int,
-) -> KernelHead:
-    support = points[np.sort(np.random.default_rng(0).permutation(len(points))[:landmarks])]
-    likeness = kernel(points, support)
-    gram = likeness.T @ (weights[:, None] * likeness) + penalty * kernel(support, support)
-    gram[np.diag_indices_from(gram)] += ROUNDING
-    weight = np.linalg.solve(gram, likeness.T @ (weights[:, None] * truth))
-    return KernelHead(projection, support, np.asarray(weight, np.float64))
 
 
 def held_out(
@@ -176,7 +154,7 @@ def held_out(
     penalty: float,
     parts: Sequence[NDArray[np.int64]],
 ) -> NDArray[np.float64]:
-    """What a head of ``ridge`` without landmarks says of each part of its clips where it is fitted without that part.
+    """What a head of ``ridge`` says of each part of its clips where it is fitted without that part.
 
     Least squares have that in closed form (Rifkin and Lippert, "Notes on regularized least squares", 2007), so nothing
     is fitted again; only the axes are those of all clips.
@@ -200,7 +178,14 @@ def held_out(
     return np.asarray(logits, np.float64)
 
 
-def save(head: Head | KernelHead, calibration: Calibration, weights: Path, *, speech_only: bool) -> None:
+class Kept(Protocol):
+    """A fitted head of any kind."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is kept of it, by name."""
+
+
+def save(head: Kept, calibration: Calibration, weights: Path, *, speech_only: bool) -> None:
     """Writes a weights folder anew."""
     shutil.rmtree(weights, ignore_errors=True)
     weights.mkdir(parents=True)

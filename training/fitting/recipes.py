@@ -15,11 +15,12 @@ from models.spec import ModelSpec
 from training.data.datasets import Clip, class_indices, datasets_dir
 from training.data.licences import is_clear
 from training.evaluation.folds import Split, by_group
-from training.fitting import calibrate, command, features, heads, sound
+from training.fitting import calibrate, command, dense, features, heads, sound
 from training.protocol import Predict, Rows
 
 INNER_FOLDS = 4  # of the training clips, for the logits that the calibration is fitted on
 CHECKED = 40  # clips that the compiled form is compared on
+AnyHead = heads.Head | heads.KernelHead | dense.DenseHead
 PLAIN = 0  # place of the unchanged form in ``sound.FORMS``
 
 
@@ -40,7 +41,7 @@ class Encoded:
     pooling: int
     trainer: str | None = None
     clear_only = False
-    forms: tuple[int, ...] = tuple(range(len(sound.FORMS)))
+    forms: tuple[int, ...] = (0, 1, 2, 3)
 
     def __init__(self) -> None:
         self._place: dict[Path, int] = {}
@@ -63,7 +64,7 @@ class Encoded:
         """By title, the group that each clip counts in."""
         raise NotImplementedError
 
-    def head(self, rows: heads.Rows, labels: NDArray[np.int64], clips: Sequence[Clip]) -> heads.Head | heads.KernelHead:
+    def head(self, rows: heads.Rows, labels: NDArray[np.int64], clips: Sequence[Clip]) -> AnyHead:
         """Fits one head on rows, which belong to these clips."""
         raise NotImplementedError
 
@@ -108,13 +109,13 @@ class Encoded:
             rows[:, FEATURES:] = 0.0  # how loud a voice is recorded says nothing of it
         return rows
 
-    def fit_head(self, clips: Sequence[Clip]) -> heads.Head | heads.KernelHead:
+    def fit_head(self, clips: Sequence[Clip]) -> AnyHead:
         """A head fitted on all forms of clips."""
         rows = np.concatenate([self.rows(clips, form) for form in self.forms])
         many = [clip for _ in self.forms for clip in clips]
         return self.head(rows, class_indices(many, self.classes), many)
 
-    def fit_calibrated(self, clips: Sequence[Clip]) -> tuple[heads.Head | heads.KernelHead, Calibration]:
+    def fit_calibrated(self, clips: Sequence[Clip]) -> tuple[AnyHead, Calibration]:
         """A head, and the calibration fitted on the logits of clips that other heads did not see."""
         logits = np.full((len(clips), len(self.classes)), np.nan)
         for split in self.folds(clips):

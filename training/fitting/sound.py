@@ -1,6 +1,7 @@
 """The recordings that the voice and scene models learn from, and what may happen to a recording on its way.
 
-Four forms of each clip: as it is, through a codec, with something in the background, through a room or a telephone.
+Five forms of each clip: as it is, through a codec, with something in the background, through a room or a telephone, and
+worn: much noise or music behind it, or overdriven.
 Chance is drawn from the clip's own name, so a clip has the same forms in every recipe and every run.
 """
 
@@ -21,11 +22,13 @@ from training.fitting import augment
 from training.fitting.augment import Audio
 
 RATE = 16_000  # Hz
-FORMS = ("plain", "codec", "background", "channel")
+FORMS = ("plain", "codec", "background", "channel", "worn")
 FETCHED = "_further"  # ends the names of sets that are fetched, which have no validation part
 SOUNDS = ("music", "noise", "silence")  # labels that are not of speech
 BIT_RATES = {name: [rate for rate in rates if rate >= 16_000] for name, rates in codecs.BIT_RATES.items()}
 BACKGROUND_DB = (6.0, 30.0)  # ratio of a clip to what is behind it
+WORN_DB = (5.0, 25.0)  # likewise, where much is behind it
+OVERDRIVEN_DB = (8.0, 24.0)  # gain that drives a clip over full scale
 TELEPHONE_HZ = 8_000  # sample rate of mu-law telephony (ITU-T G.711)
 MU = 255.0
 
@@ -70,6 +73,8 @@ def form(clip: Clip, name: str, data: Path) -> Audio:
         return _coded(audio, rng)
     if name == "background":
         return _with_background(audio, clip.label, backgrounds(data), rng)
+    if name == "worn":
+        return _worn(audio, backgrounds(data), rng)
     return _through_channel(audio, rng) if name == "channel" else audio
 
 
@@ -87,6 +92,18 @@ def _with_background(audio: Audio, label: str, banks: Backgrounds, rng: np.rando
     bank = banks.music if label != "music" and rng.random() < 0.3 else banks.noise
     mixed = augment.Noise(bank, *BACKGROUND_DB)(audio, rng)
     return _coded(mixed, rng) if rng.random() < 0.3 else mixed
+
+
+def _worn(audio: Audio, banks: Backgrounds, rng: np.random.Generator) -> Audio:
+    """Noise or music behind a clip, overdriven, or both; then perhaps a telephone or a codec."""
+    drawn = rng.random()
+    if drawn < 0.75:
+        audio = augment.Noise(banks.music if rng.random() < 0.4 else banks.noise, *WORN_DB)(audio, rng)
+    if drawn > 0.65:
+        audio = np.clip(audio * np.float32(10 ** (rng.uniform(*OVERDRIVEN_DB) / 20)), -1.0, 1.0)
+    if rng.random() < 0.15:
+        audio = telephone(audio)
+    return _coded(audio, rng) if rng.random() < 0.3 else audio
 
 
 def _through_channel(audio: Audio, rng: np.random.Generator) -> Audio:
