@@ -63,7 +63,7 @@ class DenseHead:
 
     def logits(self, rows: heads.Rows) -> NDArray[np.float64]:
         """Float64 [clips, classes]."""
-        return self.each(rows).mean(axis=0)
+        return np.asarray(self.each(rows).mean(axis=0))
 
     def each(self, rows: heads.Rows) -> NDArray[np.float64]:
         """Logits of each network, float64 [networks, clips, classes]."""

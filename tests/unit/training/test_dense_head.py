@@ -14,14 +14,14 @@ from models.encoder import FEATURES, HEAD, LEVELS
 from models.encoder.assemble import JOINED, complete
 from models.encoder.network import load_native
 from models.encoder.processing import PROCESSOR
-from training.evaluation.folds import by_group
+from training.evaluation.folds import Split, by_group
 from training.fitting import dense
 
 QUICK = dense.Settings(hidden=16, epochs=60, batch=32, rate=1e-2, dropped=0.0, unread=0.0, noise=0.0, smoothing=0.0)
 CLIPS = 120
 
 
-def parts() -> list[dense.Split]:
+def parts() -> list[Split]:
     groups = [str(place // 3) for place in range(CLIPS)]
     return by_group([str(place % 2) for place in range(CLIPS)], groups, folds=3)
 
