@@ -129,6 +129,7 @@ QUIET_DB = 26.0  # below that a frame is quiet: speech is rarely, room tone of a
 PAUSE_S = 0.6  # quiet stretches of at least this length are cut; shorter ones are the pauses of speech
 MARGIN_S = 0.1  # of a cut stretch that stays at each side, so that no consonant is lost
 FLOOR_DB = -100.0
+BLOCK_S = 30.0  # of a recording, after which loudness is looked at again: what comes later has no say
 
 
 def without_pauses(samples: Float, sample_rate: int) -> Float:
@@ -153,9 +154,17 @@ def active(samples: Float, sample_rate: int) -> NDArray[np.bool_]:
         return np.full(len(samples), True)
     power = np.square(samples[: count * frame].reshape(count, frame), dtype=np.float64).mean(axis=1)
     levels = np.maximum(10.0 * np.log10(np.maximum(power, 1e-20)), FLOOR_DB)
-    loud = np.partition(levels, -min(count, round(LOUD_S / FRAME_S)))[-min(count, round(LOUD_S / FRAME_S))]
-    shortest, margin = round(PAUSE_S / FRAME_S), round(MARGIN_S / FRAME_S)
-    return outside_long_runs(levels < loud - QUIET_DB, frame, len(samples), shortest, margin)
+    block, shortest, margin = (round(seconds / FRAME_S) for seconds in (BLOCK_S, PAUSE_S, MARGIN_S))
+    louds = np.array([_loud(levels[: start + block]) for start in range(0, count, block)])
+    louds[louds < louds[-1] - QUIET_DB] = louds[-1]  # nothing has happened yet
+    quiet = levels < np.repeat(louds, block)[:count] - QUIET_DB
+    return outside_long_runs(quiet, frame, len(samples), shortest, margin)
+
+
+def _loud(levels: NDArray[np.float64]) -> float:
+    """How loud a recording is where something happens (dB), of the levels of its frames."""
+    place = min(len(levels), round(LOUD_S / FRAME_S))
+    return float(np.partition(levels, -place)[-place])
 
 
 def outside_long_runs(quiet: NDArray[np.bool_], frame: int, size: int, shortest: int, margin: int) -> NDArray[np.bool_]:

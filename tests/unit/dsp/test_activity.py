@@ -49,3 +49,12 @@ def test_loud_samples_are_never_cut(parts: list[tuple[bool, float]]) -> None:
     assert kept.shape == clip.shape
     if sum(seconds for is_loud, seconds in parts if is_loud) > 0.1 * sum(seconds for _, seconds in parts):
         assert kept[truth].mean() > 0.97
+
+
+def test_what_comes_later_has_no_say() -> None:
+    """A loud sound at the end of a long recording does not make pauses of the quieter speech before it."""
+    before = np.concatenate([loud(1), quiet(3), 0.2 * loud(2), loud(1), quiet(3)] * 5)
+    after = np.concatenate([before, 8 * loud(20)])
+    size = 29 * RATE  # of the first block, but for the margin of the pause at its end
+    np.testing.assert_array_equal(active(before, RATE)[:size], active(after, RATE)[:size])
+    assert not active(before, RATE)[:size].all()
