@@ -31,7 +31,7 @@ NEEDLESS = {
     "numpy": ("**/tests/__pycache__",),  # its tests themselves stay: ``numpy.testing`` imports from them
     "tornado": ("test",),
     # Their own tests.
-    **dict.fromkeys(("matplotlib", "mpmath", "networkx", "scipy", "sklearn", "sympy"), ("**/tests",)),
+    **dict.fromkeys(("matplotlib", "mpmath", "networkx", "numba", "scipy", "sklearn", "sympy"), ("**/tests",)),
 }
 MIB = 1 << 20
 
