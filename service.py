@@ -39,6 +39,8 @@ logs.configure(settings.log_dir, settings.log_level)
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
 # times the processor time of one. The networks have threads of their own (``engine``).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# After that variable is set, as BentoML's server loads NumPy; before anything loads OpenVINO, which then looks for its
+# converter.
 if left_out.is_worker():
     left_out.leave_out()
 if "uvicorn" in sys.modules:  # BentoML's workers load it before this file, its supervisor never

@@ -9,14 +9,25 @@ import contextlib
 import sys
 import typing
 from types import ModuleType
+from typing import Any
 
 WORKER = "_bentoml_impl.worker.service"  # the program that the supervisor starts
 # Looks for the converter of models, and does without it where it is missing.
 CONVERTER = "openvino.tools"
-# What takes the place of a module, and the one name that is taken of it: the supervisor's part, with circus and ZeroMQ,
-# which is loaded along with the server's; and a parser whose ``cast`` is that of ``typing`` (BentoML 1.4.39).
+# Two modules that the server's import loads along with it: the supervisor's part, with circus and ZeroMQ, and a parser
+# whose ``cast`` is that of ``typing``. The server of BentoML 1.4.39, which is pinned, takes one name of each.
 SUPERVISOR, PARSER = "_bentoml_impl.server.serving", "pyparsing"
-TAKEN = {SUPERVISOR: "serve_http", PARSER: "cast"}
+
+
+def _serve_http(*arguments: Any, **options: Any) -> Any:
+    """The supervisor's own, which is loaded when it is called."""
+    from _bentoml_impl.server.serving import serve_http
+
+    return serve_http(*arguments, **options)
+
+
+# What takes the place of a module: that name, and its value.
+TAKEN: dict[str, tuple[str, Any]] = {SUPERVISOR: ("serve_http", _serve_http), PARSER: ("cast", typing.cast)}
 
 
 def is_worker() -> bool:
@@ -33,9 +44,10 @@ def leave_out() -> None:
     sys.modules.setdefault(CONVERTER, None)  # type: ignore[arg-type]  # None makes an import fail
     stand_ins = {name: ModuleType(name) for name in TAKEN if name not in sys.modules}
     for name, module in stand_ins.items():
-        setattr(module, TAKEN[name], typing.cast)
+        setattr(module, *TAKEN[name])
     sys.modules.update(stand_ins)
-    with contextlib.suppress(ImportError):  # of another version that takes more of them: it is then loaded as a whole
+    # Of another version that takes more of them: it is then loaded as a whole.
+    with contextlib.suppress(ImportError, AttributeError):
         import _bentoml_impl.server.app  # noqa: F401
     for name in stand_ins:
         sys.modules.pop(name, None)

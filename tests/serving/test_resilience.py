@@ -60,6 +60,19 @@ def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle, service: 
         assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
+def has_zeromq(pid: int) -> bool:
+    """Whether a process has loaded ZeroMQ, which only BentoML's supervisor uses."""
+    return "zmq" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_api_and_runners_leave_out_what_only_the_supervisor_uses(bundle: Bundle) -> None:
+    for service in ("MediaClassifier", "VoiceGender"):
+        workers = bundle.workers(service)
+        assert workers
+        assert not any(has_zeromq(pid) for pid in workers), service
+    assert has_zeromq(bundle.process.pid)  # or this would see nothing
+
+
 @pytest.mark.parametrize("service", ["VoiceGender", "DeepfakeMlp"])
 def test_a_killed_runner_comes_back_and_the_others_never_notice(
     bundle: Bundle, routes: dict[str, Ask], service: str
