@@ -1,7 +1,8 @@
 """The size of batches that a GPU is given: measured when a model is opened, and remembered.
 
-Models that share a GPU are measured one after the other: at the same moment each would time the others' work as well,
-and find the memory taken by the others' largest batches.
+Models that share a GPU and a ``DATA_DIR``, where the lock is, are measured one after the other: at the same moment each
+would time the others' work as well, and find the memory taken by the others' largest batches. Containers without a
+shared volume measure at the same moment. What another process loads or answers meanwhile counts in any case.
 """
 
 from __future__ import annotations
