@@ -94,7 +94,7 @@ notebooks-write: $(DEVELOPMENT)  ## Runs them with the bundled weights on all va
 figures: $(DEVELOPMENT)  ## Fails where the committed weights are not as good as README and cards say (DATASETS_DIR)
 	$(BIN)/python -m training.evaluate --check
 
-bench: $(PEERS)/.all  ## Measures the bundle, its peers and the machine, fills README and benchmarks/ (50 minutes; ONLY="voices stages": parts of it)
+bench: $(PEERS)/.all  ## Measures bundle, peers and machine, fills README and benchmarks/ (50 minutes; ONLY="voices stages": parts)
 	$(PEERS)/bin/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 bench-engines: $(PEERS)/.engines  ## Compares engines on each network, fills benchmarks/engines.md (ONLY="voice_gender": some)

@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         report.write(record.load(RESULTS), HERE)
         return 0
+    wanted = [part for part in record.PARTS if part in options.only and (part in QUICK or not options.quick)]
+    if not wanted:
+        parser.error(f"the short form has of the parts only {', '.join(QUICK)}")
     started = time.monotonic()
 
     def say(line: str) -> None:
@@ -49,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.quick:  # whatever happens later, this is measured
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
-    wanted = [part for part in record.PARTS if part in options.only and (part in QUICK or not options.quick)]
     failed = measure(wanted, say, keep, short=options.quick)
     print(report.tables(results))
     if not options.quick:

@@ -43,7 +43,7 @@ def add(results: Results, part: str, value: Any, run: Run, minutes: float) -> No
         results: All parts.
         part: One of ``PARTS``.
         value: What was found.
-        run: That it is of.
+        run: The run in which it was measured.
         minutes: Since the run began.
     """
     if part in WORKLOADS:

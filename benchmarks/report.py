@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ Results = dict[str, Any]
 Row = tuple[str, str, str, bool | None]
 
 FIGURES = ("rate", "p50_s", "p99_s")
+OF_PAGE = ("stages", "tried", "length", "replicas")  # parts that only ``benchmarks/README.md`` shows
 FEW = (1, 2, 4)  # so many clients are answered no later than by the best peer
 BLOCK = "<!-- figures: {} -->\n{}<!-- end -->"
 
@@ -37,9 +38,14 @@ def tables(results: Results) -> str:
     return "".join(parts)
 
 
-def header(results: Results) -> str:
-    """When, on what, with what: a line for each run that parts are of."""
-    runs = results["runs"]
+def header(results: Results, without: Collection[str] = ()) -> str:
+    """When, on what, with what: a line for each run that parts are of.
+
+    Args:
+        results: All parts.
+        without: Parts that are not shown: runs of which no other part is are left out.
+    """
+    runs = [run for run in results["runs"] if set(run["parts"]) - set(without)]
     return "\n".join((f"{', '.join(run['parts'])}: " if len(runs) > 1 else "") + _place(run) for run in runs)
 
 
@@ -248,7 +254,7 @@ def write(results: Results, folder: Path) -> None:
         page["tried"] = batch_cost.table(results["tried"])
     fill(folder / "README.md", page)
     about = "From `make bench`, which `benchmarks/README.md` explains and shows in full.\n"
-    speed = f"{about}{header(results)}\n{targets(results)}"
+    speed = f"{about}{header(results, OF_PAGE)}\n{targets(results)}"
     fill(folder.parent / "README.md", {"performance": speed})
 
 

@@ -69,6 +69,8 @@ def test_a_part_takes_the_place_of_what_was_measured_before() -> None:
         "tried: 2001-01-01",
         "voices",
     ]
+    assert report.header(results, ["tried"]).startswith("2002-02-02, P")
+    assert report.header(results, ["stages"]) == report.header(results)  # the run has another part
     record.add(results, "tried", "new tried", second, 3.0)
     assert [one["date"] for one in results["runs"]] == ["2002-02-02"]
     assert report.header(results).startswith("2002-02-02, P")
@@ -107,3 +109,10 @@ def test_a_part_that_fails_stops_no_other(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(stages, "measure", failing)
     assert bench.main(["--only", "stages", "tried"]) == 1
     assert [one["parts"] for one in record.load(folder / "results.json")["runs"]] == [["tried"]]
+
+
+def test_a_selection_that_leaves_nothing_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The short form has no full-size model."""
+    with pytest.raises(SystemExit):
+        bench.main(["--quick", "--only", "full"])
+    assert "voices, faces, limits, stages, tried" in capsys.readouterr().err
