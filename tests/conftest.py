@@ -43,7 +43,8 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
     del os.environ[_name]
 
 
-# Groups of few tests that take long: several processes begin with these, so that none is left to one at the end.
+# Groups of few tests that take long: several processes begin with these, so that none is left to one at the end. The
+# order matters only with ``--no-loadscope-reorder`` (Makefile): without it pytest-xdist begins with the largest groups.
 LONG = (
     "tests/serving/test_one_path.py",
     "tests/docs/test_sixth_model.py",

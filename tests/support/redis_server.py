@@ -42,9 +42,15 @@ class RedisServer:
         return redis.Redis(port=self.port, decode_responses=True, socket_timeout=2.0, socket_connect_timeout=2.0)
 
     def start(self) -> None:
-        """Starts the process again; what was in it before is gone."""
-        if not self._launch():
-            pytest.fail("redis-server does not start again")
+        """Starts the process again; what was in it before is gone.
+
+        Three times, as another process, or a connection of one, may hold the port for a moment.
+        """
+        for _ in range(3):
+            if self._launch():
+                return
+            time.sleep(1)
+        pytest.fail("redis-server does not start again")
 
     def _launch(self) -> bool:
         """Starts the process and waits until it answers, or has given up."""

@@ -8,8 +8,8 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# They measure time, or memory of their own process, start many processes, or hold every core: beside others they would
-# measure those. Memory of a child process is its own, so tests of that run beside others.
+# They measure time, or memory of their own process, count or end processes, or hold every core: beside others they
+# would measure those. Memory of a child process is its own, so tests of that run beside others.
 ALONE = frozenset(
     {
         "api/test_silent_connections.py",
@@ -22,7 +22,7 @@ ALONE = frozenset(
         "storage/test_cache.py",
     }
 )
-# They train, import checkpoints, answer with every model, decode what takes long, or start many processes.
+# They train, import checkpoints, answer with every model, decode what takes long, or start several processes.
 SLOW = frozenset(
     {
         "cli/test_cli.py",
