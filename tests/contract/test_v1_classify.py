@@ -27,7 +27,7 @@ pytestmark = pytest.mark.served
 
 KEYED = {"x-api-key": KEY}
 NOTHING = {"sample_rate": None, "window": None}
-DECIMAL = re.compile(r"\d+\.\d+(?:e-\d+)?")
+DECIMAL = re.compile(r"\d+\.\d+(?:e-\d+)?|\d+e-\d+")
 NDJSON = {"accept": "application/x-ndjson"}
 SAMPLES = {  # a file of each question, and the right answer
     "voice-gender": ("voices/male_1.flac", "male"),

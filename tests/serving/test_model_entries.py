@@ -27,7 +27,6 @@ pytestmark = pytest.mark.served
 
 SAVE = """
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from models import registry, store
 print(store.save(registry.specs()[sys.argv[1]], Path(sys.argv[2])))
@@ -95,6 +94,7 @@ def test_cache_and_header_follow_the_entry_that_a_runner_serves(
 def test_a_runner_refuses_an_entry_that_is_damaged(changing: Bundle, voice: bytes) -> None:
     """One line says why, its own route alone suffers, and saving the entry again is all that is needed."""
     bundle = changing
+    printed = len(bundle.stderr)
     with bundle.client() as client:
         folder = bentoml_path(bundle, "voice_gender")
         weights = next(folder.rglob("model.bin"))
@@ -110,7 +110,7 @@ def test_a_runner_refuses_an_entry_that_is_damaged(changing: Bundle, voice: byte
         (line, *_) = refusals(bundle)
         assert line["level"] == "CRITICAL"
         assert "openvino/model.bin" in line["message"]
-        assert "Traceback" not in bundle.stderr
+        assert "Traceback" not in bundle.stderr[printed:]
         weights.write_bytes(whole)
         bundle.wait_until_ready()
 
