@@ -61,9 +61,13 @@ function list({ info, tags, paths }) {
   place.replaceChildren(routes);
 }
 
-const reading = fetch("/docs.json").then((response) => response.json()); // the page has asked for it already
+// The page has asked for it already.
+const reading = fetch("/docs.json").then((response) => {
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.json();
+});
 const loading = new Promise((go) => addEventListener("DOMContentLoaded", go)); // Swagger UI, whose script comes after this one
-reading.then(list);
+reading.then(list, (error) => (place.textContent = `The document /docs.json could not be loaded (${error.message}).`));
 Promise.all([reading, loading]).then(([spec]) => {
   const shown = SwaggerUIBundle({
     spec,
@@ -74,4 +78,4 @@ Promise.all([reading, loading]).then(([spec]) => {
     defaultModelsExpandDepth: 0,
   });
   shown.specActions.updateUrl("/docs.json"); // the link below the title
-});
+}, () => {}); // the failure has been shown
