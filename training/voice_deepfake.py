@@ -2,7 +2,7 @@
 
 Small dense networks on the encoder's statistics over speech. Whole pages of samples and their synthesisers are left out
 where anything is chosen or calibrated, because a detector meets synthesisers that it has not seen. Each network learns
-without a quarter of the pages: on that quarter its calibration is fitted, and the average of the four is the answer.
+without a quarter of the pages: the calibration is fitted on what it has not met of them. The answer is the average.
 """
 
 from __future__ import annotations
@@ -71,15 +71,34 @@ class VoiceDeepfake(recipes.Encoded):
 
     def head(self, rows: heads.Rows, labels: NDArray[np.int64], clips: Sequence[Clip]) -> dense.DenseHead:
         """Fits one head on clips as they are."""
-        return dense.fit([rows], labels, counted(clips), unseen(clips, NETWORKS))
+        return dense.fit([rows], labels, counted(clips), quarters(clips))
 
     def fit_calibrated(self, clips: Sequence[Clip]) -> tuple[dense.DenseHead, Calibration]:
-        """The head, and the calibration fitted on what each network says of the pages that it has not seen."""
-        parts, labels = unseen(clips, NETWORKS), class_indices(clips, self.classes)
+        """The head, and the calibration fitted on what each network says of what it has not met."""
+        labels = class_indices(clips, self.classes)
         forms = [self.rows(clips, place) for place in range(len(self.forms))]
-        head = dense.fit(forms, labels, counted(clips), parts)
-        logits = dense.cross_fitted(head, forms[recipes.PLAIN], parts).astype(np.float32)
-        return head, calibrate.fit(logits, labels, self.calibration_weights(clips)).calibration
+        head = dense.fit(forms, labels, counted(clips), quarters(clips))
+        logits = dense.cross_fitted(head, forms[recipes.PLAIN], quarters(clips)).astype(np.float32)
+        unmet = ~np.isnan(logits).any(axis=1)
+        report = calibrate.fit(logits[unmet], labels[unmet], self.calibration_weights(clips)[unmet])
+        return head, report.calibration
+
+
+def quarters(clips: Sequence[Clip]) -> list[Split]:
+    """What each network learns from: all but a quarter of the pages; and what it has not met.
+
+    Of that quarter a clip has been met whose speaker or synthesiser other pages have too. A synthesiser with pages in
+    every quarter is learned by every network.
+    """
+    units = [page(clip) for clip in clips]
+    found = []
+    for part in leave_many_out(units, folds=NETWORKS):
+        known = {value for place in part.train.tolist() for value in (clips[place].group, system(clips[place]))}
+        unmet = [
+            place for place in part.test.tolist() if not known & ({clips[place].group, system(clips[place])} - {""})
+        ]
+        found.append(Split(part.train, np.array(unmet, np.int64), part.name))
+    return found
 
 
 def counted(clips: Sequence[Clip]) -> NDArray[np.float64]:

@@ -101,7 +101,8 @@ def _kernel(features: Any, arrays: Mapping[str, Any]) -> Any:
 def _dense(features: Any, arrays: Mapping[str, Any]) -> Any:
     from openvino import opset13 as ops
 
-    layers = [(arrays[f"weight{layer}"], arrays[f"bias{layer}"]) for layer in range(len(arrays) // 2)]
+    count = sum(name.startswith("weight") for name in arrays)
+    layers = [(arrays[f"weight{layer}"], arrays[f"bias{layer}"]) for layer in range(count)]
     answers = []
     for network in range(len(layers[0][0])):  # one after another: the plug-in takes no stack of matrices here
         states = features

@@ -139,13 +139,13 @@ class KernelHead(nn.Module):
 class DenseHead(nn.Module):
     """Several networks of three dense layers, whose logits are averaged; all are computed at once."""
 
-    LAYERS = 3
+    DEPTH = 3
 
     def __init__(self, arrays: Mapping[str, Tensor]) -> None:
         """Takes ``weight0`` ... [networks, inputs, outputs] and ``bias0`` ... [networks, 1, outputs]."""
         super().__init__()
-        self.weights = nn.ParameterList(arrays[f"weight{layer}"] for layer in range(self.LAYERS))
-        self.biases = nn.ParameterList(arrays[f"bias{layer}"] for layer in range(self.LAYERS))
+        self.weights = nn.ParameterList(arrays[f"weight{layer}"] for layer in range(self.DEPTH))
+        self.biases = nn.ParameterList(arrays[f"bias{layer}"] for layer in range(self.DEPTH))
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits [batch, classes]."""
@@ -156,7 +156,7 @@ class DenseHead(nn.Module):
         states = features
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             states = states @ weight + bias
-            states = functional.gelu(states) if layer + 1 < self.LAYERS else states
+            states = functional.gelu(states) if layer + 1 < self.DEPTH else states
         return states
 
 

@@ -28,7 +28,7 @@ class Settings:
 
     Attributes:
         hidden: Units of each of the two hidden layers.
-        epochs: Passes over as many clips as there are.
+        epochs: Passes of each network over about as many clips as there are in all.
         batch: Clips in a step of each network.
         rate: Highest learning rate.
         decay: Weight decay.
@@ -111,6 +111,9 @@ def fit(
         weights: float64 [clips], how often each clip is drawn.
         parts: What the network of each part learns from (``train``).
         settings: The usual ones where none are given.
+
+    Raises:
+        RuntimeError: A part has no clip to learn from.
     """
     chosen = settings or Settings()
     mean, spread = heads.standard(forms[0], np.ones(len(labels)))
@@ -147,7 +150,7 @@ def _trained(tables: Sequence[Tensor], labels: NDArray[np.int64], chances: Tenso
     classes = int(labels.max()) + 1
     module = _Fitted(len(chances), (tables[0].shape[1], settings.hidden, settings.hidden, classes), settings)
     targets = loop.one_hot(labels, classes)
-    steps = len(labels) // settings.batch
+    steps = max(1, len(labels) // settings.batch)
 
     def batches(_: int) -> Iterator[loop.Batch]:
         for _ in range(steps):

@@ -51,7 +51,7 @@ class Bank:
         return np.concatenate([self.statistics[:, form, pooling], self.levels[:, form]], axis=1)
 
 
-def bank(clips: Sequence[Clip], data: Path, forms: Sequence[str] = sound.FORMS) -> Bank:
+def bank(clips: Sequence[Clip], data: Path, forms: Sequence[str]) -> Bank:
     """The features of clips, from ``KEPT`` where they are there: a file for each data set, form and encoder.
 
     Args:

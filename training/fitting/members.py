@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,8 +23,7 @@ from training.protocol import Predict, Rows
 KEPT = Path("build/features")
 CLASSES = ("HUMAN", "AI_GENERATED")
 AI = CLASSES.index("AI_GENERATED")
-# Forms of a clip that are learned from. The sets' clips are coded, filtered and noisy at random already; "changed",
-# which is one of the other forms of ``sound.FORMS``, may be added.
+# Forms of a clip that are learned from. The sets' clips are coded, filtered and faintly noisy at random already.
 FORMS = ("plain",)
 POWERS = (1.0, 0.5, 0.5)  # how far class, language within it, and page within that are balanced
 INNER_FOLDS = 4  # of the training clips, for the logits that the calibration is fitted on
@@ -147,13 +145,6 @@ def measured(clips: Sequence[Clip], member: Member, data: Path) -> list[dict[Pat
     return tables
 
 
-def audio(clip: Clip, form: str, data: Path) -> NDArray[np.float32]:
-    """A clip in one of ``FORMS``, float32 [samples] at 16 kHz; its name decides how it is changed."""
-    if form == "changed":
-        form = sound.FORMS[1:][zlib.crc32(clip.path.name.encode()) % (len(sound.FORMS) - 1)]
-    return sound.form(clip, form, data)
-
-
 def out_of_fold(trained: Callable[[Sequence[Clip]], Fitted], clips: Sequence[Clip], splits: Sequence[Split]) -> Logits:
     """Logits of clips by networks that have not met them, float32 [clips, classes]; NaN where a clip is in no fold."""
     logits = np.full((len(clips), len(CLASSES)), np.nan, np.float32)
@@ -178,7 +169,7 @@ def _kept(clips: Sequence[Clip], form: str, member: Member, data: Path) -> list[
     path = KEPT / f"{title}-{hashlib.sha256(names.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
         bar = tqdm(clips, desc=title, unit="clip", mininterval=10)
-        rows = [np.atleast_2d(member.processor.prepare(audio(clip, form, data)).features) for clip in bar]
+        rows = [np.atleast_2d(member.processor.prepare(sound.form(clip, form, data)).features) for clip in bar]
         path.parent.mkdir(parents=True, exist_ok=True)
         ends = np.cumsum([len(row) for row in rows])
         np.savez(path, rows=np.concatenate(rows).astype(member.kept), ends=ends)

@@ -1,4 +1,4 @@
-"""What the recipes of the voice and scene models share: the encoder's statistics in, a calibrated linear head out."""
+"""What the recipes of the voice and scene models share: the encoder's statistics in, a calibrated head out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.protocol import Predict, Rows
 INNER_FOLDS = 4  # of the training clips, for the logits that the calibration is fitted on
 CHECKED = 40  # clips that the compiled form is compared on
 AnyHead = heads.Head | heads.KernelHead | dense.DenseHead
-PLAIN = 0  # place of the unchanged form in ``sound.FORMS``
+PLAIN = 0  # place of the unchanged form in ``sound.FORMS``, and in the forms of each recipe
 
 
 class Encoded:
@@ -33,7 +33,7 @@ class Encoded:
         spec: The model.
         trainer: As of ``command.parser``.
         pooling: ``features.SPEECH`` or ``features.WHOLE``.
-        forms: Forms of each training clip that a head is fitted on.
+        forms: Places in ``sound.FORMS`` of the forms that a head is fitted on, the plain one first.
         clear_only: Whether the weights learn only from clips whose licence is named and allows commercial use.
     """
 
@@ -111,7 +111,7 @@ class Encoded:
 
     def fit_head(self, clips: Sequence[Clip]) -> AnyHead:
         """A head fitted on all forms of clips."""
-        rows = np.concatenate([self.rows(clips, form) for form in self.forms])
+        rows = np.concatenate([self.rows(clips, place) for place in range(len(self.forms))])
         many = [clip for _ in self.forms for clip in clips]
         return self.head(rows, class_indices(many, self.classes), many)
 

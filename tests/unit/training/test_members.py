@@ -107,13 +107,35 @@ def test_the_model_learns_from_the_training_part_and_folds_leave_out_what_they_t
         assert voice_deepfake.page(clip) not in met[int(row[0]) - 1]
 
 
-def test_a_clip_has_the_same_changed_form_in_every_run(data: Path) -> None:
+@pytest.mark.parametrize("name", sound.FORMS[1:])
+def test_a_clip_has_the_same_form_in_every_run(data: Path, name: str) -> None:
     clips = sound.clips(data, "voice_deepfake")
-    forms = [members.audio(clip, "changed", data) for clip in clips]
+    forms = [sound.form(clip, name, data) for clip in clips]
     for clip, form in zip(clips, forms, strict=True):
-        np.testing.assert_array_equal(form, members.audio(clip, "changed", data))
-        plain = members.audio(clip, "plain", data)
+        np.testing.assert_array_equal(form, sound.form(clip, name, data))
+        plain = sound.form(clip, "plain", data)
         assert form.size != plain.size or not np.allclose(form, plain, atol=1e-4)
+
+
+def test_each_network_learns_three_quarters_and_is_calibrated_on_what_it_has_not_met() -> None:
+    def clip(page: int, system: str, group: str) -> Clip:
+        fields = {"source": f"github:a/page{page}@1:x", "system": system, "language": "en"}
+        return Clip(Path(f"{page}-{system}-{group}"), "HUMAN" if system == "human" else "AI_GENERATED", group, fields)
+
+    clips = [clip(page, "everywhere", f"voice {page}") for page in range(16)]
+    clips += [clip(page, f"system {page}", f"voice {page}") for page in range(16)]
+    clips += [clip(page, "human", f"speaker {page // 2}") for page in range(16)]
+    parts = voice_deepfake.quarters(clips)
+    assert len(parts) == voice_deepfake.NETWORKS
+    unmet = np.concatenate([part.test for part in parts])
+    assert np.bincount(np.concatenate([part.train for part in parts])).tolist() == [3] * len(clips)
+    for part in parts:
+        known = {(clips[place].group, voice_deepfake.system(clips[place])) for place in part.train}
+        for place in part.test:
+            assert clips[place].group not in {group for group, _ in known}
+            assert clips[place].fields["system"] not in {system for _, system in known if system}
+    assert not any(clips[place].fields["system"] == "everywhere" for place in unmet)
+    assert {place for place in unmet if 16 <= place < 32} == set(range(16, 32))
 
 
 def test_classes_are_drawn_alike_and_large_pages_less_than_their_clips(data: Path) -> None:
