@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from models.store import IR_MODEL
 
@@ -20,15 +21,15 @@ def size(weights: Path) -> dict[str, Any]:
     """Parameters, and megabytes of the native and of the compiled form.
 
     Args:
-        weights: A complete folder (``registry.complete``), with a file of safetensors or of Keras.
+        weights: A complete folder (``registry.complete``), with a file of safetensors or of Keras, and for the models
+            on the shared encoder a head.
     """
-    native = next(path for path in sorted(weights.iterdir()) if path.suffix in (".safetensors", ".keras"))
+    native = [path for path in sorted(weights.iterdir()) if path.suffix in COUNTED]
     compiled = weights / IR_MODEL
     stored = sum(path.stat().st_size for path in (compiled, compiled.with_suffix(".bin")))
-    count = _safetensors if native.suffix == ".safetensors" else _keras
     return {
-        "parameters": count(native),
-        "native_mb": native.stat().st_size / MEGABYTE,
+        "parameters": sum(COUNTED[path.suffix](path) for path in native),
+        "native_mb": sum(path.stat().st_size for path in native) / MEGABYTE,
         "compiled_mb": stored / MEGABYTE,
     }
 
@@ -51,3 +52,12 @@ def _keras(path: Path) -> int:
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
         file.visititems(count)
     return total
+
+
+def _head(path: Path) -> int:
+    """Numbers in the arrays of a head; what it reads is a flag, not a number."""
+    with np.load(path) as arrays:
+        return sum(arrays[name].size for name in arrays.files if arrays[name].dtype.kind == "f")
+
+
+COUNTED = {".safetensors": _safetensors, ".keras": _keras, ".npz": _head}
