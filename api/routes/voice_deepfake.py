@@ -28,8 +28,8 @@ EXAMPLE = {
     "status": "success",
     "language": "Telugu",
     "classification": "HUMAN",
-    "confidenceScore": 0.63,
-    "explanation": "AI score 0.41: classified as human speech. Pointing to it: ...",
+    "confidenceScore": 0.75,
+    "explanation": "AI score 0.29: classified as human speech, but uncertain: ... Pointing to it: ...",
 }
 
 router = APIRouter(tags=["AI voice"], dependencies=[Depends(keyed)])
