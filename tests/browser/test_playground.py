@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,7 +18,7 @@ from tests.browser.panels import FILES, ask_about, click_example, open_panel, pe
 from tests.support.audio_bytes import wav
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import FloatRect, Locator, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.served]
 
@@ -64,12 +65,24 @@ def test_sound_is_shown_as_the_model_heard_it(page: Page, name: str) -> None:
     assert (width > 200, height >= 16, colours > 50) == (True, True, True)
 
 
+def settled(*parts: Locator) -> list[FloatRect]:
+    """Where parts of a page are, once the page no longer moves."""
+    before: list[FloatRect | None] = []
+    for _ in range(100):
+        found = [part.bounding_box() for part in parts]
+        if found == before and None not in found:
+            return [box for box in found if box]
+        before = found
+        time.sleep(0.1)
+    pytest.fail("the page moves on and on")
+
+
 def test_face_is_marked_and_cut_out(page: Page) -> None:
     answer = ask_about(open_panel(page, "Face gender"), FILES["Face gender"][0])
-    picture = answer.get_by_role("img", name="The picture").bounding_box()
-    face = answer.get_by_role("img", name="The face that was found").locator("rect").bounding_box()
-    assert picture
-    assert face
+    picture, face = settled(
+        answer.get_by_role("img", name="The picture"),
+        answer.get_by_role("img", name="The face that was found").locator("rect"),
+    )
     assert picture["x"] < face["x"] < face["x"] + face["width"] < picture["x"] + picture["width"]
     assert picture["y"] < face["y"] < face["y"] + face["height"] < picture["y"] + picture["height"]
     crop = answer.get_by_role("img", name="The face, upright and cut out")

@@ -44,7 +44,7 @@ async def serve(
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         site.requests.append(head)
-        handler = handlers[head.split()[1].split("?")[0]]
+        handler = handlers.get(head.split()[1].split("?")[0], NOT_FOUND)
         if isinstance(handler, bytes):
             writer.write(handler)
         else:
@@ -68,6 +68,9 @@ async def serve(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 def ok(body: bytes, *headers: str) -> bytes:
