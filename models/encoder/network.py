@@ -137,7 +137,7 @@ class KernelHead(nn.Module):
 
 
 class DenseHead(nn.Module):
-    """Several networks of three dense layers, whose logits are averaged; all are computed at once."""
+    """Several networks of three dense layers, whose logits are averaged."""
 
     DEPTH = 3
 
