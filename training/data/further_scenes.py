@@ -10,14 +10,13 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from training.data import listed
-from training.data.listed import Row
+from training.data.listed import ListedSet, Row
 from training.data.repositories import SAMPLE_RATE, Audio, Repositories
 
 LIST = listed.MANIFESTS / "further_scenes.csv.gz"
@@ -28,21 +27,7 @@ PEAK = 0.99
 SMALLEST = 1e-9  # of a level, so that nothing is divided by zero
 
 
-def build(lines: Sequence[Row], repositories: Repositories, out: Path) -> None:
-    """Writes the clips of a list, and their manifest; clips that an earlier run has made stay.
-
-    Args:
-        lines: Of the list.
-        repositories: Where the recordings are.
-        out: Folder of the set.
-
-    Raises:
-        subprocess.CalledProcessError: A repository, commit, package or file cannot be had.
-    """
-    listed.write(lines, COLUMNS, partial(_make, repositories=repositories, out=out), out)
-
-
-def _make(row: Row, repositories: Repositories, out: Path) -> Row:
+def _make(row: Row, lines: Sequence[Row], repositories: Repositories, out: Path) -> Row:
     """Makes one clip; gives its line of the manifest."""
     start, end = (round(float(row[name]) * SAMPLE_RATE) for name in ("start_s", "end_s"))
     clip = repositories.audio(*listed.place(row))[start:end].copy()
@@ -72,5 +57,7 @@ def levelled(clip: Audio, rng: np.random.Generator) -> Audio:
     return np.asarray(clip * gain, np.float32)
 
 
+SET = ListedSet("audio_scenes_further", LIST, COLUMNS, _make)
+
 if __name__ == "__main__":
-    sys.exit(listed.main(build, LIST, "audio_scenes_further", __doc__))
+    sys.exit(SET.main(__doc__))

@@ -10,34 +10,19 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from training.data import listed
-from training.data.listed import Row
+from training.data.listed import ListedSet, Row
 from training.data.repositories import Repositories
 from training.data.voice_treatment import SAMPLE_RATE, background, treated
 
 LIST = listed.MANIFESTS / "further_voices.csv.gz"
 COLUMNS = ("file", "label", "language", "speaker_or_group", "system", "source", "licence", "codec", "split")
 OPUS_LEVEL = 0.864  # libsndfile: (1 - level) * 250 + 6 = 40 kbit/s
-
-
-def build(lines: Sequence[Row], repositories: Repositories, out: Path) -> None:
-    """Writes the clips of a list, and their manifest; clips that an earlier run has made stay.
-
-    Args:
-        lines: Of the list.
-        repositories: Where the recordings are.
-        out: Folder of the set.
-
-    Raises:
-        subprocess.CalledProcessError: A repository, commit or file cannot be had.
-    """
-    listed.write(lines, COLUMNS, partial(_make, lines=lines, repositories=repositories, out=out), out)
 
 
 def _make(row: Row, lines: Sequence[Row], repositories: Repositories, out: Path) -> Row:
@@ -75,5 +60,7 @@ def _other(row: Row, lines: Sequence[Row], rng: np.random.Generator) -> Row:
     return others[int(rng.integers(len(others)))] if others else row
 
 
+SET = ListedSet("voice_deepfake_further", LIST, COLUMNS, _make)
+
 if __name__ == "__main__":
-    sys.exit(listed.main(build, LIST, "voice_deepfake_further", __doc__))
+    sys.exit(SET.main(__doc__))

@@ -8,6 +8,7 @@ import gzip
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,7 +18,8 @@ from training.data.repositories import DEBIAN, Repositories
 MANIFESTS = Path(__file__).parent / "manifests"
 
 Row = Mapping[str, str]
-Make = Callable[[Row], Row]  # makes the clip of a line of the list, and gives its line of the manifest
+# Makes the clip of a line, of a list, from the repositories, in the folder of the set; gives its line of the manifest.
+Make = Callable[[Row, Sequence[Row], Repositories, Path], Row]
 
 
 def rows(path: Path) -> list[Row]:
@@ -38,25 +40,58 @@ def source(row: Row) -> str:
     return f"github:{row['repository']}@{row['commit'][:12]}:{row['path']}"
 
 
-def write(listed: Sequence[Row], columns: Sequence[str], make: Make, out: Path) -> None:
-    """Writes the clips of a list, and their manifest; clips that an earlier run has made stay.
+@dataclass(frozen=True, slots=True)
+class ListedSet:
+    """A set that is made again from its list.
 
-    Args:
-        listed: Lines with the columns of the list.
+    Attributes:
+        name: Of the set.
+        lines: File of the list.
         columns: Of the manifest.
-        make: Makes a clip.
-        out: Folder of the set.
-
-    Raises:
-        subprocess.CalledProcessError: A repository, commit, package or file cannot be had.
+        make: Makes one clip.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    made = _made_before(out)
-    with (out / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for row in tqdm(listed, desc=out.name, unit="clip", mininterval=2):
-            writer.writerow(made.get(row["file"]) or make(row))
+
+    name: str
+    lines: Path
+    columns: Sequence[str]
+    make: Make
+
+    def build(self, lines: Sequence[Row], repositories: Repositories, out: Path) -> None:
+        """Writes the clips of a list, and their manifest; clips that an earlier run has made stay.
+
+        Args:
+            lines: Of the list.
+            repositories: Where the recordings are.
+            out: Folder of the set.
+
+        Raises:
+            subprocess.CalledProcessError: A repository, commit, package or file cannot be had.
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        made = _made_before(out)
+        with (out / "manifest.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            for row in tqdm(lines, desc=out.name, unit="clip", mininterval=2):
+                writer.writerow(made.get(row["file"]) or self.make(row, lines, repositories, out))
+
+    def main(self, about: str | None, arguments: Sequence[str] | None = None) -> int:
+        """Makes the set, as a command.
+
+        Args:
+            about: Of the command.
+            arguments: Those of the process where none are given.
+        """
+        parser = argparse.ArgumentParser(description=about)
+        parser.add_argument("--out", type=Path, default=Path("data/sets") / self.name, help="folder to write")
+        parser.add_argument("--clones", type=Path, default=Path("data/clones"), help="clones named owner+name")
+        options = parser.parse_args(arguments)
+        try:
+            self.build(rows(self.lines), Repositories(options.clones), options.out)
+        except subprocess.CalledProcessError as error:
+            print(f"{error}\n{error.stderr.decode(errors='replace')}", file=sys.stderr)
+            return 1
+        return 0
 
 
 def _made_before(out: Path) -> dict[str, Row]:
@@ -67,31 +102,3 @@ def _made_before(out: Path) -> dict[str, Row]:
     with manifest.open(newline="") as file:
         whole = [row for row in csv.DictReader(file) if row["split"] == "train"]  # a killed run leaves half a line
     return {row["file"]: row for row in whole if (out / row["file"]).exists()}
-
-
-def main(
-    build: Callable[[Sequence[Row], Repositories, Path], None],
-    listed: Path,
-    name: str,
-    about: str | None,
-    arguments: Sequence[str] | None = None,
-) -> int:
-    """Makes a set.
-
-    Args:
-        build: Makes it from a list.
-        listed: The list.
-        name: Of the set.
-        about: Of the command.
-        arguments: Those of the process where none are given.
-    """
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--out", type=Path, default=Path("data/sets") / name, help="folder to write")
-    parser.add_argument("--clones", type=Path, default=Path("data/clones"), help="clones named owner+name")
-    options = parser.parse_args(arguments)
-    try:
-        build(rows(listed), Repositories(options.clones), options.out)
-    except subprocess.CalledProcessError as error:
-        print(f"{error}\n{error.stderr.decode(errors='replace')}", file=sys.stderr)
-        return 1
-    return 0

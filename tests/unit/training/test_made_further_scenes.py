@@ -10,7 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.support.recordings import manifest, publish
-from training.data.further_scenes import COLUMNS, LEVEL_DBFS, LIST, build
+from training.data.further_scenes import COLUMNS, LEVEL_DBFS, LIST, SET
 from training.data.listed import rows
 from training.data.repositories import DEBIAN, SAMPLE_RATE, Repositories
 
@@ -55,7 +55,7 @@ def test_the_set_is_made_again_from_its_list(clones: Path, tmp_path: Path) -> No
     commit = publish(tmp_path / "public" / "someone" / "rooms", recordings, SAMPLE_RATE)
     lines = listed(commit)
     for name in ("one", "two"):
-        build(lines, Repositories(clones, address), tmp_path / name)
+        SET.build(lines, Repositories(clones, address), tmp_path / name)
     made = manifest(tmp_path / "one")
     assert made == manifest(tmp_path / "two")
     assert tuple(made[0]) == COLUMNS

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support.recordings import git, manifest, publish
 from training.data import further_voices
-from training.data.further_voices import LIST, build
+from training.data.further_voices import LIST, SET
 from training.data.listed import rows
 from training.data.repositories import Repositories
 from training.data.voice_treatment import SAMPLE_RATE, active_db, background, treated
@@ -53,10 +53,10 @@ def test_the_set_is_made_again_from_its_list(public: tuple[Path, str], tmp_path:
     """From a fetched repository as from a clone that is there, sample for sample."""
     address, commit = public
     rows_ = listed(commit)
-    build(rows_, Repositories(tmp_path / "fetched", str(address / "{}")), tmp_path / "one")
+    SET.build(rows_, Repositories(tmp_path / "fetched", str(address / "{}")), tmp_path / "one")
     (tmp_path / "clones").mkdir()
     git(tmp_path / "clones", "clone", "-q", str(address / "someone" / "voices"), "someone+voices")
-    build(rows_, Repositories(tmp_path / "clones", "nowhere/{}"), tmp_path / "two")
+    SET.build(rows_, Repositories(tmp_path / "clones", "nowhere/{}"), tmp_path / "two")
     manifests = [manifest(tmp_path / name) for name in ("one", "two")]
     assert manifests[0] == manifests[1]
     assert tuple(manifests[0][0]) == further_voices.COLUMNS
@@ -73,18 +73,18 @@ def test_the_set_is_made_again_from_its_list(public: tuple[Path, str], tmp_path:
 
 def test_a_second_run_goes_on_with_what_lacks(public: tuple[Path, str], tmp_path: Path) -> None:
     address, commit = public
-    build(listed(commit)[:2], Repositories(tmp_path / "clones", str(address / "{}")), tmp_path / "set")
+    SET.build(listed(commit)[:2], Repositories(tmp_path / "clones", str(address / "{}")), tmp_path / "set")
     before = (tmp_path / "set" / "human" / "1.opus").stat().st_mtime_ns
     written = (tmp_path / "set" / "manifest.csv").read_bytes()
     (tmp_path / "set" / "manifest.csv").write_bytes(written[:-4])  # killed while it wrote
-    build(listed(commit), Repositories(tmp_path / "clones", str(address / "{}")), tmp_path / "set")
+    SET.build(listed(commit), Repositories(tmp_path / "clones", str(address / "{}")), tmp_path / "set")
     assert (tmp_path / "set" / "human" / "1.opus").stat().st_mtime_ns == before
     assert [line["split"] for line in manifest(tmp_path / "set")] == ["train"] * 3
 
 
 def test_a_missing_commit_is_an_error(public: tuple[Path, str], tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
-        build(listed("0" * 40), Repositories(tmp_path / "clones", str(public[0] / "{}")), tmp_path / "set")
+        SET.build(listed("0" * 40), Repositories(tmp_path / "clones", str(public[0] / "{}")), tmp_path / "set")
 
 
 def test_level_and_background_do_not_depend_on_the_recording() -> None:
