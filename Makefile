@@ -47,7 +47,8 @@ test: $(DEVELOPMENT) save  ## Sets everything up and runs the tests, in two proc
 ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest -rs $(PYTEST_ARGS)
 else
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(if $(COVERAGE),$(COVERING)) tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile --no-loadscope-reorder \
+	  $(if $(COVERAGE),$(COVERING)) tests/unit
 	$(BIN)/python -m pytest -rs -m "not parallel and not alone and not containers" -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 	$(BIN)/python -m pytest -rs -m alone tests/unit
 endif

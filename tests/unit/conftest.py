@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 
-# They measure time, or memory of their own process, count or end processes, or hold every core: beside others they
-# would measure those. Memory of a child process is its own, so tests of that run beside others.
-ALONE = frozenset(
-    {
-        "api/test_silent_connections.py",
-        "core/test_supervisor.py",
-        "engine/test_engines.py",
-        "media/test_cost.py",
-        "media/test_fetch_hostile.py",
-        "runners/test_batcher.py",
-        "scheduling/test_kept_memory.py",
-        "storage/test_cache.py",
-    }
-)
+# They measure time: beside others they would measure those. What is counted or weighed of a process is its own, so the
+# tests of that run beside others.
+ALONE = frozenset({"runners/test_batcher.py"})
+# Of these some tests are served; the other modules are not even imported where only served tests run.
+SERVING = frozenset({"cli/test_cli.py", "core/test_settings.py", "training/test_fetch_checkpoints.py"})
+OF_SERVED = "not parallel and not alone and not containers"  # the marks of that stage (Makefile)
 # They train, import checkpoints, answer with every model, decode what takes long, or start several processes.
 SLOW = frozenset(
     {
+        "api/test_silent_connections.py",
         "cli/test_cli.py",
         "core/test_logs.py",
+        "core/test_supervisor.py",
+        "engine/test_engines.py",
         "media/test_audio_refused.py",
+        "media/test_cost.py",
         "media/test_hostile_audio.py",
         "media/test_hostile_images.py",
         "media/test_image_bounds.py",
@@ -37,6 +34,7 @@ SLOW = frozenset(
         "models/test_store.py",
         "runners/test_batch_mates.py",
         "runners/test_start.py",
+        "storage/test_cache.py",
         "storage/test_latest.py",
         "training/test_augment.py",
         "training/test_face_gender_training.py",
@@ -51,8 +49,19 @@ SLOW = frozenset(
 )
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out modules of which a stage of `make test` runs nothing: their frameworks take seconds to import."""
+    stage = {"alone": ALONE, OF_SERVED: SERVING}.get(config.getoption("markexpr"))
+    if stage is None or not collection_path.match("test_*.py"):
+        return None
+    return collection_path.relative_to(HERE).as_posix() not in stage or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what runs beside others, what runs alone, and what is too slow for `make test-fast`."""
+    """Marks what runs beside others, what runs alone, and what is too slow for `make test-fast`.
+
+    Several processes begin with the slow modules, so that none is left to one at the end (``--no-loadscope-reorder``).
+    """
     for item in items:
         if not item.path.is_relative_to(HERE):
             continue
@@ -63,3 +72,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("parallel")
         if module in SLOW:
             item.add_marker("slow")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
