@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, Seen
 from tests.browser.panels import FILES, ask, ask_about, click_example, open_panel
-from tests.support.served import DATA, ROOT, Bundle, serve
+from tests.support.served import DATA, ROOT, TOGETHER, Bundle, serve
 from tests.support.site_thread import LocalSite
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def test_every_question_asks_for_a_key_where_the_server_has_a_store_of_keys(
     settings = {"KEY_STORE": str(tmp_path / "keys.json")}
     add = [sys.executable, "-m", "cli", "keys", "add", "lab", "--questions", "voice-gender"]
     made = subprocess.run(add, cwd=ROOT, env=os.environ | settings, text=True, capture_output=True, check=True)
-    with serve(store, settings) as bundle:
+    with serve(store, TOGETHER | settings) as bundle:
         page = chromium.new_page(base_url=bundle.url)
         panel = open_panel(page, "Voice gender")
         assert "needs an API key" in click_example(panel, "A reader").inner_text()

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from cli import keys
 from tests.support.audio_bytes import encode
-from tests.support.served import KEY, Bundle, serve, wait_for
+from tests.support.served import KEY, TOGETHER, Bundle, serve, wait_for
 
 pytestmark = [pytest.mark.served, pytest.mark.anyio]
 
@@ -268,7 +268,7 @@ def keyed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     """The bundle with a store of keys and short recordings."""
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     settings = {"KEY_STORE": str(path), "MAX_AUDIO_SECONDS": "4", "CORS_ORIGINS": "https://a.example"}
-    with serve(store, settings) as running:
+    with serve(store, TOGETHER | settings) as running:
         yield running, path
 
 

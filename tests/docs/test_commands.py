@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.redis_server import free_port
-from tests.support.served import ROOT, START_S, Bundle, environment, wait_for
+from tests.support.served import ROOT, START_S, TOGETHER, Bundle, environment, wait_for
 
 NEED_DATA = ["training.evaluate", "training.study.run", "training.voice_gender"]
 
@@ -101,7 +101,7 @@ def test_a_port_that_is_taken_is_one_line(folder: Path) -> None:
 def test_a_server_that_is_ready_greets_with_three_lines(store: Path, folder: Path, key: str) -> None:
     shutil.copytree(store, folder / "bentoml", copy_function=os.link)
     port = free_port()
-    variables = environment(folder, port, {"PYTHONPATH": str(ROOT), "API_KEY": key})
+    variables = environment(folder, port, TOGETHER | {"PYTHONPATH": str(ROOT), "API_KEY": key})
     with (folder / "serve.log").open("wb") as log, (folder / "out").open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "serve"], cwd=folder / "tmp", env=variables, stdout=out, stderr=log

@@ -12,7 +12,7 @@ import bentoml
 import httpx
 import pytest
 
-from tests.support.served import KEY, ROOT, Bundle, serve, wait_for
+from tests.support.served import KEY, ROOT, TOGETHER, Bundle, serve, wait_for
 
 pytestmark = pytest.mark.served
 
@@ -26,7 +26,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def keyed(store: Path, key_file: Path) -> Iterator[Bundle]:
     """The bundle with a store of keys, which is empty when it starts."""
-    with serve(store, {"KEY_STORE": str(key_file)}) as running:
+    with serve(store, TOGETHER | {"KEY_STORE": str(key_file)}) as running:
         yield running
 
 

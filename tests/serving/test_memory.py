@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.http_site import raw
-from tests.support.served import Bundle, serve, wait_for
+from tests.support.served import TOGETHER, Bundle, serve, wait_for
 from tests.support.shapes import assert_error
 from tests.support.site_thread import LocalSite
 
@@ -31,7 +31,7 @@ HEAD = f"POST /upload_audio HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY + 500}\
 def tight(store: Path) -> Iterator[Bundle]:
     """A bundle that may have 40 MiB in hand, and answers 8 MiB at a time."""
     settings = {"MAX_BODY_MB": "8", "MEMORY_BUDGET_MB": "40", "REQUEST_TIMEOUT_S": "120", "FETCH_TIMEOUT_S": "60"}
-    with serve(store, settings) as running:
+    with serve(store, TOGETHER | settings) as running:
         yield running
 
 

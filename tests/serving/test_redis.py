@@ -10,7 +10,7 @@ import pytest
 from storage.latest import REDIS_KEY
 from tests.support.heart_bytes import heartbeat, pcm, upload
 from tests.support.redis_server import RedisServer
-from tests.support.served import serve
+from tests.support.served import TOGETHER, serve
 from tests.support.site_thread import LocalSite
 
 pytestmark = [pytest.mark.served, pytest.mark.redis]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.served, pytest.mark.redis]
 def test_latest_result_and_cache(redis_server: RedisServer, store: Path, site: LocalSite, voice: bytes) -> None:
     """The result is kept in Redis, and so is the cache, and one that is down slows but fails no request."""
     urls = [site.add_file(f"/redis-{number}.flac", voice) for number in range(3)]
-    with serve(store, {"REDIS_URL": redis_server.url}) as bundle, bundle.client() as client:
+    with serve(store, TOGETHER | {"REDIS_URL": redis_server.url}) as bundle, bundle.client() as client:
         answer = upload(client, pcm(heartbeat())).json()
         (bundle.data_dir / "data.json").unlink(missing_ok=True)
         assert client.get("/").json() == answer  # as another replica would see it

@@ -182,7 +182,7 @@ def test_many_requests_of_all_routes_at_once(bundle: Bundle, routes: dict[str, A
     assert set(statuses) == {200}
 
 
-def test_no_call_to_a_runner_is_sent_again(bundle: Bundle, routes: dict[str, Ask]) -> None:
+def test_no_call_to_a_runner_is_sent_again(bundle: Bundle) -> None:
     """BentoML's client, as it comes, closes its session every 100 calls, with others under way; ours would hide it."""
 
     def count(name: str) -> float:
@@ -191,9 +191,12 @@ def test_no_call_to_a_runner_is_sent_again(bundle: Bundle, routes: dict[str, Ask
         found = re.findall(rf'^bundle_{name}\{{[^}}]*model="voice_gender"[^}}]*\}} (\S+)$', shown, re.MULTILINE)
         return sum(map(float, found))
 
+    short = wav(speech(1.0), 16_000)  # what a call computes does not matter
+
     def ask(number: int) -> None:
         with bundle.client() as client:
-            assert all(routes["VoiceGender"](client).status_code == 200 for _ in range(number))
+            for _ in range(number):
+                assert client.post("/api/detect-gender", files={"audio": short}).status_code == 200
 
     before, called = count("runner_retries_total"), count("call_seconds_count")
     with ThreadPoolExecutor(4) as crowd:
