@@ -27,7 +27,7 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 COVERING := --cov --cov-report=
 MEASURED = COVERAGE_RCFILE=$(CURDIR)/tests/coverage_served.toml $(BIN)/coverage
 # What `make mutants` changes, as mutmut names it.
-MUTATED := 'media.addresses*' 'scheduling.policy*' 'scheduling.queue*' 'storage.cache.xǁSingleFlight*' \
+MUTATED := 'media.addresses*' 'media.cost.xǁRateǁ*' 'media.cost.xǁDecodingEstimatorǁ*' 'scheduling.policy*' 'scheduling.queue*' 'storage.cache.xǁSingleFlight*' \
 	'storage.redis_client.xǁCircuitBreaker*'
 
 help:  ## Shows this list

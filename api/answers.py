@@ -8,6 +8,8 @@ import logging
 import platform
 from typing import Any
 
+from starlette.requests import Request
+
 from api.schemas import (
     ClassScore,
     FaceMeta,
@@ -20,6 +22,7 @@ from api.schemas import (
 from api.v1.report import report
 from api.v1.schemas import ItemAnswer
 from core import metrics
+from core.errors import Unavailable
 from core.request import note_model
 from media.pcm import PcmFormat
 from models.messages import HeartResult, SceneData, SceneEntry
@@ -137,6 +140,32 @@ class Answers:
                 "model": answer.found.members[audio_scene.MODEL].tag,
             }
         )
+
+
+def answers(request: Request) -> Answers:
+    """What answers in this process.
+
+    Raises:
+        Unavailable: The process is still starting.
+    """
+    found = getattr(request.app.state, "answers", None)
+    if not isinstance(found, Answers):
+        raise Unavailable("the service is starting", retry_after=1)
+    return found
+
+
+def admitted(request: Request, *models: str) -> Answers:
+    """What answers in this process, if the models of the request have room for it.
+
+    Asked before a body is read, which costs memory and time as well; the operations ask again when it is there.
+
+    Raises:
+        TooManyRequests: A model has more waiting than it can answer in time.
+        Unavailable: The process is still starting, or a runner is down.
+    """
+    found = answers(request)
+    found.context.ensure_room(*models)
+    return found
 
 
 def described(answer: Prediction, spec: ModelSpec) -> FaceResponse:

@@ -22,9 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import asked
 from api.asked import TYPED, VOICE_DETECTION
 from api.auth import check_voice_key
+from api.bodies import read_file, read_json
 from api.responses import error_response, to_response
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
-from api.uploads import read_file
 from api.v1.schemas import ClassifyResponse, InputItem, ItemAnswer
 from core.errors import NotFound, ServiceError, UnsupportedMedia
 from core.request import CURRENT
@@ -92,8 +92,6 @@ class JsonBody(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """Reads JSON, and nothing but JSON."""
-        from api.dependencies import read_json
-
         models = MODELS[request.scope["path"]]
         name = models[0] if len(models) == 1 else ENSEMBLE
         body: Self = await noted(read_json)(request, cls, request.scope[ANSWERS].context, name, *models)

@@ -22,12 +22,12 @@ from core import metrics
 from core.resources import cores
 from core.settings import Settings
 from engine.select import streams
+from media.cost import DecodingEstimator
 from media.fetch import Fetcher, FetchLimits
 from models import registry
 from models.messages import SceneEntry
 from models.spec import ModelSpec
 from runners import places
-from scheduling.policy import DecodingEstimator
 from scheduling.queue import Model, ModelQueue
 from scheduling.runner_client import RunnerClient
 from storage.cache import open_cache

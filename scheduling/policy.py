@@ -12,11 +12,15 @@ reservations. Until then new requests cannot take that room. At that moment the 
 clients that wait for the ``Retry-After`` of their answer are admitted, and nothing of a client has to be remembered but
 the moment.
 
+Long recordings are submitted part by part, so that shorter ones overtake them. What waits in the queue is therefore a
+small part of what they cost. So each is admitted by all that the others have still to submit, and short ones are not.
+
 Throughput: what has been done is measured, and the waits are expected by it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import contextlib
 import math
@@ -158,6 +162,66 @@ class Admission:
         return True
 
 
+TOLERANCE_S = 1.0  # by which a recording may be longer than its header says
+ANSWER_S = 30.0  # for the event loop to say whether there is room; it stands still for no more than milliseconds
+
+
+@dataclass(slots=True, eq=False)
+class LongRecording:
+    """One recording, from the moment at which its length is known or guessed; costs are seconds of it.
+
+    Attributes:
+        model: Whose queue it is.
+        least: Length up to which a recording is not a long one.
+        admit: Called with the recording and the length that is added to it; raises where there is no room.
+        total: Length that was admitted.
+        left: What of it has not been submitted yet.
+    """
+
+    model: str
+    least: float
+    admit: Callable[[LongRecording, float], None]
+    total: float = 0.0
+    left: float = 0.0
+
+    def announce(self, seconds: float) -> None:
+        """Asks for room for the whole recording; one whose header states no length asks again as it grows.
+
+        Args:
+            seconds: Its length, as its header says or as far as it has been decoded.
+
+        Raises:
+            TooManyRequests: Others have so much to submit that it would not be answered in time.
+        """
+        if not self._is_more(seconds):
+            return
+        more = max(seconds, self.total + self.least if self.total else 0.0) - self.total
+        self.admit(self, more)
+        self.total += more
+        self.left += more
+
+    def announcer(self) -> Callable[[float], None]:
+        """Gives what does the same from another thread, which waits for the event loop."""
+        loop = asyncio.get_running_loop()
+
+        async def announce(seconds: float) -> None:
+            self.announce(seconds)
+
+        def announce_and_wait(seconds: float) -> None:
+            if self._is_more(seconds):
+                asyncio.run_coroutine_threadsafe(announce(seconds), loop).result(ANSWER_S)
+
+        return announce_and_wait
+
+    def submitted(self, seconds: float) -> None:
+        """Counts a part that is in the queue from now on."""
+        self.left = max(0.0, self.left - seconds)
+
+    def _is_more(self, seconds: float) -> bool:
+        """Whether a length is beyond what was admitted."""
+        return seconds > max(self.least, self.total + TOLERANCE_S if self.total else 0.0)
+
+
 # Pieces of work whose time is remembered. Their lower median counts: a runner that was started or stopped for a while
 # makes one batch last seconds, and one such batch must not make the queue refuse the next requests.
 REMEMBERED = 9
@@ -225,82 +289,3 @@ class ThroughputEstimator:
             throughput = under_way[0][0] / under_way[0][1] if under_way else 0.0
         late = min(age - cost * throughput for age, cost in under_way) if len(under_way) >= self.places else 0.0
         return (waiting + sum(cost for _, cost in under_way)) * throughput / self.places + max(0.0, late)
-
-
-# Pieces of each kind of decoding whose time and size are remembered, and how many of them are left out, the longest
-# first: a process that was stopped for a while says nothing about its work.
-REMEMBERED_OF_A_KIND = 32
-OUTLIERS = 1
-OVERHEAD_BYTES = 4096  # what a piece costs besides its bytes, in bytes
-
-
-@dataclass(slots=True)
-class Rate:
-    """How long work of one kind takes for its size."""
-
-    _done: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OF_A_KIND))
-
-    def note(self, seconds: float, size: int) -> None:
-        """Remembers a piece that has been done; to be called in any thread."""
-        self._done.append((seconds, size + OVERHEAD_BYTES))
-
-    def seconds(self, size: int) -> float:
-        """Expected time of a piece of so many bytes; 0 until one has been done.
-
-        All of the time by all of the size, and no median of pieces: those that take long are what others wait for.
-        """
-        done = sorted(self._done)
-        done = done[:-OUTLIERS] if len(done) > OUTLIERS else done
-        bytes_ = sum(size for _, size in done)
-        return sum(seconds for seconds, _ in done) / bytes_ * (size + OVERHEAD_BYTES) if bytes_ else 0.0
-
-
-@dataclass(slots=True)
-class DecodingEstimator:
-    """What is parsed and decoded in the threads, each piece measured by its kind and size.
-
-    Attributes:
-        places: Threads.
-    """
-
-    places: int = 1
-    _rates: dict[str, Rate] = field(default_factory=dict)
-    _under_way: list[tuple[float, float]] = field(default_factory=list)
-
-    def note(self, kind: str, seconds: float, size: int, expected: int | None = None) -> None:
-        """Remembers a piece that has been done; to be called in any thread.
-
-        Args:
-            kind: Of the piece.
-            seconds: How long it took.
-            size: How large it was (bytes); 0 where it failed. Then it counts only if it took longer than expected:
-                rubbish is refused in no time, and says nothing about the next file.
-            expected: How large it was expected to be, for one that failed (bytes).
-        """
-        rate = self._rates.setdefault(kind, Rate())
-        if size or expected is None:
-            rate.note(seconds, size)
-        elif seconds > rate.seconds(expected):
-            rate.note(seconds, expected)
-
-    @contextlib.contextmanager
-    def under_way(self, kind: str, size: int) -> Iterator[None]:
-        """Counts a piece as waiting or under way."""
-        piece = time.monotonic(), self._rates[kind].seconds(size) if kind in self._rates else 0.0
-        self._under_way.append(piece)
-        try:
-            yield
-        finally:
-            self._under_way.remove(piece)
-
-    def expected_wait_s(self) -> float:
-        """Time until all pieces will have been done (seconds); late where every thread takes too long."""
-        now = time.monotonic()
-        late = min(now - begun - cost for begun, cost in self._under_way) if len(self._under_way) >= self.places else 0
-        return sum(cost for _, cost in self._under_way) / self.places + max(0.0, late)
-
-    @property
-    def each_s(self) -> float:
-        """Time that one piece more of the usual kind adds (seconds)."""
-        count = len(self._under_way)
-        return sum(cost for _, cost in self._under_way) / count / self.places if count else 0.0

@@ -27,8 +27,7 @@ from core.request import CURRENT
 from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import ModelSpec
-from scheduling.long_recordings import LongRecording
-from scheduling.policy import REMEMBERED, Admission, ThroughputEstimator, choose
+from scheduling.policy import REMEMBERED, Admission, LongRecording, ThroughputEstimator, choose
 
 if TYPE_CHECKING:  # which imports aiohttp, in 0.25 s
     from scheduling.runner_client import Runner

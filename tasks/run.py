@@ -19,14 +19,13 @@ from core.settings import Settings
 from core.trimming import trimmer
 from media.addresses import describe_url
 from media.audio import AudioLimits, DecodedAudio, decode
-from media.cost import SECOND_BYTES, stated_seconds
+from media.cost import SECOND_BYTES, DecodingEstimator, stated_seconds
 from media.encodings import decode_base64_audio
 from media.examples import carried
 from media.fetch import Fetcher
 from models.messages import InferenceResult, SceneEntry
 from models.spec import AudioInput, ImageInput, ModelSpec, cost
-from scheduling.long_recordings import LongRecording
-from scheduling.policy import DecodingEstimator
+from scheduling.policy import LongRecording
 from scheduling.queue import Model
 from storage.cache import ResultCache
 from storage.latest import LatestResult

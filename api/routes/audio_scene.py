@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from api.dependencies import answers, read_json
+from api.answers import answers
+from api.bodies import read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import AnalyzeRequest, SceneResponse
 from media.examples import MUSIC_URL

@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.dependencies import admitted
+from api.answers import admitted
+from api.bodies import read_file
 from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
 from api.responses import own_fields
 from api.schemas import FaceErrorBody, FaceResponse
-from api.uploads import read_file
 from tasks.face_gender import MODEL
 
 router = APIRouter(tags=["face gender"])

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from api.dependencies import admitted, answers
+from api.answers import admitted, answers
+from api.bodies import audio_type
 from api.openapi import MODEL_ERRORS, errors, try_it
 from api.responses import preferred, prefers_html
 from api.static import landing
-from api.uploads import audio_type
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat
 from models.messages import HeartResult

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.dependencies import answers
+from api.answers import answers
 from api.openapi import errors, example
 from api.responses import error_response
 from api.schemas import Readiness

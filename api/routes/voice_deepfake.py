@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
+from api.answers import admitted, answers
 from api.auth import check_voice_key
-from api.dependencies import admitted, answers, read_json
+from api.bodies import read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import VoiceRequest, VoiceResponse
 from media.examples import read

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from api.dependencies import admitted
+from api.answers import admitted
+from api.bodies import read_file
 from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
 from api.schemas import ClassScore
-from api.uploads import read_file
 from tasks.voice_gender import MODEL
 
 router = APIRouter(tags=["voice gender"])

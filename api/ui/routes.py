@@ -12,15 +12,15 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from api.answers import admitted, answers
 from api.asked import FURTHER, VOICE_DETECTION
 from api.auth import check_voice_key
-from api.dependencies import admitted, answers, read_json
+from api.bodies import check_plain, media_type, read_json
 from api.responses import preferred
 from api.schemas import AnalyzeRequest
 from api.static import HEADERS, static_file
 from api.ui.questions import MEDIA_TYPE as PROGRESS
 from api.ui.questions import Questions, respond
-from api.uploads import check_plain, media_type
 from api.v1.catalogue import card_page
 from core.errors import BadRequest, NotFound
 from models import registry

@@ -64,7 +64,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "Forms, encodings, keys and content types as real clients send them, right and wrong",
             "Accepted where the meaning is clear, otherwise 400, 403, 413 or 415 with words",
-            ("unit/api/test_uploads.py", "unit/api/test_inflate.py", "contract/test_c7_errors.py"),
+            ("unit/api/test_bodies.py", "unit/api/test_inflate.py", "contract/test_c7_errors.py"),
         ),
         Case(
             "Files of other kinds (AVI, TIFF, ZIP ...), and audio files where raw PCM is expected",

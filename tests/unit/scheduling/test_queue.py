@@ -41,6 +41,7 @@ async def test_an_item_is_sent_with_the_id_of_its_request() -> None:
     queue = ModelQueue("m", call)
     await asyncio.gather(*(asyncio.create_task(ask(name)) for name in ("first", "", "second")))
     assert [request.request_id for request in sent] == ["first", "", "second"]
+    assert [request.cost for request in sent] == [1.0] * 3  # as of a picture, where nothing else is said
 
 
 async def test_lengths_whose_sum_rounds_up_do_not_close_the_lane() -> None:
@@ -208,6 +209,7 @@ async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: Base
     async with asyncio.timeout(5):
         results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [InternalError] * 3
+    assert {str(result) for result in results} == {"the call of the m model was broken off"}
     runner.error = None
     async with asyncio.timeout(5):
         assert (await queue.submit(item(7))).probabilities == [7.0]

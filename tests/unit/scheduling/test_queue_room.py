@@ -131,6 +131,10 @@ async def test_memory_is_bounded() -> None:
         await settle()
     with pytest.raises(TooManyRequests):
         await queue.submit(large)
+    tasks.append(asyncio.create_task(queue.submit(large[:-2])))  # which is all that there is room for
+    await settle()
+    with pytest.raises(TooManyRequests):
+        await queue.submit(item(0))
     runner.open.set()
     await asyncio.gather(*tasks)
 

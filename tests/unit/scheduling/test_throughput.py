@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from scheduling import policy
-from scheduling.policy import LATE_S, OVERHEAD_BYTES, PLANNED, Admission, DecodingEstimator, Rate, ThroughputEstimator
+from scheduling.policy import LATE_S, PLANNED, Admission, ThroughputEstimator
 
 MAX_QUEUE_WAIT_S = 10.0
 
@@ -91,50 +91,6 @@ def test_work_that_fails_says_nothing(clock: Clock) -> None:
         raise ValueError("it failed")
     assert throughput.known_s is None
     assert throughput.expected_wait_s(1.0) == 0.0
-
-
-def test_a_rate_is_all_the_time_by_all_the_size_without_the_longest_piece() -> None:
-    rate = Rate()
-    assert rate.seconds(100) == 0.0
-    rate.note(2.0, 4 * OVERHEAD_BYTES)
-    assert rate.seconds(9 * OVERHEAD_BYTES) == pytest.approx(4.0)
-    rate.note(60.0, 4 * OVERHEAD_BYTES)
-    assert rate.seconds(4 * OVERHEAD_BYTES) == pytest.approx(2.0)
-    rate.note(1.0, 4 * OVERHEAD_BYTES)
-    assert rate.seconds(4 * OVERHEAD_BYTES) == pytest.approx(1.5)
-
-
-def test_a_failure_counts_only_where_it_took_longer_than_expected(clock: Clock) -> None:
-    decoding = DecodingEstimator()
-    size = 3 * OVERHEAD_BYTES
-    for _ in range(2):
-        decoding.note("audio", 2.0, size)
-
-    def expected() -> float:
-        with decoding.under_way("audio", size):
-            return decoding.expected_wait_s()
-
-    assert expected() == pytest.approx(2.0)
-    decoding.note("audio", 0.001, 0, size)
-    decoding.note("audio", 2.0, 0, size)
-    assert expected() == pytest.approx(2.0)
-    for _ in range(2):
-        decoding.note("audio", 6.0, 0, size)
-    assert expected() == pytest.approx((2.0 + 2.0 + 6.0) / 3)
-
-
-def test_decoding_is_late_where_every_thread_takes_too_long(clock: Clock) -> None:
-    decoding = DecodingEstimator(2)
-    for _ in range(2):
-        decoding.note("audio", 4.0, 1000)
-    with decoding.under_way("audio", 1000):
-        clock.now += 100.0  # there is another thread
-        assert decoding.expected_wait_s() == pytest.approx(2.0)
-        with decoding.under_way("audio", 1000):
-            assert decoding.expected_wait_s() == pytest.approx(4.0)
-            clock.now += 7.0
-            assert decoding.expected_wait_s() == pytest.approx(4.0 + 3.0)
-            assert decoding.each_s == pytest.approx(2.0)
 
 
 def door(now: Clock) -> Admission:

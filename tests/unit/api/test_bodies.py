@@ -9,9 +9,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.dependencies import read_json
+from api.bodies import audio_type, read_file, read_json
 from api.schemas import AnalyzeRequest
-from api.uploads import audio_type, read_file
 from core.errors import BadRequest, ServiceError, UnsupportedMedia
 
 pytestmark = pytest.mark.anyio

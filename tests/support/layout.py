@@ -1,0 +1,106 @@
+"""The figures of ``docs/decisions/layout.md``, as they are now: ``python -m tests.support.layout`` prints them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import pathspec
+import yaml
+
+from tests.support.served import DATA, ROOT, Bundle, serve, wait_for
+
+# Python runs a module of this name when it starts. In the process of the API it notes every function of ours that is
+# called, in every thread, from one signal to the next.
+TRACER = """
+import json, os, signal, sys, threading
+
+ROOT, OUT = {root!r}, {out!r}
+sys.path.append(ROOT)
+seen = set()
+
+
+def note(frame, event, arg):
+    if event == "call" and frame.f_code.co_filename.startswith(ROOT + "/"):
+        seen.add((os.path.relpath(frame.f_code.co_filename, ROOT), frame.f_code.co_qualname))
+
+
+def write(*_):
+    with open(OUT + ".part", "w") as file:
+        json.dump(sorted(seen), file)
+    os.replace(OUT + ".part", OUT)
+
+
+if "MediaClassifier" in sys.orig_argv:
+    signal.signal(signal.SIGUSR1, lambda *_: seen.clear())
+    signal.signal(signal.SIGUSR2, write)
+    threading.setprofile(note)
+    sys.setprofile(note)
+"""
+
+
+def served_files() -> list[Path]:
+    """Python files of the served code without ``__init__.py``."""
+    folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["run"]["source_pkgs"]
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return [ROOT / "service.py", *(path for path in found if path.name != "__init__.py")]
+
+
+def bento_files() -> list[str]:
+    """Python files that a bento holds."""
+    config = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    include, exclude = (pathspec.GitIgnoreSpec.from_lines(config[name]) for name in ("include", "exclude"))
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in tracked.split() if include.match_file(name) and not exclude.match_file(name)]
+
+
+def import_seconds() -> float:
+    """Processor time of ``import service`` (seconds), the least of five."""
+    program = "import time; begun = time.process_time(); import service; print(time.process_time() - begun)"
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    return min(float(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout) for _ in range(5))
+
+
+def called_for_an_upload(bundle: Bundle, out: Path) -> list[tuple[str, str]]:
+    """File and name of each function of ours that the API's process calls for a FLAC file, the second that it gets."""
+    (pid,) = bundle.workers("MediaClassifier")
+    with bundle.client() as client, (DATA / "voices" / "male_1.flac").open("rb") as file:
+        for _ in range(2):
+            os.kill(pid, signal.SIGUSR1)
+            file.seek(0)
+            client.post("/api/detect-gender", files={"audio": file}).raise_for_status()
+    os.kill(pid, signal.SIGUSR2)
+    wait_for(out.exists)
+    return [(file_, name) for file_, name in json.loads(out.read_text())]
+
+
+def main() -> None:
+    """Measures and prints."""
+    lines = [len(path.read_text().splitlines()) for path in served_files()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["BENTOML_HOME"] = str(folder / "bentoml")
+        from models import save  # BentoML looks for its home when it is imported
+
+        save.main([])
+        out = folder / "called.json"
+        (folder / "sitecustomize.py").write_text(TRACER.format(root=str(ROOT), out=str(out)))
+        with serve(folder / "bentoml", {}, source=folder) as bundle:
+            called = called_for_an_upload(bundle, out)
+    files = sorted({file for file, _ in called})
+    print(f"Python files without __init__.py: {len(lines)}")
+    print(f"lines of a file, median: {statistics.median(lines):.0f}; most: {max(lines)}")
+    print(f"Python files in a bento: {len(bento_files())}")
+    print(f"processor time of `import service`: {import_seconds():.1f} s")
+    print(f"functions for a voice upload: {len(called)}, of {len(files)} files:", *files, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main()
