@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,22 +31,6 @@ arbiter.start(cb=lambda _: arbiter.loop.call_later(PAUSE_S, arbiter.loop.stop))
 """
 
 
-def starts(life_s: float, young_s: float) -> int:
-    """How often a supervisor starts a process that lives so long, before BentoML's own would look again."""
-    script = SUPERVISOR.replace("PAUSE_S", str(PAUSE_S - 1))
-    command = [sys.executable, "-c", script, str(life_s), str(young_s)]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
-    return len(set(done.stdout.split()))
-
-
-def test_what_has_ended_is_started_again_soon() -> None:
-    assert starts(life_s=1.0, young_s=0.0) > 1
-
-
-def test_what_ends_at_once_is_left_alone_for_a_while() -> None:
-    assert starts(life_s=0.0, young_s=60.0) == 1
-
-
 STARTING = """
 import os, signal, threading
 import bentoml_cli
@@ -61,9 +47,43 @@ arbiter.start()
 """
 
 
-def test_a_signal_that_comes_while_processes_are_started_is_not_lost() -> None:
-    done = subprocess.run([sys.executable, "-c", STARTING], cwd=ROOT, capture_output=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr.decode()
+BEFORE_BENTOML_S = PAUSE_S - 1  # BentoML's own would look again later
+COMMANDS = {  # life of the child, and how long one is young (s)
+    "lives for a second": [SUPERVISOR.replace("PAUSE_S", str(BEFORE_BENTOML_S)), "1.0", "0.0"],
+    "ends at once": [SUPERVISOR.replace("PAUSE_S", str(BEFORE_BENTOML_S)), "0.0", "60.0"],
+    "a signal comes": [STARTING],
+}
+
+
+@pytest.fixture(scope="module")
+def ended() -> Mapping[str, subprocess.CompletedProcess[str]]:
+    """What became of the supervisors, all at once, as they wait most of the time."""
+
+    def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", *arguments]
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
+
+    with ThreadPoolExecutor(len(COMMANDS)) as crowd:
+        return dict(zip(COMMANDS, crowd.map(run, COMMANDS.values()), strict=True))
+
+
+def starts(done: subprocess.CompletedProcess[str]) -> int:
+    """How often a supervisor has started its process."""
+    return len(set(done.stdout.split()))
+
+
+def test_what_has_ended_is_started_again_soon(ended: Mapping[str, subprocess.CompletedProcess[str]]) -> None:
+    assert starts(ended["lives for a second"]) > 1
+
+
+def test_what_ends_at_once_is_left_alone_for_a_while(ended: Mapping[str, subprocess.CompletedProcess[str]]) -> None:
+    assert starts(ended["ends at once"]) == 1
+
+
+def test_a_signal_that_comes_while_processes_are_started_is_not_lost(
+    ended: Mapping[str, subprocess.CompletedProcess[str]],
+) -> None:
+    assert ended["a signal comes"].returncode == 0, ended["a signal comes"].stderr
 
 
 def test_files_and_settings_of_the_folder_hold_in_processes_that_work_elsewhere(
