@@ -46,15 +46,20 @@ for _name in [name for name in os.environ if name.startswith("OTEL_")]:
 # Groups of few tests that take long: several processes begin with these, so that none is left to one at the end. The
 # order matters only with ``--no-loadscope-reorder`` (Makefile): without it pytest-xdist begins with the largest groups.
 LONG = (
+    "tests/serving/test_resilience.py",
     "tests/serving/test_one_path.py",
     "tests/docs/test_sixth_model.py",
     "tests/unit/training/test_fetch_checkpoints.py",
     "tests/serving/test_bento.py",
     "clients",
+    "tests/docs/test_commands.py",
     "tests/serving/test_installed.py",
     "tests/serving/test_model_entries.py",
+    "tests/serving/test_long_recordings.py",
+    "tests/serving/test_secrets.py",
     "tests/serving/test_stopping.py",
     "tests/serving/test_together.py",
+    "tests/serving/test_memory.py",
 )
 OF_CLIENTS = {"made_clients", "node_modules"}  # fixtures that write into ``clients/``
 
