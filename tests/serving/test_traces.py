@@ -109,6 +109,10 @@ def test_requests_that_share_a_batch_are_linked(traced: Bundle, collector: Colle
             assert engines[trace].id == other
             assert (span.trace, span.id) in engines[trace].links
         assert int(span.attributes["bundle.items"].split()[-1]) == len(span.links) + 1
+    calls = [collector.wait_for(trace, "call voice_gender")["call voice_gender"] for trace in traces]
+    assert any(span.links for span in calls)
+    for span in calls:
+        assert int(span.attributes["bundle.items"].split()[-1]) == len(span.links) + 1
 
 
 def test_what_is_not_sampled_and_probes_leave_nothing(
