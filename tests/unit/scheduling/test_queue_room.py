@@ -133,6 +133,7 @@ async def test_memory_is_bounded() -> None:
         await queue.submit(large)
     tasks.append(asyncio.create_task(queue.submit(large[:-2])))  # which is all that there is room for
     await settle()
+    assert not tasks[-1].done()
     with pytest.raises(TooManyRequests):
         await queue.submit(item(0))
     runner.open.set()
