@@ -23,6 +23,8 @@ from training.fitting import calibrate, dense, features, heads, recipes, sound
 SETS = ("voice_deepfake", "voice_deepfake_more", "voice_deepfake_further")
 NETWORKS = 4
 EVEN = 0.5  # a page counts by this power of its clips
+HANDED_OVER = 2.0  # a clip of the first two sets counts for so many of the third, which is fetched
+WORN, COPIED = 0.3, 0.04  # shares of the draws in which a clip, or a person's clip, is in these forms
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
 OTHERS = "other languages"  # learned from only: a synthesiser's traces hardly hang on what is said
 
@@ -51,7 +53,7 @@ class VoiceDeepfake(recipes.Encoded):
     spec = SPEC
     trainer = "voice_deepfake"
     pooling = features.SPEECH
-    forms = (0, 4)  # the sets' clips are coded, filtered and faintly noisy at random already
+    forms = (0, 4, 5)  # the sets' clips are coded, filtered and faintly noisy at random already
 
     def listed(self, data: Path) -> list[Clip]:
         """All sets; the further one only where it has been fetched (``training.data.further_voices``)."""
@@ -71,14 +73,19 @@ class VoiceDeepfake(recipes.Encoded):
 
     def head(self, rows: heads.Rows, labels: NDArray[np.int64], clips: Sequence[Clip]) -> dense.DenseHead:
         """Fits one head on clips as they are."""
-        return dense.fit([rows], labels, counted(clips), quarters(clips))
+        return dense.fit([dense.Form(rows, labels)], counted(clips), quarters(clips))
 
     def fit_calibrated(self, clips: Sequence[Clip]) -> tuple[dense.DenseHead, Calibration]:
         """The head, and the calibration fitted on what each network says of what it has not met."""
         labels = class_indices(clips, self.classes)
-        forms = [self.rows(clips, place) for place in range(len(self.forms))]
-        head = dense.fit(forms, labels, counted(clips), quarters(clips))
-        logits = dense.cross_fitted(head, forms[recipes.PLAIN], quarters(clips)).astype(np.float32)
+        plain, worn, copied = (self.rows(clips, place) for place in range(len(self.forms)))
+        forms = [
+            dense.Form(plain, labels, 1.0 - WORN - COPIED),
+            dense.Form(worn, labels, WORN),
+            dense.Form(copied, np.full_like(labels, self.classes.index("AI_GENERATED")), COPIED),
+        ]
+        head = dense.fit(forms, counted(clips), quarters(clips))
+        logits = dense.cross_fitted(head, plain, quarters(clips)).astype(np.float32)
         unmet = ~np.isnan(logits).any(axis=1)
         report = calibrate.fit(logits[unmet], labels[unmet], self.calibration_weights(clips)[unmet])
         return head, report.calibration
@@ -106,6 +113,7 @@ def counted(clips: Sequence[Clip]) -> NDArray[np.float64]:
     keys = [(clip.label, page(clip)) for clip in clips]
     sizes = Counter(keys)
     weights = np.array([sizes[key] ** (EVEN - 1.0) for key in keys])
+    weights *= [1.0 if sound.fetched(clip) else HANDED_OVER for clip in clips]
     languages = np.array([clip.fields["language"] for clip in clips])
     labels = np.array([clip.label for clip in clips])
     for language in set(languages.tolist()):

@@ -24,13 +24,13 @@ def keyed(request: Request, _key: Annotated[str | None, Security(_header)]) -> N
     check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
 
 
-REQUEST = {"language": "Telugu", "audioFormat": "ogg", "audioBase64": base64.b64encode(read("voice.ogg")).decode()}
+REQUEST = {"language": "English", "audioFormat": "ogg", "audioBase64": base64.b64encode(read("voice.ogg")).decode()}
 EXAMPLE = {
     "status": "success",
-    "language": "Telugu",
+    "language": "English",
     "classification": "HUMAN",
-    "confidenceScore": 0.75,
-    "explanation": "AI score 0.29: classified as human speech, but uncertain: ... Pointing to it: ...",
+    "confidenceScore": 0.82,
+    "explanation": "AI score 0.21: classified as human speech. ... Pointing to it: ...",
 }
 
 router = APIRouter(tags=["AI voice"], dependencies=[Depends(keyed)])

@@ -24,7 +24,7 @@ def main(url: str, key: str) -> None:
         print("heart sound:", client.heart_sound(audio=HEART))
         print("audio scene:", client.audio_scene(audio_url="http://examples.invalid/music.flac"))
         audio = base64.b64encode((EXAMPLES / "voice.ogg").read_bytes()).decode()
-        request = {"language": "Telugu", "audioFormat": "ogg", "audioBase64": audio}
+        request = {"language": "English", "audioFormat": "ogg", "audioBase64": audio}
         print("AI voice:", client.voice_detection(request=request))
         both = client.classify_audio_scene(items=[{"base64": audio}, {"url": "http://examples.invalid/music.flac"}])
         print("several:", [item["prediction"] for item in both["items"]])

@@ -27,7 +27,7 @@ async def main(url: str, key: str) -> None:
             client.face_gender(image=EXAMPLES / "face.jpg"),
             client.heart_sound(audio=HEART),
             client.audio_scene(audio_url="http://examples.invalid/music.flac"),
-            client.voice_detection(request={"language": "Telugu", "audioFormat": "ogg", "audioBase64": audio}),
+            client.voice_detection(request={"language": "English", "audioFormat": "ogg", "audioBase64": audio}),
         )
     for name, answer in zip(names, answers, strict=True):
         print(f"{name}: {answer}")

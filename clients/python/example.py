@@ -61,7 +61,7 @@ def main(url: str, key: str) -> None:
 
     keyed = AuthenticatedClient(base_url=url, token=key, prefix="", auth_header_name="x-api-key")
     encoded = base64.b64encode((EXAMPLES / "voice.ogg").read_bytes()).decode()
-    body = VoiceRequest(VoiceRequestLanguage.TELUGU, VoiceRequestAudioformat.OGG, encoded)
+    body = VoiceRequest(VoiceRequestLanguage.ENGLISH, VoiceRequestAudioformat.OGG, encoded)
     voice = voice_detection.sync(client=keyed, body=body)
     assert isinstance(voice, VoiceResponse)
     print("AI voice:", voice.classification.value, voice.explanation)

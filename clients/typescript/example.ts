@@ -34,7 +34,7 @@ const detection = await voiceDetection({
   client,
   throwOnError: true,
   auth: key,
-  body: { language: "Telugu", audioFormat: "ogg", audioBase64 },
+  body: { language: "English", audioFormat: "ogg", audioBase64 },
 });
 console.log("AI voice:", detection.data.classification, detection.data.explanation);
 
@@ -47,5 +47,5 @@ const several = await classify({
 console.log("several:", several.data.items.map((item) => ("prediction" in item ? item.prediction : item.message)).join());
 
 // Without throwOnError an error is a value, typed as the document describes it.
-const refused = await voiceDetection({ client, auth: "wrong", body: { language: "Telugu", audioFormat: "ogg", audioBase64 } });
+const refused = await voiceDetection({ client, auth: "wrong", body: { language: "English", audioFormat: "ogg", audioBase64 } });
 console.log("with a wrong key:", refused.response?.status, refused.error?.message);

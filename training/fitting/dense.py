@@ -32,7 +32,6 @@ class Settings:
         batch: Clips in a step of each network.
         rate: Highest learning rate.
         decay: Weight decay.
-        worn: Share of the clips that are drawn in one of their other forms.
         unread: Share of the features that a step does not read.
         dropped: Share of the hidden units that a step leaves out.
         noise: Standard deviation of what is added to the features, in theirs.
@@ -44,11 +43,25 @@ class Settings:
     batch: int = 128
     rate: float = 1e-3
     decay: float = 0.05
-    worn: float = 0.3
     unread: float = 0.2
     dropped: float = 0.3
     noise: float = 0.3
     smoothing: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Clips as they are, or as something was done to them.
+
+    Attributes:
+        rows: float32 [clips, features].
+        labels: int64 [clips], of this form.
+        share: Of the draws that are of this form.
+    """
+
+    rows: heads.Rows
+    labels: NDArray[np.int64]
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +110,12 @@ class _Fitted(nn.Module):
 
 
 def fit(
-    forms: Sequence[heads.Rows],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    parts: Sequence[Split],
-    settings: Settings | None = None,
+    forms: Sequence[Form], weights: NDArray[np.float64], parts: Sequence[Split], settings: Settings | None = None
 ) -> DenseHead:
     """Fits a network for each part; the same rows give the same, as torch computes on one thread.
 
     Args:
-        forms: Of the clips, float32 [clips, features] each; the first as they are.
-        labels: int64 [clips].
+        forms: Of the same clips; the first as they are.
         weights: float64 [clips], how often each clip is drawn.
         parts: What the network of each part learns from (``train``).
         settings: The usual ones where none are given.
@@ -115,19 +123,18 @@ def fit(
     Raises:
         RuntimeError: A part has no clip to learn from.
     """
-    chosen = settings or Settings()
-    mean, spread = heads.standard(forms[0], np.ones(len(labels)))
-    tables = [torch.from_numpy(((rows - mean) / spread).astype(np.float32)) for rows in forms]
-    chances = torch.zeros(len(parts), len(labels), dtype=torch.float64)
+    plain = forms[0].rows
+    mean, spread = heads.standard(plain, np.ones(len(plain)))
+    chances = torch.zeros(len(parts), len(plain), dtype=torch.float64)
     for row, part in zip(chances, parts, strict=True):
         row[part.train] = torch.from_numpy(weights[part.train])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        networks = _trained(tables, labels, chances, chosen)
+        networks = _trained(_Drawn.of(forms, mean, spread), chances, settings or Settings())
     finally:
         torch.set_num_threads(threads)
-    return DenseHead(_kept(networks, mean, spread, read=np.ptp(forms[0], axis=0) > 0))
+    return DenseHead(_kept(networks, mean, spread, read=np.ptp(plain, axis=0) > 0))
 
 
 def cross_fitted(head: DenseHead, rows: heads.Rows, parts: Sequence[Split]) -> NDArray[np.float64]:
@@ -145,36 +152,45 @@ def cross_fitted(head: DenseHead, rows: heads.Rows, parts: Sequence[Split]) -> N
     return logits
 
 
-def _trained(tables: Sequence[Tensor], labels: NDArray[np.int64], chances: Tensor, settings: Settings) -> _Fitted:
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What clips are drawn from: standardised features and targets [forms, clips, ...], and the forms' shares."""
+
+    tables: Tensor
+    targets: Tensor
+    shares: Tensor
+
+    @classmethod
+    def of(cls, forms: Sequence[Form], mean: NDArray[np.float64], spread: NDArray[np.float64]) -> _Drawn:
+        classes = int(max(form.labels.max() for form in forms)) + 1
+        return cls(
+            torch.stack([torch.from_numpy(((form.rows - mean) / spread).astype(np.float32)) for form in forms]),
+            torch.stack([loop.one_hot(form.labels, classes) for form in forms]),
+            torch.tensor([form.share for form in forms]),
+        )
+
+    def at(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and targets of clips [networks, batch], each in a form that is drawn."""
+        which = torch.multinomial(self.shares, places.numel(), replacement=True).reshape(places.shape)
+        return self.tables[which, places], self.targets[which, places]
+
+
+def _trained(drawn: _Drawn, chances: Tensor, settings: Settings) -> _Fitted:
     torch.manual_seed(0)
-    classes = int(labels.max()) + 1
-    module = _Fitted(len(chances), (tables[0].shape[1], settings.hidden, settings.hidden, classes), settings)
-    targets = loop.one_hot(labels, classes)
-    steps = max(1, len(labels) // settings.batch)
+    clips, (features, classes) = chances.shape[1], (drawn.tables.shape[2], drawn.targets.shape[2])
+    module = _Fitted(len(chances), (features, settings.hidden, settings.hidden, classes), settings)
+    steps = max(1, clips // settings.batch)
 
     def batches(_: int) -> Iterator[loop.Batch]:
         for _ in range(steps):
-            places = torch.multinomial(chances, settings.batch, replacement=True)
-            states = _drawn(tables, places, settings)
+            states, targets = drawn.at(torch.multinomial(chances, settings.batch, replacement=True))
             states += settings.noise * torch.randn(states.shape)
-            yield loop.Batch({"states": states}, targets[places].flatten(0, 1))
+            yield loop.Batch({"states": states}, targets.flatten(0, 1))
 
     run = loop.Settings(settings.epochs, steps, settings.rate, settings.decay, ema_decay=0.98)
     fitted = loop.Trainer(module, run, loop.cross_entropy(settings.smoothing)).run(batches)
     assert isinstance(fitted, _Fitted)  # noqa: S101 - for the type checker
     return fitted
-
-
-def _drawn(tables: Sequence[Tensor], places: Tensor, settings: Settings) -> Tensor:
-    """Features [networks, batch, features] of clips, some of them in another form."""
-    states = tables[0][places]
-    if len(tables) > 1:
-        other = torch.rand(places.shape) < settings.worn
-        which = torch.randint(1, len(tables), places.shape)
-        for form, table in enumerate(tables):
-            chosen = other & (which == form)
-            states[chosen] = table[places[chosen]]
-    return states
 
 
 def _kept(

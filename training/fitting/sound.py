@@ -1,7 +1,7 @@
 """The recordings that the voice and scene models learn from, and what may happen to a recording on its way.
 
-Five forms of each clip: as it is, through a codec, with something in the background, through a room or a telephone, and
-worn: much noise or music behind it, or overdriven.
+Six forms of each clip: as it is, through a codec, with something in the background, through a room or a telephone, worn
+(much noise or music behind it, or overdriven), and copied by a vocoder, so that no person spoke it.
 Chance is drawn from the clip's own name, so a clip has the same forms in every recipe and every run.
 """
 
@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from training.data import codecs
+from training.data import codecs, voice_treatment
 from training.data.datasets import Clip, load_audio, read_manifest
-from training.fitting import augment
+from training.fitting import augment, vocoders
 from training.fitting.augment import Audio
 
 RATE = 16_000  # Hz
-FORMS = ("plain", "codec", "background", "channel", "worn")
+FORMS = ("plain", "codec", "background", "channel", "worn", "copied")
 FETCHED = "_further"  # ends the names of sets that are fetched, which have no validation part
 SOUNDS = ("music", "noise", "silence")  # labels that are not of speech
 BIT_RATES = {name: [rate for rate in rates if rate >= 16_000] for name, rates in codecs.BIT_RATES.items()}
@@ -41,6 +41,11 @@ def clips(data: Path, *names: str) -> list[Clip]:
             found += read_manifest(data / name, "train")
             found += [] if name.endswith(FETCHED) else read_manifest(data / name, "val")
     return found
+
+
+def fetched(clip: Clip) -> bool:
+    """Whether a clip is of a set that is fetched."""
+    return any(part.endswith(FETCHED) for part in clip.path.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ def form(clip: Clip, name: str, data: Path) -> Audio:
         return _with_background(audio, clip.label, backgrounds(data), rng)
     if name == "worn":
         return _worn(audio, backgrounds(data), rng)
+    if name == "copied":
+        return _copied(audio, rng) if clip.label == "HUMAN" else audio
     return _through_channel(audio, rng) if name == "channel" else audio
 
 
@@ -104,6 +111,11 @@ def _worn(audio: Audio, banks: Backgrounds, rng: np.random.Generator) -> Audio:
     if rng.random() < 0.15:
         audio = telephone(audio)
     return _coded(audio, rng) if rng.random() < 0.3 else audio
+
+
+def _copied(audio: Audio, rng: np.random.Generator) -> Audio:
+    """A copy with the recording's own background behind it, treated as the clips of the sets were."""
+    return voice_treatment.treated(vocoders.copied(audio, rng), voice_treatment.background(audio), rng)[0]
 
 
 def _through_channel(audio: Audio, rng: np.random.Generator) -> Audio:

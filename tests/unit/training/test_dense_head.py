@@ -30,7 +30,7 @@ def test_a_network_knows_nothing_of_the_clips_it_is_fitted_without() -> None:
     """The labels are chance: who has seen a clip knows it by heart, who has not can only guess."""
     rng = np.random.default_rng(0)
     rows, labels = rng.standard_normal((CLIPS, 60)).astype(np.float32), rng.permutation(np.arange(CLIPS) % 2)
-    head = dense.fit([rows], labels, np.ones(CLIPS), parts(), QUICK)
+    head = dense.fit([dense.Form(rows, labels)], np.ones(CLIPS), parts(), QUICK)
     unseen = dense.cross_fitted(head, rows, parts())
     assert roc_auc_score(labels, np.diff(head.logits(rows))[:, 0]) > 0.95
     assert 0.3 < roc_auc_score(labels, np.diff(unseen)[:, 0]) < 0.7
@@ -41,7 +41,8 @@ def test_classes_are_told_apart_whatever_a_feature_s_scale_is_and_the_same_rows_
     labels = np.arange(CLIPS) % 2
     rows = (rng.standard_normal((CLIPS, 8)) + 3 * labels[:, None]) * 10.0 ** np.arange(-3, 5) + 40
     rows[:, 0] = 0.0  # a feature that is always the same is not read
-    heads = [dense.fit([rows.astype(np.float32)], labels, np.ones(CLIPS), parts(), QUICK) for _ in range(2)]
+    form = dense.Form(rows.astype(np.float32), labels)
+    heads = [dense.fit([form], np.ones(CLIPS), parts(), QUICK) for _ in range(2)]
     moved = rows.astype(np.float32)
     moved[:, 0] = 1e4
     logits = dense.cross_fitted(heads[0], moved, parts())
@@ -57,16 +58,29 @@ def test_other_forms_of_clips_are_learned_from() -> None:
     plain, worn = rng.standard_normal((2, CLIPS, 4)).astype(np.float32)
     plain[:, 0] += 6 * labels
     worn[:, 1] += 6 * labels
-    head = dense.fit([plain, worn], labels, np.ones(CLIPS), parts(), QUICK)
+    head = dense.fit([dense.Form(plain, labels, 0.5), dense.Form(worn, labels, 0.5)], np.ones(CLIPS), parts(), QUICK)
     for rows in (plain, worn):
         assert (dense.cross_fitted(head, rows, parts()).argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_a_form_has_labels_of_its_own() -> None:
+    """What has been done to a clip of the first class may make one of the second of it."""
+    rng = np.random.default_rng(4)
+    labels = np.arange(CLIPS) % 2
+    plain, changed = rng.standard_normal((2, CLIPS, 4)).astype(np.float32)
+    plain[:, 0] += 6 * labels
+    changed[:, 1] += 6
+    forms = [dense.Form(plain, labels, 0.8), dense.Form(changed, np.ones_like(labels), 0.2)]
+    head = dense.fit(forms, np.ones(CLIPS), parts(), QUICK)
+    for form in forms:
+        assert (dense.cross_fitted(head, form.rows, parts()).argmax(axis=1) == form.labels).mean() > 0.9
 
 
 @pytest.mark.parametrize("speech_only", [True, False])
 def test_the_compiled_form_gives_the_native_form_s_logits(tmp_path: Path, speech_only: bool) -> None:
     rng = np.random.default_rng(3)
     rows = rng.standard_normal((CLIPS, FEATURES + LEVELS)).astype(np.float32)
-    head = dense.fit([rows], np.arange(CLIPS) % 2, np.ones(CLIPS), parts(), QUICK)
+    head = dense.fit([dense.Form(rows, np.arange(CLIPS) % 2)], np.ones(CLIPS), parts(), QUICK)
     np.savez(tmp_path / HEAD, allow_pickle=False, **head.arrays() | {"speech_only": np.array(speech_only)})
     complete(tmp_path)
     sounds = [rng.normal(0, 0.1, size).astype(np.float32) for size in (9_000, 16_000, 31_000)]
