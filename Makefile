@@ -27,7 +27,13 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 COVERING := --cov --cov-report=
 MEASURED = COVERAGE_RCFILE=$(CURDIR)/tests/coverage_served.toml $(BIN)/coverage
 # What `make mutants` changes, as mutmut names it.
-MUTATED := 'media.addresses*' 'media.cost.xǁRateǁ*' 'media.cost.xǁDecodingEstimatorǁ*' 'scheduling.policy*' 'scheduling.queue*' 'storage.cache.xǁSingleFlight*' \
+MUTATED := \
+	'media.addresses*' \
+	'media.cost.xǁRateǁ*' \
+	'media.cost.xǁDecodingEstimatorǁ*' \
+	'scheduling.policy*' \
+	'scheduling.queue*' \
+	'storage.cache.xǁSingleFlight*' \
 	'storage.redis_client.xǁCircuitBreaker*'
 
 help:  ## Shows this list
@@ -56,18 +62,18 @@ endif
 test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "parallel and not slow" -n 2 --dist loadfile tests/unit
 
-coverage: $(DEVELOPMENT) save  ## Shows the lines and branches that the unit tests leave out (SERVED=1: and that no served process runs)
+coverage: $(DEVELOPMENT) save  ## Shows the lines and branches that the unit tests leave out (SERVED=1: and that no served process runs; TESTS: that these leave out)
 ifdef SERVED
 	rm -f .coverage .coverage.*
-	OMP_NUM_THREADS=1 $(MEASURED) run -m pytest -m parallel -n 2 --dist loadfile tests/unit
-	$(MEASURED) run -m pytest tests/contract tests/serving
+	$(if $(TESTS),,OMP_NUM_THREADS=1 $(MEASURED) run -m pytest -m parallel -n 2 --dist loadfile tests/unit)
+	$(MEASURED) run -m pytest $(or $(TESTS),tests/contract tests/serving)
 	$(MEASURED) combine --quiet
 	$(MEASURED) report --show-missing
 else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(COVERING) --cov-report=term-missing tests/unit
 endif
 
-mutants: $(MUTANTS)  ## Changes the parts that decide and share one place after the other; lists what no test notices (20 minutes)
+mutants: $(MUTANTS)  ## Changes the parts that decide and share one place after the other; lists what no test notices (NAMES: some of them)
 	CI=1 OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 1 $(or $(NAMES),$(MUTATED))
 	$(BIN)/mutmut results
 
