@@ -7,7 +7,6 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -34,7 +33,7 @@ def note(frame, event, arg):
 
 def write(*_):
     with open(OUT + ".part", "w") as file:
-        json.dump(sorted(seen), file)
+        json.dump(sorted(seen.copy()), file)
     os.replace(OUT + ".part", OUT)
 
 
@@ -59,13 +58,6 @@ def bento_files() -> list[str]:
     include, exclude = (pathspec.GitIgnoreSpec.from_lines(config[name]) for name in ("include", "exclude"))
     tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [name for name in tracked.split() if include.match_file(name) and not exclude.match_file(name)]
-
-
-def import_seconds() -> float:
-    """Processor time of ``import service`` (seconds), the least of five."""
-    program = "import time; begun = time.process_time(); import service; print(time.process_time() - begun)"
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    return min(float(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout) for _ in range(5))
 
 
 def called_for_an_upload(bundle: Bundle, out: Path) -> list[tuple[str, str]]:
@@ -98,7 +90,6 @@ def main() -> None:
     print(f"Python files without __init__.py: {len(lines)}")
     print(f"lines of a file, median: {statistics.median(lines):.0f}; most: {max(lines)}")
     print(f"Python files in a bento: {len(bento_files())}")
-    print(f"processor time of `import service`: {import_seconds():.1f} s")
     print(f"functions for a voice upload: {len(called)}, of {len(files)} files:", *files, sep="\n  ")
 
 
