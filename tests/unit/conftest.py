@@ -9,16 +9,22 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# They measure time: beside others they would measure those. What is counted or weighed of a process is its own, so the
-# tests of that run beside others.
-ALONE = frozenset({"runners/test_batcher.py"})
+# They measure time, or fail where a process stands still for less than a second.
+# What is counted or weighed of a process is its own, so the tests of that run beside others.
+ALONE = frozenset(
+    {
+        "api/test_silent_connections.py",
+        "media/test_fetch_hostile.py",
+        "runners/test_batcher.py",
+        "storage/test_cache.py",
+    }
+)
 # Of these some tests are served; the other modules are not even imported where only served tests run.
 SERVING = frozenset({"cli/test_cli.py", "core/test_settings.py", "training/test_fetch_checkpoints.py"})
 OF_SERVED = "not parallel and not alone and not containers"  # the marks of that stage (Makefile)
 # They train, import checkpoints, answer with every model, decode what takes long, or start several processes.
 SLOW = frozenset(
     {
-        "api/test_silent_connections.py",
         "cli/test_cli.py",
         "core/test_logs.py",
         "core/test_supervisor.py",
@@ -34,7 +40,7 @@ SLOW = frozenset(
         "models/test_store.py",
         "runners/test_batch_mates.py",
         "runners/test_start.py",
-        "storage/test_cache.py",
+        "scheduling/test_kept_memory.py",
         "storage/test_latest.py",
         "training/test_augment.py",
         "training/test_face_gender_training.py",
@@ -57,10 +63,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return collection_path.relative_to(HERE).as_posix() not in stage or None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks what runs beside others, what runs alone, and what is too slow for `make test-fast`.
 
     Several processes begin with the slow modules, so that none is left to one at the end (``--no-loadscope-reorder``).
+    Where served tests run, ``LONG`` in ``tests/conftest.py`` has put them in order.
     """
     for item in items:
         if not item.path.is_relative_to(HERE):
@@ -72,5 +79,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("parallel")
         if module in SLOW:
             item.add_marker("slow")
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if "PYTEST_XDIST_WORKER" in os.environ and config.getoption("markexpr") != OF_SERVED:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)

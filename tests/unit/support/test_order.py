@@ -16,4 +16,6 @@ def test_no_served_test_is_in_a_module_that_is_left_out_where_they_run() -> None
     mark = "pytest.mark." + "served"
     with_some = {path.relative_to(HERE).as_posix() for path in HERE.rglob("test_*.py") if mark in path.read_text()}
     assert with_some == SERVING
-    assert f'-m "{OF_SERVED}"' in (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    assert f'-m "{OF_SERVED}"' in makefile
+    assert "-m alone tests/unit" in makefile
