@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,18 +53,19 @@ COMMANDS = {  # life of the child, and how long one is young (s)
     "ends at once": [SUPERVISOR.replace("PAUSE_S", str(BEFORE_BENTOML_S)), "0.0", "60.0"],
     "a signal comes": [STARTING],
 }
+Ended = Mapping[str, Future[subprocess.CompletedProcess[str]]]
 
 
 @pytest.fixture(scope="module")
-def ended() -> Mapping[str, subprocess.CompletedProcess[str]]:
-    """What became of the supervisors, all at once, as they wait most of the time."""
+def ended() -> Iterator[Ended]:
+    """What becomes of the supervisors, all at once, as they wait most of the time. A hanging one fails its own test."""
 
     def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", *arguments]
         return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, timeout=60)
 
     with ThreadPoolExecutor(len(COMMANDS)) as crowd:
-        return dict(zip(COMMANDS, crowd.map(run, COMMANDS.values()), strict=True))
+        yield {name: crowd.submit(run, arguments) for name, arguments in COMMANDS.items()}
 
 
 def starts(done: subprocess.CompletedProcess[str]) -> int:
@@ -72,18 +73,17 @@ def starts(done: subprocess.CompletedProcess[str]) -> int:
     return len(set(done.stdout.split()))
 
 
-def test_what_has_ended_is_started_again_soon(ended: Mapping[str, subprocess.CompletedProcess[str]]) -> None:
-    assert starts(ended["lives for a second"]) > 1
+def test_what_has_ended_is_started_again_soon(ended: Ended) -> None:
+    assert starts(ended["lives for a second"].result()) > 1
 
 
-def test_what_ends_at_once_is_left_alone_for_a_while(ended: Mapping[str, subprocess.CompletedProcess[str]]) -> None:
-    assert starts(ended["ends at once"]) == 1
+def test_what_ends_at_once_is_left_alone_for_a_while(ended: Ended) -> None:
+    assert starts(ended["ends at once"].result()) == 1
 
 
-def test_a_signal_that_comes_while_processes_are_started_is_not_lost(
-    ended: Mapping[str, subprocess.CompletedProcess[str]],
-) -> None:
-    assert ended["a signal comes"].returncode == 0, ended["a signal comes"].stderr
+def test_a_signal_that_comes_while_processes_are_started_is_not_lost(ended: Ended) -> None:
+    done = ended["a signal comes"].result()
+    assert done.returncode == 0, done.stderr
 
 
 def test_files_and_settings_of_the_folder_hold_in_processes_that_work_elsewhere(
@@ -97,7 +97,10 @@ def test_files_and_settings_of_the_folder_hold_in_processes_that_work_elsewhere(
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("API_KEY=secret\nPORT=4000\nKEY_STORE=keys.json\nLOG_DIR=notes\n")
     get_settings.cache_clear()
-    hand_on()
+    try:
+        hand_on()
+    finally:
+        get_settings.cache_clear()  # before anything can fail
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -107,4 +110,3 @@ def test_files_and_settings_of_the_folder_hold_in_processes_that_work_elsewhere(
     assert (found.log_dir, found.data_dir) == (tmp_path / "notes", tmp_path / "data")
     assert found.key_store == str(tmp_path / "keys.json")
     assert os.environ["LOG_DIR"] == str(tmp_path / "notes")
-    get_settings.cache_clear()
