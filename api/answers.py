@@ -1,4 +1,7 @@
-"""The five questions in the contract's words: what the tasks conclude, as the routes and typed methods answer it."""
+"""The five questions in the contract's words: what the tasks conclude, as routes and typed methods answer it.
+
+It also holds how a route finds what answers.
+"""
 
 from __future__ import annotations
 

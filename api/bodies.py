@@ -1,7 +1,7 @@
 """Reading bodies: forms with files, and JSON.
 
-All stays in memory, within the limits that ``api.middleware.limits`` enforces while a body arrives. Every process loads
-this file with BentoML's typed methods, so that it imports nothing that answers.
+All stays in memory, within the limits that ``api.middleware.limits`` enforces while a body arrives. BentoML's typed
+methods load this file in every process, so it imports nothing that answers.
 """
 
 from __future__ import annotations

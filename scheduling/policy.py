@@ -12,8 +12,9 @@ reservations. Until then new requests cannot take that room. At that moment the 
 clients that wait for the ``Retry-After`` of their answer are admitted, and nothing of a client has to be remembered but
 the moment.
 
-Long recordings are submitted part by part, so that shorter ones overtake them. What waits in the queue is therefore a
-small part of what they cost. So each is admitted by all that the others have still to submit, and short ones are not.
+Long recordings are submitted part by part, so that shorter ones overtake them. What waits in the queue is a small part
+of what they cost. So a long one is admitted by all that other long ones have still to submit. This does not count
+against short ones.
 
 Throughput: what has been done is measured, and the waits are expected by it.
 """
@@ -162,8 +163,8 @@ class Admission:
         return True
 
 
-TOLERANCE_S = 1.0  # by which a recording may be longer than its header says
-ANSWER_S = 30.0  # for the event loop to say whether there is room; it stands still for no more than milliseconds
+LENGTH_TOLERANCE_S = 1.0  # by which a recording may be longer than its header says
+LOOP_ANSWER_S = 30.0  # for the event loop to say whether there is room; it stands still for no more than milliseconds
 
 
 @dataclass(slots=True, eq=False)
@@ -209,7 +210,7 @@ class LongRecording:
 
         def announce_and_wait(seconds: float) -> None:
             if self._is_more(seconds):
-                asyncio.run_coroutine_threadsafe(announce(seconds), loop).result(ANSWER_S)
+                asyncio.run_coroutine_threadsafe(announce(seconds), loop).result(LOOP_ANSWER_S)
 
         return announce_and_wait
 
@@ -219,7 +220,7 @@ class LongRecording:
 
     def _is_more(self, seconds: float) -> bool:
         """Whether a length is beyond what was admitted."""
-        return seconds > max(self.least, self.total + TOLERANCE_S if self.total else 0.0)
+        return seconds > max(self.least, self.total + LENGTH_TOLERANCE_S if self.total else 0.0)
 
 
 # Pieces of work whose time is remembered. Their lower median counts: a runner that was started or stopped for a while
