@@ -23,8 +23,9 @@ from training.fitting import calibrate, dense, features, heads, recipes, sound
 SETS = ("voice_deepfake", "voice_deepfake_more", "voice_deepfake_further")
 NETWORKS = 4
 EVEN = 0.5  # a page counts by this power of its clips
-HANDED_OVER = 2.0  # a clip of the first two sets counts for so many of the third, which is fetched
-WORN, COPIED = 0.3, 0.04  # shares of the draws in which a clip, or a person's clip, is in these forms
+FETCHED = SETS[2]
+HANDED_OVER = 2.0  # a clip of the other two sets counts for so many of the fetched one
+WORN, COPIED = 0.3, 0.08  # shares of the draws that are of these forms
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
 OTHERS = "other languages"  # learned from only: a synthesiser's traces hardly hang on what is said
 
@@ -75,6 +76,10 @@ class VoiceDeepfake(recipes.Encoded):
         """Fits one head on clips as they are."""
         return dense.fit([dense.Form(rows, labels)], counted(clips), quarters(clips))
 
+    def fit_head(self, clips: Sequence[Clip]) -> dense.DenseHead:
+        """A head fitted on all forms of clips, whose labels are not alike."""
+        return self.fit_calibrated(clips)[0]
+
     def fit_calibrated(self, clips: Sequence[Clip]) -> tuple[dense.DenseHead, Calibration]:
         """The head, and the calibration fitted on what each network says of what it has not met."""
         labels = class_indices(clips, self.classes)
@@ -82,13 +87,19 @@ class VoiceDeepfake(recipes.Encoded):
         forms = [
             dense.Form(plain, labels, 1.0 - WORN - COPIED),
             dense.Form(worn, labels, WORN),
-            dense.Form(copied, np.full_like(labels, self.classes.index("AI_GENERATED")), COPIED),
+            dense.Form(copied, labels_of_copies(clips, labels), COPIED),
         ]
         head = dense.fit(forms, counted(clips), quarters(clips))
         logits = dense.cross_fitted(head, plain, quarters(clips)).astype(np.float32)
         unmet = ~np.isnan(logits).any(axis=1)
         report = calibrate.fit(logits[unmet], labels[unmet], self.calibration_weights(clips)[unmet])
         return head, report.calibration
+
+
+def labels_of_copies(clips: Sequence[Clip], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The labels of the form ``copied``: what a vocoder has made is AI-generated."""
+    copies = np.array([sound.is_copy(clip) for clip in clips])
+    return np.where(copies, SPEC.classes.index("AI_GENERATED"), labels)
 
 
 def quarters(clips: Sequence[Clip]) -> list[Split]:
@@ -109,11 +120,15 @@ def quarters(clips: Sequence[Clip]) -> list[Split]:
 
 
 def counted(clips: Sequence[Clip]) -> NDArray[np.float64]:
-    """How much each clip counts: classes of a language alike, large pages less than their clips; 1 on average."""
+    """How much each clip counts; 1 on average.
+
+    Classes of a language count alike, large pages less than their clips, and within a class a clip that was handed over
+    for ``HANDED_OVER`` fetched ones.
+    """
     keys = [(clip.label, page(clip)) for clip in clips]
     sizes = Counter(keys)
     weights = np.array([sizes[key] ** (EVEN - 1.0) for key in keys])
-    weights *= [1.0 if sound.fetched(clip) else HANDED_OVER for clip in clips]
+    weights *= [1.0 if FETCHED in clip.path.parts else HANDED_OVER for clip in clips]
     languages = np.array([clip.fields["language"] for clip in clips])
     labels = np.array([clip.label for clip in clips])
     for language in set(languages.tolist()):

@@ -56,7 +56,7 @@ class Form:
     Attributes:
         rows: float32 [clips, features].
         labels: int64 [clips], of this form.
-        share: Of the draws that are of this form.
+        share: Of the draws that are of this form, against those of the others.
     """
 
     rows: heads.Rows

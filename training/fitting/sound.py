@@ -1,7 +1,8 @@
 """The recordings that the voice and scene models learn from, and what may happen to a recording on its way.
 
 Six forms of each clip: as it is, through a codec, with something in the background, through a room or a telephone, worn
-(much noise or music behind it, or overdriven), and copied by a vocoder, so that no person spoke it.
+(much noise or music behind it, or overdriven), and copied: treated once more as the sets were, half of the human clips
+after a vocoder has made them again, so that no person spoke them.
 Chance is drawn from the clip's own name, so a clip has the same forms in every recipe and every run.
 """
 
@@ -43,9 +44,9 @@ def clips(data: Path, *names: str) -> list[Clip]:
     return found
 
 
-def fetched(clip: Clip) -> bool:
-    """Whether a clip is of a set that is fetched."""
-    return any(part.endswith(FETCHED) for part in clip.path.parts)
+def is_copy(clip: Clip) -> bool:
+    """Whether the form ``copied`` of a clip is a vocoder's; that of the others is treated in the same way without."""
+    return clip.label == "HUMAN" and zlib.crc32(_name(clip).encode()) % 2 == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def form(clip: Clip, name: str, data: Path) -> Audio:
         data: Folder of all data sets, for the backgrounds.
     """
     audio = load_audio(clip.path, RATE)
-    rng = np.random.default_rng(zlib.crc32(f"{clip.path.parent.name}/{clip.path.name} {name}".encode()))
+    rng = np.random.default_rng(zlib.crc32(f"{_name(clip)} {name}".encode()))
     if name == "codec":
         return _coded(audio, rng)
     if name == "background":
@@ -81,8 +82,12 @@ def form(clip: Clip, name: str, data: Path) -> Audio:
     if name == "worn":
         return _worn(audio, backgrounds(data), rng)
     if name == "copied":
-        return _copied(audio, rng) if clip.label == "HUMAN" else audio
+        return _copied(audio, rng, vocoded=is_copy(clip))
     return _through_channel(audio, rng) if name == "channel" else audio
+
+
+def _name(clip: Clip) -> str:
+    return f"{clip.path.parent.name}/{clip.path.name}"
 
 
 def _coded(audio: Audio, rng: np.random.Generator) -> Audio:
@@ -113,9 +118,10 @@ def _worn(audio: Audio, banks: Backgrounds, rng: np.random.Generator) -> Audio:
     return _coded(audio, rng) if rng.random() < 0.3 else audio
 
 
-def _copied(audio: Audio, rng: np.random.Generator) -> Audio:
-    """A copy with the recording's own background behind it, treated as the clips of the sets were."""
-    return voice_treatment.treated(vocoders.copied(audio, rng), voice_treatment.background(audio), rng)[0]
+def _copied(audio: Audio, rng: np.random.Generator, *, vocoded: bool) -> Audio:
+    """A clip treated as those of the sets, with its own background behind it: copies differ by the vocoder alone."""
+    speech = vocoders.copied(audio, rng) if vocoded else audio
+    return voice_treatment.treated(speech, voice_treatment.background(audio), rng)[0]
 
 
 def _through_channel(audio: Audio, rng: np.random.Generator) -> Audio:

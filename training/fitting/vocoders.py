@@ -1,6 +1,6 @@
 """Speech made again from what is measured of it, as a vocoder does: ``copied(...)``.
 
-Such a copy says the same words in the same voice and room, and yet no person spoke it. There are two ways, both cheap:
+Such a copy says the same words in much the same voice, and yet no person spoke it. There are two ways, both cheap:
 Griffin-Lim from a mel spectrogram, which loses the phase, and linear prediction, which loses the shape of the pulses.
 """
 
@@ -23,9 +23,9 @@ FFT_SIZES = (512, 1_024)  # samples, of the mel spectrogram
 BANDS = (40, 64, 80, 100)
 ITERATIONS = 32  # of Griffin-Lim
 ORDERS = (16, 18, 20, 24)  # of linear prediction
-HOP, WINDOW = 160, 640  # samples (10 and 40 ms): two periods of the lowest voice
-PITCH_HZ = (60.0, 400.0)
-VOICED = 0.45  # a frame is voiced whose autocorrelation reaches this at its period
+HOP, WINDOW = 160, 800  # samples (10 and 50 ms): more than three periods of the lowest voice
+PITCH_HZ = (70.0, 400.0)
+VOICED = 0.5  # a frame is voiced whose autocorrelation reaches this at its period
 WHITENING = 1e-4  # added to the energy of a frame (-40 dB), so that quiet frames have a stable filter
 LOUDEST = 10.0  # a frame whose filter rings above this is left silent
 
@@ -77,8 +77,7 @@ def linear_prediction(audio: Audio, rng: np.random.Generator) -> Audio:
         if np.abs(part).max() > LOUDEST:
             part, state = np.zeros(HOP), np.zeros(order)
         made[place] = part
-    whole = made.ravel()[: audio.size]
-    return np.pad(whole, (0, audio.size - whole.size)).astype(np.float32)
+    return made.ravel()[: audio.size].astype(np.float32)
 
 
 def _frames(audio: Audio) -> NDArray[np.float64]:
@@ -96,9 +95,14 @@ def _autocorrelation(frames: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _excitation(lags: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Pulses at the pitch where a frame is voiced, noise elsewhere, of power 1; float64 [hops, HOP]."""
+    """Pulses at the pitch where a frame is voiced, noise elsewhere, of power 1; float64 [hops, HOP].
+
+    The window tapers the autocorrelation, long periods most: it is divided by the window's own (Boersma 1993).
+    """
     shortest, longest = (int(RATE / hz) for hz in reversed(PITCH_HZ))
-    part = lags[:, shortest:longest] / np.maximum(lags[:, :1], 1e-12)
+    window = np.correlate(np.hanning(WINDOW), np.hanning(WINDOW), "full")[WINDOW - 1 :]
+    taper = window[shortest : longest + 1] / window[0]
+    part = lags[:, shortest : longest + 1] / np.maximum(lags[:, :1], 1e-12) / taper
     periods = shortest + part.argmax(axis=1)
     voiced = part.max(axis=1) > VOICED
     driven = rng.standard_normal((len(lags), HOP))

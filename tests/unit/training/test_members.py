@@ -146,3 +146,22 @@ def test_classes_are_drawn_alike_and_large_pages_less_than_their_clips(data: Pat
     assert weights[labels == 0].sum() == pytest.approx(0.5)
     page = np.array([voice_deepfake.page(clip) == voice_deepfake.page(clips[0]) for clip in many])
     assert 0.5 / 6 < weights[page].sum() < 0.5 * page.sum() / (labels == 0).sum()
+
+
+def test_a_clip_that_was_handed_over_counts_for_several_that_are_fetched() -> None:
+    fields = {"system": "human", "language": "en"}
+    folders = ("voice_deepfake_further", "voice_deepfake", "voice_deepfake_more")
+    clips = [
+        Clip(Path("sets", folder, "clip.wav"), "HUMAN", folder, fields | {"source": f"github:a/{folder}@1:x"})
+        for folder in folders
+    ]
+    weights = voice_deepfake.counted(clips)
+    np.testing.assert_allclose(weights / weights[0], [1.0, voice_deepfake.HANDED_OVER, voice_deepfake.HANDED_OVER])
+
+
+def test_what_a_vocoder_has_made_is_ai_generated() -> None:
+    clips = [Clip(Path("train", f"en_{place}.opus"), members.CLASSES[place % 2], "", {}) for place in range(100)]
+    labels = members.labels(clips)
+    copies = voice_deepfake.labels_of_copies(clips, labels) != labels
+    assert copies.tolist() == [sound.is_copy(clip) for clip in clips]
+    assert 10 < copies.sum() < 40
