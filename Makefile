@@ -62,7 +62,7 @@ endif
 test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "parallel and not slow" -n 2 --dist loadfile tests/unit
 
-coverage: $(DEVELOPMENT) save  ## Shows the lines and branches that the unit tests leave out (SERVED=1: and that no served process runs; TESTS: that these leave out)
+coverage: $(DEVELOPMENT) save  ## Shows what the unit tests leave out (SERVED=1: also what no served process runs; TESTS: of some)
 ifdef SERVED
 	rm -f .coverage .coverage.*
 	$(if $(TESTS),,OMP_NUM_THREADS=1 $(MEASURED) run -m pytest -m parallel -n 2 --dist loadfile tests/unit)

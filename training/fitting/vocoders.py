@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 
-Audio = NDArray[np.float32]
+from training.fitting.augment import Audio
+
 Way = Callable[[Audio, np.random.Generator], Audio]
 
 RATE = 16_000  # Hz

@@ -9,15 +9,7 @@ import pytest
 
 from media import cost
 from media.cost import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, DecodingEstimator, Rate
-
-
-class Clock:
-    """Seconds, which pass when the test says so."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture

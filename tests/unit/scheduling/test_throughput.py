@@ -9,17 +9,9 @@ import pytest
 
 from scheduling import policy
 from scheduling.policy import LATE_S, PLANNED, Admission, ThroughputEstimator
+from tests.support.clock import Clock
 
 MAX_QUEUE_WAIT_S = 10.0
-
-
-class Clock:
-    """Seconds, which pass when the test says so."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from storage.redis_client import CircuitBreaker, StoreUnavailable
+from tests.support.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -25,13 +26,6 @@ class Store:
         if self.error is not None:
             raise self.error
         return "answer"
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
