@@ -75,7 +75,7 @@ endif
 
 mutants: $(MUTANTS)  ## Changes the parts that decide and share one place after the other; lists what no test notices (NAMES: some of them)
 	CI=1 OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 1 $(or $(NAMES),$(MUTATED))
-	$(BIN)/mutmut results
+	$(BIN)/mutmut results --all true | $(BIN)/python -m tests.support.mutants
 
 lint: $(DEVELOPMENT)  ## Checks style
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from core.errors import TooManyRequests
 from scheduling.policy import REMEMBERED
 from scheduling.queue import MAX_WAITING_BYTES, ModelQueue
 from tests.support.queued import Runner, item, known, one_by_one, settle, submit
+from tests.support.simulated import anyio_backend, clock  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.anyio
 

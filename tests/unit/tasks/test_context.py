@@ -24,6 +24,7 @@ from scheduling.queue import Model, ModelQueue
 from tasks.base import Answered
 from tasks.run import WINDOWS_AT_ONCE, Context
 from tests.support.queued import Client, judged
+from tests.support.simulated import anyio_backend, clock  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.anyio
 

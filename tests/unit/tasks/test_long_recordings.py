@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 from core.errors import TooManyRequests
 from core.settings import Settings
-from media.audio import AudioLimits, DecodedAudio, decode
-from media.cost import stated_seconds
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ModelSpec
 from scheduling.queue import FIRST_S, Model, ModelQueue
-from tasks.base import Answer, Prediction
-from tasks.questions import Question
+from tasks.base import Prediction
 from tasks.run import Context
-from tests.support.queued import Client, judged, judging
+from tests.support.queued import Client, judged
+from tests.support.simulated import anyio_backend, clock  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.anyio
 
@@ -43,16 +36,16 @@ async def slow(requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
 def context() -> Context:
     nothing: Any = None
     models = {"sound": Model(SOUND, Client("sound:1"), ModelQueue("sound", slow, max_queue_wait_s=MAX_QUEUE_WAIT_S))}
-    return Context(Settings(), models, ThreadPoolExecutor(2), nothing, nothing, nothing, None)
+    return Context(Settings(), models, nothing, nothing, nothing, nothing, None)
 
 
 async def ask(context: Context, seconds: float) -> tuple[Prediction | TooManyRequests, float]:
-    started = time.monotonic()
+    started = asyncio.get_running_loop().time()
     try:
         answer = await judged(context, "sound", np.zeros(round(100 * seconds), np.float32))
     except TooManyRequests as error:
-        return error, time.monotonic() - started
-    return answer, time.monotonic() - started
+        return error, asyncio.get_running_loop().time() - started
+    return answer, asyncio.get_running_loop().time() - started
 
 
 async def test_long_recordings_beyond_the_patience_are_refused_at_once(context: Context) -> None:
@@ -65,59 +58,6 @@ async def test_long_recordings_beyond_the_patience_are_refused_at_once(context: 
     assert all((error.retry_after or 0) >= 1 for error, _ in refused)
     again, _ = await ask(context, RATHER_LONG_S)  # all that was counted is given back
     assert not isinstance(again, TooManyRequests)
-
-
-def flac(seconds: float, *, states_length: bool = True) -> bytes:
-    """Silence in a few hundred bytes."""
-    file = io.BytesIO()
-    soundfile.write(file, np.zeros(round(100 * seconds), np.int16), 100, format="FLAC")
-    data = bytearray(file.getvalue())
-    if not states_length:
-        data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])
-    return bytes(data)
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The lengths to which recordings were decoded (seconds)."""
-    reached: list[float] = []
-
-    def watched(data: bytes, *, limits: AudioLimits, **options: Any) -> DecodedAudio:
-        place = len(reached)
-        reached.append(0.0)
-
-        def note(seconds: float) -> None:
-            assert limits.on_length is not None
-            limits.on_length(seconds)
-            reached[place] = seconds
-
-        return decode(data, limits=replace(limits, on_length=note), **options)
-
-    monkeypatch.setattr("tasks.run.decode", watched)
-    return reached
-
-
-async def answers(context: Context, data: bytes, count: int) -> list[Answer | BaseException]:
-    question = Question("sound", "", ("sound",), "audio", lambda audio, _: judging("sound", audio.samples), "sound")
-    await ask(context, 1.0)  # the throughput is known from here on
-    return await asyncio.gather(*(context.answer(question, data) for _ in range(count)), return_exceptions=True)
-
-
-async def test_those_without_room_are_refused_before_they_are_decoded(context: Context, decoded: list[float]) -> None:
-    found = await answers(context, flac(LONG_S), 8)
-    assert sum(isinstance(one, TooManyRequests) for one in found) == 7
-    assert decoded == [LONG_S]
-
-
-async def test_where_the_header_states_no_length_they_are_refused_on_the_way(
-    context: Context, decoded: list[float]
-) -> None:
-    data = flac(LONG_S, states_length=False)
-    assert stated_seconds(data) == 0
-    found = await answers(context, data, 8)
-    assert any(isinstance(one, Answer) for one in found)
-    assert sum(isinstance(one, TooManyRequests) for one in found) >= 6
-    assert sum(seconds < LONG_S for seconds in decoded) >= 6
 
 
 async def test_of_a_model_that_has_not_answered_yet_one_long_recording_is_asked(context: Context) -> None:
