@@ -61,7 +61,6 @@ def start(service: str) -> None:
     Args:
         service: What the process is, unless ``OTEL_SERVICE_NAME`` says so.
     """
-    global _tracer, _provider
     if _tracer is not None or not is_configured(os.environ):
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -72,8 +71,14 @@ def start(service: str) -> None:
     own = Resource.create({"service.name": service, "service.namespace": NAMESPACE, "service.version": VERSION})
     provider = TracerProvider(resource=own.merge(OTELResourceDetector().detect()))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    _tracer = provider.get_tracer(NAMESPACE, VERSION)
+    use(provider)
+
+
+def use(provider: TracerProvider | None) -> None:
+    """Makes the spans of this process by a provider from now on; None turns traces off."""
+    global _tracer, _provider
     _provider = provider
+    _tracer = provider.get_tracer(NAMESPACE, VERSION) if provider is not None else None
 
 
 def stop() -> None:

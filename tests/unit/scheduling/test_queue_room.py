@@ -121,6 +121,30 @@ async def test_those_let_in_with_a_recording_are_not_refused() -> None:
     await asyncio.gather(*(queue.submit(item(value), admitted=value > 0) for value in range(10)))
 
 
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [((), [7, 8, 8, 9]), ((1.0, 0.1), [7, 8, 8, 9]), ((20.0, 3.0), [13, 16, 19, 22])],
+    ids=["the model", "the model, though threads are busy", "threads that are busier"],
+)
+async def test_each_that_is_refused_is_told_a_time_after_those_before(
+    before: tuple[float, ...], expected: list[int]
+) -> None:
+    """By what one more adds to the longest wait that it would have."""
+    runner = Runner()
+    runner.open.clear()
+    queue = ModelQueue("m", runner, bounds=one_by_one, max_queue_wait_s=10.0)
+    known(queue, 0.5)  # seconds for one item
+    tasks = await submit(queue, 28)
+    told = []
+    for _ in range(4):
+        with pytest.raises(TooManyRequests) as refused:
+            queue.ensure_room(*before)
+        told.append(refused.value.retry_after)
+    assert told == expected
+    runner.open.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_memory_is_bounded() -> None:
     runner = Runner()
     runner.open.clear()
