@@ -62,12 +62,12 @@ endif
 test-fast: $(DEVELOPMENT)  ## Runs the tests that need no server and take little time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "parallel and not slow" -n 2 --dist loadfile tests/unit
 
-coverage: $(DEVELOPMENT) save  ## Shows what the unit tests leave out (SERVED=1: also what no served process runs; TESTS: of some)
+coverage: $(DEVELOPMENT) save  ## Shows what the unit tests leave out (SERVED=1: also what no served process runs; TESTS: of some; MORE=1: on top)
 ifdef SERVED
-	rm -f .coverage .coverage.*
-	$(if $(TESTS),,OMP_NUM_THREADS=1 $(MEASURED) run -m pytest -m parallel -n 2 --dist loadfile tests/unit)
+	$(if $(MORE),,rm -f .coverage .coverage.*)
+	$(if $(TESTS),,OMP_NUM_THREADS=1 $(MEASURED) run -m pytest -m parallel -n $(JOBS) --dist loadfile tests/unit)
 	$(MEASURED) run -m pytest $(or $(TESTS),tests/contract tests/serving)
-	$(MEASURED) combine --quiet
+	$(MEASURED) combine --quiet $(if $(MORE),--append)
 	$(MEASURED) report --show-missing
 else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile $(COVERING) --cov-report=term-missing tests/unit
