@@ -225,6 +225,8 @@ class ModelQueue:
         try:
             while len(self._tasks) <= self._senders() and (batch := self._take()):
                 await self._send(batch)
+        except Exception as error:  # no batch could be chosen, nor would the next sender choose one
+            self._fail(self._leave(), error)
         finally:
             if (task := asyncio.current_task()) is not None:
                 self._tasks.discard(task)

@@ -216,6 +216,24 @@ async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: Base
         assert (await queue.submit(item(7))).probabilities == [7.0]
 
 
+async def test_where_no_batch_can_be_chosen_all_who_wait_get_the_failure() -> None:
+    """One sender after the other would try again, and leave the event loop to nothing else."""
+    broken = ValueError("no bounds")
+    found: list[BatchBounds] = []
+
+    def bounds() -> BatchBounds:
+        if not found:
+            raise broken
+        return found[0]
+
+    queue = ModelQueue("m", Runner(), bounds=bounds)
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*(queue.submit(item(value)) for value in range(3)), return_exceptions=True)
+    assert results == [broken] * 3
+    found.append(BatchBounds())
+    assert (await queue.submit(item(7))).probabilities == [7.0]
+
+
 async def test_a_runner_that_is_down_fails_all_who_wait_at_once() -> None:
     """Each batch would otherwise wait for a probe of its own."""
     runner = Runner()
