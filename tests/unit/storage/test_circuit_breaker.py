@@ -8,6 +8,7 @@ import pytest
 
 from storage.redis_client import CircuitBreaker, StoreUnavailable
 from tests.support.clock import Clock
+from tests.support.queued import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +80,27 @@ async def test_one_trial_at_a_time(breaker: CircuitBreaker, store: Store, clock:
     assert store.calls == 2
 
 
+async def test_an_answer_to_an_earlier_call_ends_no_rest(store: Store, clock: Clock) -> None:
+    """It says how the store was before it failed."""
+    breaker = CircuitBreaker("store", (OSError,), timeout_s=60.0, clock=clock)
+    answered = asyncio.Event()
+
+    async def ask_before() -> str:
+        await answered.wait()
+        return "answer"
+
+    early = asyncio.create_task(breaker.call(ask_before))
+    await settle()
+    store.error = OSError("gone")
+    with pytest.raises(StoreUnavailable):
+        await breaker.call(store.ask)
+    answered.set()
+    assert await early == "answer"
+    with pytest.raises(StoreUnavailable, match="store"):
+        await breaker.call(store.ask)
+    assert store.calls == 1
+
+
 async def test_other_errors_are_not_its_business(breaker: CircuitBreaker, store: Store) -> None:
     store.error = KeyError("mistake")
     with pytest.raises(KeyError):
@@ -99,3 +121,4 @@ async def test_says_once_that_the_store_is_down(
     store.error, clock.now = None, clock.now + 6
     await breaker.call(store.ask)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert {vars(record)["store"] for record in caplog.records} == {"store"}
