@@ -128,7 +128,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             "Recordings of 600 seconds in 57 bytes, many at once",
             "Those that cannot be answered in time get 429 by the length that their header states, before they are "
             "decoded, or else on the way; none is a 504, and short ones pass them by",
-            ("serving/test_long_recordings.py", "unit/tasks/test_long_recordings.py"),
+            (
+                "serving/test_long_recordings.py",
+                "unit/tasks/test_long_recordings.py",
+                "unit/tasks/test_long_recordings_decoded.py",
+            ),
         ),
         Case(
             "A log file whose lock another process holds, or a disk that stands still",

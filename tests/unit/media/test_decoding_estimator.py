@@ -101,6 +101,13 @@ def test_a_failure_counts_only_where_it_took_longer_than_expected(clock: Clock) 
     assert expected() == pytest.approx((2.0 + 2.0 + 6.0) / 3)
 
 
+def test_what_was_decoded_counts_by_its_size_and_not_by_the_expected_one(clock: Clock) -> None:
+    decoding = DecodingEstimator()
+    decoding.note("audio", 2.0, OVERHEAD_BYTES, 9 * OVERHEAD_BYTES)
+    with decoding.under_way("audio", 3 * OVERHEAD_BYTES):
+        assert decoding.expected_wait_s() == pytest.approx(4.0)
+
+
 def test_decoding_is_late_where_every_thread_takes_too_long(clock: Clock) -> None:
     decoding = DecodingEstimator(2)
     for _ in range(2):

@@ -27,6 +27,7 @@ def test_neighbours_in_length_go_together() -> None:
 
 def test_without_padding_only_equals_go_together() -> None:
     assert plan([5, 5, 6, 5], max_batch_cost=200, max_batch_items=8, padding=0) == [[0, 1, 3], [2]]
+    assert plan([1, 2], max_batch_cost=200, max_batch_items=8, padding=0) == [[0], [1]]
 
 
 def test_choose_takes_the_oldest_and_those_most_like_it() -> None:
@@ -43,6 +44,7 @@ def test_choose_passes_over_those_next_in_line_and_no_others() -> None:
 def test_a_batch_that_may_be_larger_is_chosen_among_more() -> None:
     """A GPU takes hundreds of clips at once, and a call that carried eight would starve it."""
     assert len(choose([5.0] * 200, max_batch_cost=320.0, max_batch_items=256)) == 64
+    assert len(choose([5.0] * 200, max_batch_cost=1000.0, max_batch_items=256)) == 128  # half of the largest in line
 
 
 @given(st.lists(st.floats(0.1, 50), min_size=1, max_size=40), st.floats(1, 60), st.integers(1, 16))

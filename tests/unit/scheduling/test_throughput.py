@@ -109,5 +109,23 @@ def test_a_reservation_is_forgotten_when_its_caller_is_too_late() -> None:
     assert made.ask(MAX_QUEUE_WAIT_S + 1, 1.0) == told
 
 
+def test_what_is_done_before_a_reservation_leaves_room_for_it() -> None:
+    made = door(Clock())
+    assert made.ask(MAX_QUEUE_WAIT_S + 1, 1.0) == 4
+    assert made.ask(1.0, 1.0) is None  # both seconds have passed when the other comes
+
+
+def test_a_request_is_refused_for_those_who_were_told_before_unless_the_model_is_idle() -> None:
+    made = door(Clock())
+    assert [made.ask(MAX_QUEUE_WAIT_S + 2, 1.0) for _ in range(5)] == [5, 6, 7, 8, 9]
+    assert made.ask(0.5, 5.0) is not None  # with the two of them who come first it would make the third wait too long
+    assert made.ask(0.0, 5.0) is None
+
+
+def test_work_that_will_have_been_done_before_a_reservation_delays_none_after_it() -> None:
+    made = Admission(1.0, Clock())
+    assert [made.tell(0.2, 0.1) for _ in range(4)] == [1] * 4
+
+
 def test_no_caller_is_told_less_than_a_second() -> None:
     assert door(Clock()).tell(0.0, 0.0) == 1
