@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,8 @@ class Computation:
         self.runs = 0
         self.cancelled = 0
         self.open = asyncio.Event()
+        self.ended = asyncio.Event()  # what it does after it was cancelled
+        self.ended.set()
         self.error: Exception | None = None
 
     async def __call__(self) -> int:
@@ -31,6 +36,7 @@ class Computation:
         except asyncio.CancelledError:
             self.cancelled += 1
             await asyncio.sleep(0)  # ends a little later than it is cancelled
+            await self.ended.wait()
             raise
         if self.error is not None:
             raise self.error
@@ -83,6 +89,7 @@ async def test_it_goes_on_for_those_who_stay() -> None:
 async def test_it_is_cancelled_when_the_last_has_left_and_the_next_one_starts_at_once() -> None:
     single_flight, compute = SingleFlight[int](), Computation()
     tasks = await ask(single_flight, compute, "a", "a")
+    compute.ended.clear()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,6 +97,7 @@ async def test_it_is_cancelled_when_the_last_has_left_and_the_next_one_starts_at
     assert [compute.runs, compute.cancelled] == [2, 1]
     compute.open.set()
     assert await asyncio.gather(*again) == [2, 2]
+    compute.ended.set()
 
 
 async def test_the_end_of_an_abandoned_computation_does_not_forget_the_next_one() -> None:
@@ -102,6 +110,32 @@ async def test_the_end_of_an_abandoned_computation_does_not_forget_the_next_one(
     assert compute.runs == 2
     compute.open.set()
     assert [await again, await third] == [2, 2]
+
+
+async def test_nothing_is_kept_of_what_was_computed() -> None:
+    single_flight: SingleFlight[Any] = SingleFlight()
+    made: list[weakref.ref[Computation]] = []
+
+    async def compute() -> Computation:
+        result = Computation()
+        made.append(weakref.ref(result))
+        return result
+
+    await single_flight.join("a", compute)
+    await settle()
+    gc.collect()
+    assert [reference() for reference in made] == [None]
+
+
+async def test_one_that_is_cancelled_leaves_nothing_to_be_logged() -> None:
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    single_flight, compute = SingleFlight[int](), Computation()
+    (leaving,) = await ask(single_flight, compute, "a")
+    leaving.cancel()
+    await settle()
+    assert compute.cancelled == 1
+    assert said == []
 
 
 async def test_closing_cancels_what_is_under_way_and_waits_for_its_end() -> None:
