@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.calibration import Calibration
 from models.deepfake_mlp import SPEC, network
 from models.deepfake_mlp.processing import PROCESSOR
-from training import export, human_speech
+from training import export, human_speech, voice_deepfake
 from training.data.datasets import Clip, draw
+from training.evaluation.folds import Split
 from training.fitting import loop, members
 
 EPOCHS, STEPS, BATCH = 12, 25, 64  # clips of each copy of the network
@@ -31,10 +33,8 @@ class DeepfakeMlp(members.Member):
         """Copies of the network side by side, each on other clips: mixed in pairs, noisy, with gaps."""
         torch.manual_seed(0)
         module = network.FeatureNetwork(network.Config())
-        values = torch.from_numpy(
-            np.stack([np.concatenate(self.features(clips, form)) for form in range(len(members.FORMS))])
-        )
-        module.fit_scaling(values.flatten(0, 1))
+        values = torch.from_numpy(np.concatenate(self.features(clips)))
+        module.fit_scaling(values)
         values, config = module.standardise(values), module.config
         labels, weights = members.labels(clips), members.weights(clips)
 
@@ -42,7 +42,7 @@ class DeepfakeMlp(members.Member):
             rng = np.random.default_rng(epoch)
             for _ in range(STEPS):
                 chosen = draw(weights, config.copies * BATCH, rng)
-                inputs = values[rng.integers(len(values), size=chosen.size), chosen].reshape(config.copies, BATCH, -1)
+                inputs = values[chosen].reshape(config.copies, BATCH, -1)
                 targets = loop.one_hot(labels[chosen], len(SPEC.classes)).reshape(config.copies, BATCH, -1)
                 share = torch.from_numpy(rng.beta(MIXUP, MIXUP, (config.copies, BATCH, 1))).float()
                 partner = torch.from_numpy(rng.permutation(BATCH))
@@ -56,14 +56,23 @@ class DeepfakeMlp(members.Member):
         assert isinstance(trained, network.FeatureNetwork)  # noqa: S101 - for the type checker
         return trained.eval()
 
-    def trained(self, clips: Sequence[Clip]) -> members.Fitted:
-        """All copies: they are small."""
-        module = self.train(clips)
-        return lambda others: export.logits(module, {network.INPUT: np.concatenate(self.features(others))})
+    def fitted(self, clips: Sequence[Clip]) -> tuple[network.FeatureNetwork, Calibration]:
+        """Calibrated by networks that have not met a quarter of the pages, nor their speakers and synthesisers."""
 
-    def write(self, clips: Sequence[Clip], out: Path) -> None:
+        def of(part: Split) -> network.FeatureNetwork:
+            return self.train([clips[place] for place in part.train])
+
+        logits = members.unmet(of, self, clips, voice_deepfake.unseen(clips, voice_deepfake.NETWORKS))
+        return self.train(clips), members.calibrated(logits, clips)
+
+    def answers(self, module: torch.nn.Module, clips: Sequence[Clip]) -> members.Logits:
+        """All copies: they are small."""
+        return export.logits(module, {network.INPUT: np.concatenate(self.features(clips))})
+
+    def write(self, module: torch.nn.Module, clips: Sequence[Clip], out: Path) -> None:
         """The network, and what human speech is like for the explanations."""
-        network.save(self.train(clips), out)
+        assert isinstance(module, network.FeatureNetwork)  # noqa: S101 - for the type checker
+        network.save(module, out)
         rows, generated = np.concatenate(self.features(clips)), members.labels(clips) == members.AI
         human_speech.write(rows[~generated], rows[generated], out)
 

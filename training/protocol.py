@@ -22,7 +22,14 @@ from training.evaluation import metrics, published_figures, tables
 from training.evaluation.folds import Split
 
 RESULTS = Path(__file__).parent / "left_out.json"
-RECIPES = ("voice_gender", "audio_scene", "voice_deepfake", "face_gender", "heart_sound")  # modules of this package
+RECIPES = (
+    "voice_gender",
+    "audio_scene",
+    "voice_deepfake",
+    "ensemble",
+    "face_gender",
+    "heart_sound",
+)  # modules of this package
 
 Rows = NDArray[np.float64]
 Predict = Callable[[Sequence[Clip]], Rows]  # calibrated probabilities, float64 [clips, classes]

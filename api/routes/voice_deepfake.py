@@ -29,8 +29,8 @@ EXAMPLE = {
     "status": "success",
     "language": "English",
     "classification": "HUMAN",
-    "confidenceScore": 0.80,
-    "explanation": "AI score 0.23: classified as human speech. ... Pointing to it: ...",
+    "confidenceScore": 0.86,
+    "explanation": "AI score 0.14: classified as human speech. ... Pointing to it: ...",
 }
 
 router = APIRouter(tags=["AI voice"], dependencies=[Depends(keyed)])
@@ -47,7 +47,7 @@ async def voice_detection(request: Request) -> VoiceResponse:
     """The decision of three models, with the measured values that drove it.
 
     The key is one of `API_KEY` or `API_KEYS`, in the header `x-api-key`; on this page, give it under "Authorize".
-    The example is of [LibriSpeech](https://www.openslr.org/12), reader Sandra, CC BY 4.0, cut and coded as Opus.
+    The example is of [LibriSpeech](https://www.openslr.org/12), reader Andrew Miller, CC BY 4.0, cut and coded as Opus.
     """
     bundle = admitted(request, *MEMBERS)
     return await bundle.voice_detection(await read_json(request, VoiceRequest, bundle.context, NAME, *MEMBERS))

@@ -8,7 +8,7 @@ SPEC = ModelSpec(
     runner="DeepfakeCnn",
     classes=("HUMAN", "AI_GENERATED"),
     input=AudioInput(sample_rate=16_000, window_s=30.0, min_s=1.0),
-    architecture="three CNNs with statistics over time on a 128-band log-mel spectrogram of any length, averaged",
+    architecture="four CNNs with statistics over time on a 128-band log-mel spectrogram of any length, averaged",
     library="torch",
     description="Tells human from synthetic speech by the fine structure of its mel spectrogram.",
     dataset="voice_deepfake",

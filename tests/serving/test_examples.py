@@ -21,7 +21,7 @@ SHOWN: list[dict[str, Any]] = json.loads((EXAMPLES / LIST).read_text())
 # What the files of the documentation are; its README says so in words.
 DOCUMENTED = {
     "voice.flac": {"/api/detect-gender": "male", "/api/voice-detection": "HUMAN"},
-    "voice.ogg": {"/api/detect-gender": "female", "/api/voice-detection": "HUMAN"},
+    "voice.ogg": {"/api/detect-gender": "male", "/api/voice-detection": "HUMAN"},
     "music.flac": {"/analyze-audio": "music"},
     "face.jpg": {"/api/gender": "female", "/predict": "female"},
     "heart.pcm": {"/upload_audio": "Normal"},

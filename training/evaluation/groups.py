@@ -8,6 +8,7 @@ from models import registry
 from training.data.datasets import Clip
 
 ENSEMBLE = "voice_deepfake"
+TOGETHER = "ensemble"  # the ensemble among the recipes, where ``ENSEMBLE`` is that of its first member
 DATASETS = {name: spec.dataset or name for name, spec in registry.specs().items()} | {ENSEMBLE: ENSEMBLE}
 CLASSIC = ("copysyn", "espeak", "festival", "flite")  # synthesisers that are not neural
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}

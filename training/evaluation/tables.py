@@ -14,7 +14,7 @@ from typing import Any
 
 from models import registry
 from tasks.voice_deepfake import MEMBERS
-from training.evaluation.groups import ENSEMBLE
+from training.evaluation.groups import ENSEMBLE, TOGETHER
 from training.evaluation.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
@@ -184,16 +184,11 @@ def _targets(name: str, found: Figures) -> str:
 
 
 def _weightings(found: Figures) -> str:
-    head = (
-        "weights of encoder, CNN, features",
-        "ROC-AUC",
-        "EER",
-        f"accuracy above {found['threshold']:.2f}",
-        "above 0.50",
-    )
-    keys = ("roc_auc", "eer", "accuracy_at_threshold", "accuracy_at_half")
-    rows = [(name, *(f"{one[key]:.3f}" for key in keys)) for name, one in found["weightings"].items()]
-    return table(head, "-rrrr", rows)
+    head = {"roc_auc": "ROC-AUC", "eer": "EER", "accuracy_at_threshold": f"accuracy above {found['threshold']:.2f}"}
+    if found["threshold"] != 0.5:
+        head["accuracy_at_half"] = "above 0.50"
+    rows = [(name, *(f"{one[key]:.3f}" for key in head)) for name, one in found["weightings"].items()]
+    return table(("weights of encoder, CNN, features", *head.values()), "-" + "r" * len(head), rows)
 
 
 def _network(name: str, found: Figures) -> str:
@@ -229,8 +224,9 @@ def _fitted_on(name: str) -> str:
 def _left_out_overview(left_out: Figures) -> str:
     """The README's table: a line for each recipe and scheme."""
     keys = ("accuracy", "macro_recall", "roc_auc", "eer")
+    names = {ENSEMBLE: MEMBERS[0], TOGETHER: ENSEMBLE}
     rows = [
-        (_title(MEMBERS[0] if name == ENSEMBLE else name), scheme, found["clips"],
+        (_title(names.get(name, name)), scheme, found["clips"],
          *(_figure(found, key) if key in found else "" for key in keys))
         for name, schemes in left_out.items() for scheme, found in schemes.items()
     ]  # fmt: skip

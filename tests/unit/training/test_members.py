@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from core.settings import VOTING
 from models.calibration import Calibration
-from training import deepfake_cnn, deepfake_mlp, voice_deepfake
+from training import deepfake_cnn, deepfake_mlp, ensemble, voice_deepfake
 from training.data.datasets import Clip
-from training.fitting import members, sound
+from training.evaluation.folds import Split
+from training.fitting import loop, members, sound
+from training.protocol import Predict
 
 RECIPES = [deepfake_cnn, deepfake_mlp]
 COLUMNS = ("file", "label", "language", "speaker_or_group", "system", "source", "licence", "codec", "split")
@@ -91,20 +95,61 @@ def test_one_command_writes_the_same_weights_again(
 
 
 def test_the_model_learns_from_the_training_part_and_folds_leave_out_what_they_test(data: Path) -> None:
-    recipe = deepfake_mlp.DeepfakeMlp()
+    class Counting(deepfake_mlp.DeepfakeMlp):
+        def answers(self, module: torch.nn.Module, clips: Sequence[Clip]) -> members.Logits:
+            return np.full((len(clips), 2), len(met), np.float32)
+
+    recipe = Counting()
     clips = recipe.clips(data)
     assert [clip.fields["split"] for clip in clips].count("val") == 2
     met: list[set[str]] = []
 
-    def trained(seen: Sequence[Clip]) -> members.Fitted:
-        met.append({voice_deepfake.page(clip) for clip in seen})
-        return lambda others: np.full((len(others), 2), len(met), np.float32)
+    def train(part: Split) -> torch.nn.Module:
+        met.append({voice_deepfake.page(clips[place]) for place in part.train})
+        return torch.nn.Identity()
 
-    splits = voice_deepfake.unseen(clips, 3)
-    logits = members.out_of_fold(trained, clips, splits)
+    logits = members.unmet(train, recipe, clips, voice_deepfake.unseen(clips, 3))
     assert not np.isnan(logits).any()
     for clip, row in zip(clips, logits, strict=True):
         assert voice_deepfake.page(clip) not in met[int(row[0]) - 1]
+
+
+def test_the_spectrogram_member_learns_copies_by_vocoders_as_ai(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deepfake_cnn, "SHARES", (0.0, 0.0, 1.0))
+    monkeypatch.setattr(sound, "is_copy", lambda clip: clip.label == "HUMAN")
+    targets = []
+
+    def noted(module: torch.nn.Module, batch: loop.Batch) -> torch.Tensor:
+        targets.append(batch.targets)
+        return real(module, batch)
+
+    real = deepfake_cnn.loss
+    monkeypatch.setattr(deepfake_cnn, "loss", noted)
+    recipe = deepfake_cnn.DeepfakeCnn()
+    recipe.train(recipe.clips(data))
+    assert set(torch.cat(targets).argmax(dim=1).tolist()) == {members.AI}
+
+
+def test_the_members_are_weighed_and_decided_as_while_serving(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sure:
+        def __init__(self, score: float) -> None:
+            self.score = score
+
+        def clips(self, data: Path) -> list[Clip]:
+            return sound.clips(data, "voice_deepfake")
+
+        def fit(self, clips: Sequence[Clip]) -> Predict:
+            return lambda others: np.tile([1.0 - self.score, self.score], (len(others), 1))
+
+    voting = VOTING["compact"]
+    for scores in ((0.9, 0.2, 0.4), (0.2, 0.9, 0.9), (voting.threshold, voting.threshold, voting.threshold + 0.01)):
+        monkeypatch.setattr(ensemble, "RECIPES", [Sure(score) for score in scores])
+        clips = ensemble.RECIPE.clips(data)
+        rows = ensemble.RECIPE.fit(clips)(clips[:3])
+        weighed = np.dot(scores, voting.weights)
+        assert rows.shape == (3, 2)
+        assert (rows[0, 1] > 0.5) == (weighed > voting.threshold)
+        np.testing.assert_allclose(rows.sum(axis=1), 1.0)
 
 
 @pytest.mark.parametrize("name", sound.FORMS[1:])
