@@ -106,7 +106,7 @@ class Admission:
     """
 
     max_queue_wait_s: float
-    clock: Callable[[], float] = lambda: time.monotonic()
+    clock: Callable[[], float] = lambda: time.monotonic()  # looked up at each call, as tests replace it
     _reservations: list[float] = field(default_factory=list)  # moments, in order
 
     def ask(self, wait_s: float, each_s: float) -> int | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import Context
@@ -226,6 +227,7 @@ class ModelQueue:
             while len(self._tasks) <= self._senders() and (batch := self._take()):
                 await self._send(batch)
         except Exception as error:  # no batch could be chosen, nor would the next sender choose one
+            traceback.clear_frames(error.__traceback__)  # or the failure would hold itself, and with it the items
             self._fail(self._leave(), error)
         finally:
             if (task := asyncio.current_task()) is not None:
@@ -239,6 +241,7 @@ class ModelQueue:
         alive = [entry for entry in self._waiting if not entry.answer.done()]
         metrics.QUEUE_DEPTH.labels(self.name).dec(len(gone))
         metrics.DROPPED.labels(self.name).inc(len(gone))
+        self._waiting = alive  # before what may fail, so that each is counted once
         bounds = self.bounds()
         costs = [entry.request.cost for entry in alive]
         batch = choose(costs, self._affordable(bounds.cost), bounds.items)

@@ -6,6 +6,7 @@ is fitted on what each has not met. They learn from the same three forms of a cl
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -45,8 +46,9 @@ class DeepfakeCnn(members.Member):
         """A network for each quarter of the pages, two at a time in processes of their own."""
         parts = voice_deepfake.quarters(clips)
         ensemble = network.Ensemble(len(parts))
-        work = partial(_trained, clips, self.data)
-        with ProcessPoolExecutor(members.WORKERS) as pool:
+        work = partial(_trained, clips, self.data, members.KEPT, (EPOCHS, STEPS))
+        fresh = multiprocessing.get_context("spawn")  # torch may not train in a fork of a process that has used it
+        with ProcessPoolExecutor(members.WORKERS, mp_context=fresh) as pool:
             for module, state in zip(ensemble.members, pool.map(work, range(len(parts)), parts), strict=True):
                 module.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
         ensemble.eval()
@@ -54,15 +56,22 @@ class DeepfakeCnn(members.Member):
         logits = members.unmet(lambda part: of_part[part.name], self, clips, parts)
         return ensemble, members.calibrated(logits, clips)
 
-    def train(self, clips: Sequence[Clip], seed: int = 0) -> network.TextureCnn:
-        """One network, trained on random pieces of the forms of clips, some of them with a narrow band."""
+    def train(self, clips: Sequence[Clip], seed: int = 0, course: tuple[int, int] | None = None) -> network.TextureCnn:
+        """One network, trained on random pieces of the forms of clips, some of them with a narrow band.
+
+        Args:
+            clips: Of ``clips``.
+            seed: Of all chance.
+            course: Epochs and steps of each; ``EPOCHS`` and ``STEPS`` where none are given.
+        """
+        epochs, steps = course or (EPOCHS, STEPS)
         labels, weights = members.labels(clips), members.weights(clips)
         labels_of = (labels, labels, voice_deepfake.labels_of_copies(clips, labels))
         pictures = [self.features(clips, form) for form in range(len(self.forms))]
 
         def batches(epoch: int) -> Iterator[loop.Batch]:
             rng = np.random.default_rng((seed, epoch))
-            for chosen in draw(weights, STEPS * BATCH, rng).reshape(STEPS, BATCH):
+            for chosen in draw(weights, steps * BATCH, rng).reshape(steps, BATCH):
                 frames, forms = int(rng.integers(*FRAMES)), rng.choice(len(pictures), BATCH, p=SHARES)
                 drawn = list(zip(forms.tolist(), chosen.tolist(), strict=True))
                 pieces = [piece(pictures[form][place], frames, rng) for form, place in drawn]
@@ -71,14 +80,14 @@ class DeepfakeCnn(members.Member):
                 yield loop.Batch(inputs, loop.one_hot(targets, network.CLASSES))
 
         torch.manual_seed(seed)
-        settings = loop.Settings(EPOCHS, STEPS, RATE, DECAY, seed=seed, ema_decay=0.99)
+        settings = loop.Settings(epochs, steps, RATE, DECAY, seed=seed, ema_decay=0.99)
         trained = loop.Trainer(network.TextureCnn(), settings, loss).run(batches)
         assert isinstance(trained, network.TextureCnn)  # noqa: S101 - for the type checker
         return trained.eval()
 
     def answers(self, module: torch.nn.Module, clips: Sequence[Clip]) -> members.Logits:
         """Clip by clip, as they are of different lengths."""
-        pictures = [np.asarray(picture, np.float32) for picture in self.features(clips)]
+        pictures = (np.asarray(picture, np.float32) for picture in self.features(clips))
         return np.concatenate([export.logits(module, PROCESSOR.collate([picture])) for picture in pictures])
 
     def write(self, module: torch.nn.Module, clips: Sequence[Clip], out: Path) -> None:
@@ -92,12 +101,15 @@ class DeepfakeCnn(members.Member):
         return export.save_torch(network.load_native(out), out, network.SHAPES, batches)
 
 
-def _trained(clips: Sequence[Clip], data: Path, seed: int, part: Split) -> dict[str, NDArray[np.generic]]:
+def _trained(
+    clips: Sequence[Clip], data: Path, kept: Path, course: tuple[int, int], seed: int, part: Split
+) -> dict[str, NDArray[np.generic]]:
     """The values of a network that has learned from a part of clips; features are read anew, not sent over."""
     torch.set_num_threads(1)  # one order of sums, however many cores there are
+    members.KEPT = kept
     recipe = DeepfakeCnn()
     recipe.clips(data)
-    state = recipe.train([clips[place] for place in part.train], seed).state_dict()
+    state = recipe.train([clips[place] for place in part.train], seed, course).state_dict()
     return {name: value.numpy() for name, value in state.items()}
 
 

@@ -33,7 +33,7 @@ class Ensemble:
         return first
 
     def schemes(self, clips: Sequence[Clip]) -> Mapping[str, Sequence[Split]]:
-        """By page, synthesiser and speaker: as the members' settings and their weights were chosen."""
+        """By page, synthesiser and speaker, as the encoder's member is judged."""
         title, splits = next(iter(voice_deepfake.RECIPE.schemes(clips).items()))
         return {title: splits}
 
@@ -46,8 +46,7 @@ class Ensemble:
         predict = [recipe.fit(clips) for recipe in RECIPES]
 
         def weighed(others: Sequence[Clip]) -> Rows:
-            artificial = members.CLASSES.index(ARTIFICIAL)
-            return verdicts(np.stack([one(others)[:, artificial] for one in predict], axis=1))
+            return verdicts(np.stack([one(others)[:, members.AI] for one in predict], axis=1))
 
         return weighed
 

@@ -27,7 +27,7 @@ FETCHED = SETS[2]
 HANDED_OVER = 2.0  # a clip of the other two sets counts for so many of the fetched one
 WORN, COPIED = 0.3, 0.08  # shares of the draws that are of these forms
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
-OTHERS = "other languages"  # learned from only: a synthesiser's traces hardly hang on what is said
+OTHERS = "other languages"  # learned from only: a synthesiser's traces hardly depend on what is said
 
 
 def page(clip: Clip) -> str:

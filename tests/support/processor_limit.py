@@ -1,6 +1,6 @@
 """A plugin of pytest for `make mutants`: ends the process where a test takes too much processor time.
 
-A changed program often turns in circles within a task of the event loop. An error that an alarm raises there is kept as
+A changed program often loops for ever within a task of the event loop. An error that an alarm raises there is kept as
 that task's, and the next task turns on. Processor time, unlike the clock, does not depend on how busy the machine is.
 """
 

@@ -15,7 +15,7 @@ import pytest
 from scheduling import policy
 from tests.support.clock import Clock
 
-THREAD_S = 5.0  # for which nothing else is to be done: a thread may be working
+THREAD_S = 20.0  # for which nothing else is to be done: a thread may be working
 
 
 class _Selector(selectors.DefaultSelector):

@@ -8,7 +8,7 @@ from models import registry
 from training.data.datasets import Clip
 
 ENSEMBLE = "voice_deepfake"
-TOGETHER = "ensemble"  # the ensemble among the recipes, where ``ENSEMBLE`` is that of its first member
+ENSEMBLE_RECIPE = "ensemble"  # its name in ``left_out.json``, where ``ENSEMBLE`` is the recipe of its first member
 DATASETS = {name: spec.dataset or name for name, spec in registry.specs().items()} | {ENSEMBLE: ENSEMBLE}
 CLASSIC = ("copysyn", "espeak", "festival", "flite")  # synthesisers that are not neural
 LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
@@ -23,7 +23,7 @@ def groupings(name: str, train: Sequence[Clip]) -> dict[str, Key]:
 
     Args:
         name: The model, or the ensemble.
-        train: The training part, which tells the systems that were heard from those that were not.
+        train: The training part, which tells the systems that training has met from those that it has not.
 
     Returns:
         By title, what gives a clip its group.

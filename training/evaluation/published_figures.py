@@ -12,7 +12,7 @@ from typing import Any
 
 from models import registry
 from tasks.voice_deepfake import MEMBERS
-from training.evaluation.groups import ENSEMBLE, TOGETHER
+from training.evaluation.groups import ENSEMBLE, ENSEMBLE_RECIPE
 
 TRAINING = Path(__file__).parents[1]
 FILE_NAME = "figures.json"
@@ -33,7 +33,7 @@ def shipped(name: str, evaluation: Mapping[str, Any], left_out: Mapping[str, Any
     is_first = name == MEMBERS[0]
     parts |= left_out.get(ENSEMBLE if is_first else name, {})
     if is_first:
-        parts |= {f"{part}, the ensemble": found for part, found in left_out.get(TOGETHER, {}).items()}
+        parts |= {f"{part}, the ensemble": found for part, found in left_out.get(ENSEMBLE_RECIPE, {}).items()}
     if is_first and ENSEMBLE in evaluation:
         parts[f"{VALIDATION}, the ensemble"] = evaluation[ENSEMBLE]
     return {part: _short(found) for part, found in parts.items()}

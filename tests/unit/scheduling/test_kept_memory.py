@@ -13,7 +13,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from core.errors import InternalError, ServiceError, TimedOut, Unavailable
-from core.settings import Settings
+from core.settings import BatchBounds, Settings
 from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.spec import AudioInput, ModelSpec
 from scheduling import runner_client
@@ -117,6 +117,17 @@ async def test_a_recording_whose_runner_failed() -> None:
     nothing: Any = None
     spec = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 10.0), "", "", "")
     model = Model(spec, Client("sound:1"), ModelQueue("sound", Down()))
+    context = Context(Settings(), {"sound": model}, nothing, nothing, nothing, nothing, None)
+    assert await kept(lambda number: judged(context, "sound", np.zeros(BIG // 4, np.float32))) < BIG
+
+
+async def test_a_recording_for_which_no_batch_could_be_chosen() -> None:
+    def bounds() -> BatchBounds:
+        raise InternalError("no bounds")
+
+    nothing: Any = None
+    spec = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 10.0), "", "", "")
+    model = Model(spec, Client("sound:1"), ModelQueue("sound", Down(), bounds=bounds))
     context = Context(Settings(), {"sound": model}, nothing, nothing, nothing, nothing, None)
     assert await kept(lambda number: judged(context, "sound", np.zeros(BIG // 4, np.float32))) < BIG
 

@@ -226,10 +226,14 @@ async def test_where_no_batch_can_be_chosen_all_who_wait_get_the_failure() -> No
             raise broken
         return found[0]
 
-    queue = ModelQueue("m", Runner(), bounds=bounds)
+    queue = ModelQueue("broken", Runner(), bounds=bounds)
     async with asyncio.timeout(5):
-        results = await asyncio.gather(*(queue.submit(item(value)) for value in range(3)), return_exceptions=True)
-    assert results == [broken] * 3
+        tasks = [asyncio.create_task(queue.submit(item(value))) for value in range(3)]
+        await asyncio.sleep(0)  # they wait, and no batch has been chosen
+        tasks[0].cancel()
+        results = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert results == [broken] * 2
+    assert REGISTRY.get_sample_value("bundle_queue_depth", {"model": "broken"}) == 0, "each leaves the line once"
     found.append(BatchBounds())
     assert (await queue.submit(item(7))).probabilities == [7.0]
 

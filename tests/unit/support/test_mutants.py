@@ -1,4 +1,4 @@
-"""What `make mutants` relies on: its table, the end of what turns in circles, and time that costs none."""
+"""What `make mutants` relies on: its table, the end of what loops without end, and time that costs none."""
 
 from __future__ import annotations
 

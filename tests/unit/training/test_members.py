@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import torch
 
 from core.settings import VOTING
 from models.calibration import Calibration
+from models.deepfake_cnn import network
 from training import deepfake_cnn, deepfake_mlp, ensemble, voice_deepfake
 from training.data.datasets import Clip
 from training.evaluation.folds import Split
@@ -128,6 +131,32 @@ def test_the_spectrogram_member_learns_copies_by_vocoders_as_ai(data: Path, monk
     recipe = deepfake_cnn.DeepfakeCnn()
     recipe.train(recipe.clips(data))
     assert set(torch.cat(targets).argmax(dim=1).tolist()) == {members.AI}
+
+
+def test_a_spectrogram_network_is_asked_about_the_quarter_that_it_has_not_met(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(clips: object, data: object, kept: object, course: object, seed: int, part: Split) -> dict[str, Any]:
+        state = {name: np.zeros_like(value.numpy()) for name, value in network.TextureCnn().state_dict().items()}
+        return state | {"head.2.bias": np.full(2, seed, np.float32)}
+
+    def pool(workers: int, mp_context: object) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(workers)
+
+    def calibrated(logits: members.Logits, clips: Sequence[Clip]) -> Calibration:
+        found.append(logits)
+        return Calibration(1.0, (0.0, 0.0))
+
+    found: list[members.Logits] = []
+    monkeypatch.setattr(deepfake_cnn, "_trained", trained)
+    monkeypatch.setattr(deepfake_cnn, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(members, "calibrated", calibrated)
+    recipe = deepfake_cnn.DeepfakeCnn()
+    clips = recipe.clips(data)
+    recipe.fitted(clips)
+    for seed, part in enumerate(voice_deepfake.quarters(clips)):
+        assert part.test.size
+        np.testing.assert_array_equal(found[0][part.test], seed)
 
 
 def test_the_members_are_weighed_and_decided_as_while_serving(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
