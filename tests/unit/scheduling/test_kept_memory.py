@@ -113,11 +113,17 @@ class Down:
         raise Unavailable("the runner is down")
 
 
-async def test_a_recording_whose_runner_failed() -> None:
+def asking(queue: ModelQueue) -> Context:
+    """A context of one model, whose items wait in a queue."""
     nothing: Any = None
     spec = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 10.0), "", "", "")
-    model = Model(spec, Client("sound:1"), ModelQueue("sound", Down()))
-    context = Context(Settings(), {"sound": model}, nothing, nothing, nothing, nothing, None)
+    return Context(
+        Settings(), {"sound": Model(spec, Client("sound:1"), queue)}, nothing, nothing, nothing, nothing, None
+    )
+
+
+async def test_a_recording_whose_runner_failed() -> None:
+    context = asking(ModelQueue("sound", Down()))
     assert await kept(lambda number: judged(context, "sound", np.zeros(BIG // 4, np.float32))) < BIG
 
 
@@ -125,10 +131,7 @@ async def test_a_recording_for_which_no_batch_could_be_chosen() -> None:
     def bounds() -> BatchBounds:
         raise InternalError("no bounds")
 
-    nothing: Any = None
-    spec = ModelSpec("sound", "sound", "Sound", ("low", "high"), AudioInput(100, 10.0), "", "", "")
-    model = Model(spec, Client("sound:1"), ModelQueue("sound", Down(), bounds=bounds))
-    context = Context(Settings(), {"sound": model}, nothing, nothing, nothing, nothing, None)
+    context = asking(ModelQueue("sound", Down(), bounds=bounds))
     assert await kept(lambda number: judged(context, "sound", np.zeros(BIG // 4, np.float32))) < BIG
 
 
