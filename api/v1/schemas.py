@@ -92,7 +92,7 @@ class ItemAnswer(Strict):
     uncertain: bool = Field(description="Whether such answers are wrong more than one time in four.")
     problems: list[str] = Field(
         description="Why the input is hard to judge: `too_short`, `too_quiet`, `too_noisy`, `clipped`, "
-        "`several_faces`, `turned`."
+        "`no_heart_beat`, `several_faces`, `turned`."
     )
     segments: list[Segment] = Field(description="The windows of a recording that is longer than one.")
     models: list[str] = Field(description="Tags of the models that answered.")
