@@ -1,8 +1,8 @@
 """OpenTelemetry traces: the steps of one request, in the API process and in the runners, exported over OTLP.
 
-Off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or the variable for traces alone) names a collector: then no exporter is
-imported and a step costs one comparison. The other variables of the OpenTelemetry SDK (sampler, headers, resource,
-batching) mean what its documentation says. Spans hold names, numbers and ids: no body, key, or URL.
+Off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` (or the variable for traces alone) names a collector. While they are off, no
+exporter is imported and a step costs one comparison. The other variables of the OpenTelemetry SDK (sampler, headers,
+resource, batching) mean what its documentation says. Spans hold names, numbers and ids: no body, key, or URL.
 
 A batch answers several requests at once, so a step of a batch is one span in the trace of each, linked to the others.
 """

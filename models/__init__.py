@@ -1,1 +1,1 @@
-"""The models: what each one is, how it is trained, measured, exported and kept in the store."""
+"""What serving needs of the models: what each one is, how it prepares its input, its weights, and the model store."""

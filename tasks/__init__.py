@@ -1,1 +1,1 @@
-"""The five questions, each one asynchronous function, and what they share."""
+"""The five questions, each one generator that does no input or output, and what they share."""

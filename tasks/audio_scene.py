@@ -1,4 +1,4 @@
-"""Is this audio speech, music, noise or silence? (``docs/contract.md``, audio scene)"""
+"""Is this audio speech, music, noise or silence? (``docs/contract.md``, Audio scene)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this face male or female? (``docs/contract.md``, face gender)"""
+"""Is this face male or female? (``docs/contract.md``, Face gender)"""
 
 from __future__ import annotations
 

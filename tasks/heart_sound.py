@@ -1,4 +1,4 @@
-"""What does this heart sound show? (``docs/contract.md``, heart sound)"""
+"""What does this heart sound show? (``docs/contract.md``, Heart sound)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Did a human or an AI speak this? (``docs/contract.md``, AI voice)"""
+"""Did a human or an AI speak this? (``docs/contract.md``, AI-generated voice)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this voice male or female? (``docs/contract.md``, voice gender)"""
+"""Is this voice male or female? (``docs/contract.md``, Voice gender)"""
 
 from __future__ import annotations
 
