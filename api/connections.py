@@ -166,12 +166,13 @@ class Watch:
             self._others = max(0, len(os.listdir("/proc/self/fd")) - len(self._connections))  # noqa: PTH208 - no paths
         self.loop.call_later(LOOK_EVERY_S, self._look)
 
-    def _not_read(self, now: float) -> list[Connection]:
+    def _not_read(self, now: float) -> list[Connection | Socket]:
         """Connections that were closed here some time ago, and whose callers do not read what is left."""
-        closing = [one for one in self._connections if isinstance(one, Connection) and one.transport.is_closing()]
+        ours = (one for one in self._connections if isinstance(one, (Connection, Socket)))
+        closing = [one for one in ours if one.transport.is_closing()]
         for one in closing:
             one.closing_since = one.closing_since or now
-        return [one for one in closing if now - (one.closing_since or now) > one.head_s]
+        return [one for one in closing if now - (one.closing_since or now) > Connection.head_s]
 
     def _silent(self) -> list[Connection]:
         return [one for one in self._connections if getattr(one, "silent_since", None) is not None]
@@ -188,17 +189,23 @@ class Socket(WebSocketsSansIOProtocol):
 
     uvicorn would keep 16 MiB of each message, parse all that has come at once, and answer any number of pings into a
     buffer of any size.
+
+    Attributes:
+        closing_since: As of ``Connection``.
     """
 
     def __init__(self, config: Config, *args: Any, **options: Any) -> None:
         config.ws_max_size = MAX_MESSAGE
         config.ws_per_message_deflate = False  # samples hardly compress
         super().__init__(config, *args, **options)
+        self.closing_since: float | None = None
         self._unparsed = b""
+        self._came_at = self.loop.time()
         self._frames_left, self._frames_at = float(FRAMES_AT_ONCE), self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Parses as far as there is no message to be read."""
+        self._came_at = self.loop.time()
         self._unparsed += data
         self._parse()
 
@@ -223,6 +230,15 @@ class Socket(WebSocketsSansIOProtocol):
         """Takes a further part of a message."""
         self._spend()
         super().handle_cont(event)
+
+    def keepalive_timeout(self) -> None:
+        """Ends a connection whose ping had no answer, unless the answer may stand behind what has not been read yet."""
+        wait_s = self.ping_timeout or 0.0
+        may_come = self.read_paused or self.loop.time() - self._came_at < wait_s
+        if may_come and self.writable.is_set():  # else the caller does not read, and so has not seen the ping
+            self.pong_timer = self.loop.call_later(wait_s, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
 
     def _parse(self) -> None:
         while self._unparsed and not self.read_paused and not self.transport.is_closing():

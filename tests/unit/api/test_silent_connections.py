@@ -17,8 +17,10 @@ from tests.support.served import ROOT, wait_for
 
 HEAD_S, KEEP_S, DESCRIPTORS = 1.0, 6.0, 128
 LARGE = 64 << 20  # bytes; far more than sockets hold
+SLOW_S = 0.15  # for each message
+PING_S = 20.0  # between two pings of a WebSocket, and until its answer, as uvicorn has it
 PROGRAM = f"""
-import logging, resource, sys, uvicorn
+import asyncio, logging, resource, sys, uvicorn
 resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
 from api import connections
@@ -28,8 +30,14 @@ async def app(scope, receive, send):
     if scope["type"] == "websocket":
         await receive()
         await send({{"type": "websocket.accept"}})
-        while (await receive())["type"] == "websocket.receive":
-            await send({{"type": "websocket.send", "text": "ok"}})
+        try:
+            for _ in range({LARGE} >> 20 if scope["path"] == "/large" else 0):
+                await send({{"type": "websocket.send", "bytes": bytes(1 << 20)}})
+            while (await receive())["type"] == "websocket.receive":
+                await asyncio.sleep({SLOW_S} if scope["path"] == "/slow" else 0)
+                await send({{"type": "websocket.send", "text": "ok"}})
+        finally:
+            logging.info("left %s", scope["path"])
     elif scope["type"] == "http":
         while (await receive()).get("more_body"):
             pass
@@ -38,7 +46,8 @@ async def app(scope, receive, send):
         await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}})
         await send({{"type": "http.response.body", "body": body}})
 
-uvicorn.Server(uvicorn.Config(app, port=int(sys.argv[1]), log_config=None, workers=1)).run()
+ping = {{"ws_ping_interval": float(sys.argv[3]), "ws_ping_timeout": float(sys.argv[3])}}
+uvicorn.Server(uvicorn.Config(app, port=int(sys.argv[1]), log_config=None, workers=1, **ping)).run()
 """
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -68,11 +77,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def started(file: Path, head_s: float) -> Iterator[Server]:
+def started(file: Path, head_s: float, ping_s: float = PING_S) -> Iterator[Server]:
     """A server that logs into a file."""
     port = free_port()
+    command = [sys.executable, "-c", PROGRAM, str(port), str(head_s), str(ping_s)]
     with file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(port), str(head_s)], cwd=ROOT, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=log)
     running = Server(port, process, file.read_text)
     try:
         wait_for(running.answers, 60, why=running.log)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from api.connections import FREE_CHUNKS, MAX_AHEAD, MAX_HEADERS
+from tests.support.served import wait_for
 from tests.unit.api.test_silent_connections import ASK, Server, is_answered, started
 
 HEAD_S = 60.0  # none of these is closed because it takes too long
@@ -116,11 +118,33 @@ def test_what_honest_clients_send_is_answered(server: Server) -> None:
             answers += caller.recv(4096)
 
 
+@pytest.fixture(scope="module")
+def pinging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks each second whether the other side of a WebSocket is there."""
+    with started(tmp_path_factory.mktemp("pinging") / "log", 1.0, ping_s=1.0) as running:
+        yield running
+
+
+def test_who_sends_faster_than_is_read_is_not_taken_for_gone(pinging: Server) -> None:
+    """The answer to a ping stands behind all messages that were sent before it."""
+    count = 30
+    with connect(f"ws://127.0.0.1:{pinging.port}/slow", ping_interval=None) as caller:
+        for _ in range(count):
+            caller.send(bytes(32_000))
+        assert [caller.recv(60) for _ in range(count)] == ["ok"] * count
+
+
+def test_a_socket_whose_answers_are_not_read_is_given_up(pinging: Server) -> None:
+    """Its place among the streams was taken for as long as its caller wanted."""
+    with upgraded(pinging, "/large"):
+        wait_for(lambda: "left /large" in pinging.log(), 60, why=pinging.log)
+
+
 @contextlib.contextmanager
-def upgraded(server: Server) -> Iterator[socket.socket]:
+def upgraded(server: Server, path: str = "/") -> Iterator[socket.socket]:
     """A WebSocket that was accepted."""
     with server.connect() as caller:
-        caller.sendall(UPGRADE)
+        caller.sendall(UPGRADE.replace(b"/", path.encode(), 1))
         head = b""
         while b"\r\n\r\n" not in head:
             head += caller.recv(1)
