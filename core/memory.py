@@ -79,9 +79,11 @@ class Lease:
 
     def end(self) -> None:
         """Gives everything back, and takes nothing more."""
-        self._has_ended = True
-        if self.held:
-            self.shrink(self.held)
+        with self.budget.lock:  # or a thread that grows it at this moment would count what is never given back
+            self._has_ended = True
+            self.budget.used -= self.held
+            self.held = 0
+        self.budget.show()
 
 
 _LEASE: ContextVar[Lease | None] = ContextVar("lease", default=None)

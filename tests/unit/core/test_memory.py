@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -43,6 +45,39 @@ def test_a_thread_that_goes_on_after_its_request_ended_gets_nothing() -> None:
     with pytest.raises(Unavailable):
         there.run(memory.hold, 1)
     assert budget.used == 0
+
+
+class Slow(int):
+    """A size at whose counting something else gets in."""
+
+    def __new__(cls, value: int, meanwhile: Callable[[], None]) -> Slow:
+        made = super().__new__(cls, value)
+        made.meanwhile = meanwhile
+        made.sums = 0
+        return made
+
+    meanwhile: Callable[[], None]
+    sums: int
+
+    def __radd__(self, other: int) -> int:
+        self.sums += 1
+        if self.sums == 2:  # the first one is that of the decision whether it fits
+            self.meanwhile()
+        return other + int(self)
+
+
+def test_a_request_that_ends_while_a_thread_counts_for_it_gives_all_back() -> None:
+    budget = Budget(100)
+    lease = Lease(budget)
+    ending = threading.Thread(target=lease.end)
+
+    def end() -> None:
+        ending.start()
+        ending.join(0.2)  # it may have to wait for the thread that counts
+
+    lease.grow(Slow(40, end))
+    ending.join()
+    assert budget.used == lease.held == 0
 
 
 def test_many_threads_count_right() -> None:
