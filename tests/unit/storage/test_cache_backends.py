@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from storage.cache_backends import RedisStore, SqliteStore
 from storage.redis_client import RedisClient
 from tests.support.caching import PATIENT_S, URL, Found, Work, ask
 from tests.support.redis_server import RedisServer
+from tests.support.served import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +120,45 @@ async def test_damaged_file_is_replaced(tmp_path: Path, damage: bytes) -> None:
     await ask(cache, work)
     assert (await ask(cache, work)).hit
     await cache.aclose()
+
+
+FULL = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from storage.cache_backends import SqliteStore
+from storage.redis_client import StoreUnavailable
+
+async def main():
+    store = SqliteStore(Path(sys.argv[1]), rest_s=0.0)
+    print(await store.get("kept"))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # bytes of a file, as on a disk that is nearly full
+    try:
+        await store.set("new", b"{}", 60.0)
+    except StoreUnavailable:
+        print("not kept")
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    await store.set("new", b"{}", 60.0)
+    print(await store.get("kept"), await store.get("new"))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_full_disk_is_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
+    """What other processes had kept was deleted where the disk was full while many results were being forgotten."""
+    path = tmp_path / CACHE_FILE
+    store = SqliteStore(path)
+    await store.set("kept", b"{}", 3600.0)
+    await store.aclose()
+    with sqlite3.connect(path) as database:
+        old = ((f"old{number}", bytes(1000), 1.0) for number in range(10_000))
+        database.executemany("INSERT INTO results VALUES (?, ?, ?)", old)
+    database.close()
+    command = [sys.executable, "-c", FULL, str(path)]
+    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.stdout.splitlines() == ["b'{}'", "not kept", "b'{}' b'{}'"], done.stderr
 
 
 async def test_place_that_cannot_be_written(tmp_path: Path) -> None:
