@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.responses import prefers_html
@@ -45,8 +46,7 @@ def question_of(scope: Scope) -> str | None:
     """
     path = scope["path"]
     if path == "/" and scope.get("method") in ("GET", "HEAD"):  # the latest heart sound; a browser gets a page
-        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        return None if prefers_html(accept) else "heart-sound"
+        return None if prefers_html(Headers(scope=scope).get("accept", "")) else "heart-sound"  # read as its route does
     if scope["type"] == "http" and scope["method"] != "POST":
         return None
     for prefix in UNDER:
