@@ -280,5 +280,5 @@ def test_the_latest_heart_sound_needs_one_and_the_page_there_none() -> None:
 
     assert asked(b"application/json") == "heart-sound"
     assert asked(b"text/html,*/*;q=0.8") is None
-    # Of several headers the route reads the first: by the last, it answered with the result though no key was asked for.
+    # Of several headers the route reads the first; by the last, it answered though no key had been asked for.
     assert asked(b"application/json", b"text/html") == "heart-sound"

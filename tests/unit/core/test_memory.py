@@ -48,7 +48,7 @@ def test_a_thread_that_goes_on_after_its_request_ended_gets_nothing() -> None:
 
 
 class Slow(int):
-    """A size at whose counting something else gets in."""
+    """A size; something else happens at the moment at which it is counted."""
 
     def __new__(cls, value: int, meanwhile: Callable[[], None]) -> Slow:
         made = super().__new__(cls, value)
@@ -60,8 +60,9 @@ class Slow(int):
     sums: int
 
     def __radd__(self, other: int) -> int:
+        """Adds, and lets it in the second time: the first sum is that of the decision whether it fits."""
         self.sums += 1
-        if self.sums == 2:  # the first one is that of the decision whether it fits
+        if self.sums == 2:
             self.meanwhile()
         return other + int(self)
 
