@@ -1,8 +1,9 @@
 """From logits to probabilities that mean what they say.
 
 Vector scaling restricted to one temperature and a bias for each class (Guo et al., "On Calibration of Modern Neural
-Networks", ICML 2017; with two classes it is Platt's scaling). The values are fitted on the validation part by
-``training.fitting.calibrate`` and kept beside the weights as ``calibration.json``.
+Networks", ICML 2017; with two classes it is Platt's scaling). The values are fitted on what networks say of clips that
+they have not met (``training.fitting.calibrate``); those of hearts are constants that such answers chose. They are kept
+beside the weights as ``calibration.json``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a heart sound recording to its spectrogram, and whether it can be judged at all.
 
-What says whether it can be judged is for logs and metrics; it changes no answer.
+What says whether it can be judged is for logs, metrics and the ``problems`` of an answer; it changes no class.
 """
 
 from __future__ import annotations

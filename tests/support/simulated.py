@@ -1,6 +1,7 @@
 """Simulated time for tests of what waits: an event loop whose clock jumps to the next moment at which something is due.
 
-A second costs nothing, how busy the machine is changes nothing, and a wait that nothing can end fails at once.
+A second costs nothing, how busy the machine is changes nothing, and a wait that nothing can end fails after
+``THREAD_S``.
 """
 
 from __future__ import annotations
