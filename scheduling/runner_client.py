@@ -163,7 +163,7 @@ class RunnerClient:
                     answer: Sequence[InferenceResult] = call.result()
                     return answer
                 silent = 0 if await self.alive() else silent + 1
-                if silent >= SILENT_PROBES:
+                if silent >= SILENT_PROBES and not call.done():  # the answer may have come during the last probe
                     raise self._unavailable()
         finally:
             call.cancel()

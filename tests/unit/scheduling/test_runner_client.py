@@ -73,6 +73,31 @@ async def test_an_answer(client: RunnerClient) -> None:
     assert await client.predict(REQUESTS) == [OUTCOME]
 
 
+class Late(Remote):
+    """Answers while it is probed for the last time, and no probe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = asyncio.Event()
+
+    async def predict(self, requests: Sequence[Any]) -> list[InferenceResult]:
+        await self.answers.wait()
+        return [OUTCOME for _ in requests]
+
+    async def served(self) -> ServedModel:
+        self.probes += 1
+        if self.probes == runner_client.SILENT_PROBES:
+            self.answers.set()
+            await asyncio.sleep(0.001)
+        raise OSError("no answer")
+
+
+async def test_an_answer_during_the_last_probe_counts(remote: Remote) -> None:
+    late = Late()
+    assert await RunnerClient("m", SimpleNamespace(to_async=late)).predict(REQUESTS) == [OUTCOME]
+    assert late.probes > runner_client.SILENT_PROBES
+
+
 @pytest.mark.parametrize(
     "broken",
     [
