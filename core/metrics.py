@@ -14,6 +14,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import REGISTRY
 
@@ -144,12 +145,20 @@ def exposition() -> bytes:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Drops the gauges of processes that were killed: what was waiting in them waits no longer."""
-    for file in folder.glob("gauge_live*_*.db"):
+    """Drops the gauges of processes that were killed, and files of theirs in which nothing was counted.
+
+    What was waiting in such a process waits no longer. A process that cannot serve is started again and again: each
+    scrape would read some files more.
+    """
+    for file in folder.glob("*_*.db"):
         pid = file.stem.rpartition("_")[2]
-        if not Path("/proc", pid).exists():
-            with contextlib.suppress(FileNotFoundError):  # another API process has just done it
+        if Path("/proc", pid).exists():
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another API process has just done it
+            if file.stem.startswith("gauge_live"):
                 mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
+            elif not any(value for _, value, *_ in MmapedDict.read_all_values_from_file(str(file))):  # type: ignore[no-untyped-call]
+                file.unlink()
 
 
 def table() -> str:

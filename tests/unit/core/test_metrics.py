@@ -51,9 +51,16 @@ def test_what_waited_in_a_process_that_died_is_forgotten(tmp_path: Path) -> None
         return subprocess.check_output([sys.executable, "-c", program], env=environment, text=True, timeout=60)
 
     run("from core import metrics as m; m.QUEUE_DEPTH.labels('toy').inc(5); m.REFUSED.labels('toy').inc(2)")
+    kept = {path.name for path in tmp_path.iterdir() if path.name.startswith("counter")}
     text = run("from core import metrics as m; m.QUEUE_DEPTH.labels('toy').inc(1); print(m.exposition().decode())")
     assert 'bundle_queue_depth{model="toy"} 1.0' in text
     assert 'bundle_queue_refused_total{model="toy"} 2.0' in text
+    for _ in range(3):
+        run("from core import metrics as m; m.start_queue('toy')")  # as of a process that never serves
+    text = run("from core import metrics as m; print(m.exposition().decode())")
+    assert 'bundle_queue_refused_total{model="toy"} 2.0' in text
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith("counter")} >= kept
+    assert len(list(tmp_path.glob("counter_*.db"))) == len(kept) + 1  # and the one that was running
 
 
 def test_the_page_has_the_table_of_all_metrics() -> None:
