@@ -151,7 +151,7 @@ async def read(context: Context, source: Source) -> bytes:
     """
     most = context.settings.max_body_bytes
     if isinstance(source, Url):
-        return (await context.fetcher.fetch(source.name)).data
+        return await context.fetcher.fetch(source.name)
     data = await asyncio.to_thread(source.read, most + 1)
     if len(data) > most:
         what = "standard input" if isinstance(source, StandardInput) else "the file"

@@ -74,17 +74,6 @@ class FetchLimits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A downloaded file.
-
-    Attributes:
-        data: Its bytes; at least one.
-    """
-
-    data: bytes
-
-
 async def resolve(host: str, port: int) -> list[str]:
     """Asks the system's resolver.
 
@@ -126,14 +115,14 @@ class Fetcher:
         """Closes what is open."""
         await self._thread.aclose()
 
-    async def fetch(self, url: str) -> Download:
+    async def fetch(self, url: str) -> bytes:
         """Downloads one file.
 
         Args:
             url: An ``http`` or ``https`` address.
 
         Returns:
-            The file.
+            Its bytes, at least one.
 
         Raises:
             BadRequest: Not a URL, or one (perhaps that of a redirect) which is refused.
@@ -145,13 +134,13 @@ class Fetcher:
         """
         return await self._thread.run(self._fetch(url))
 
-    async def _fetch(self, url: str) -> Download:
+    async def _fetch(self, url: str) -> bytes:
         found = await self._try(url)
-        if isinstance(found, Download):
+        if isinstance(found, bytes):
             return found
         raise found[0](found[1])
 
-    async def _try(self, url: str) -> Download | tuple[type[ServiceError], str]:
+    async def _try(self, url: str) -> bytes | tuple[type[ServiceError], str]:
         """Downloads, or says what to raise.
 
         Raised here it would hold the failure that it is made of, and that the timeout and the task: a ring, by which
@@ -165,10 +154,10 @@ class Fetcher:
         except (ProtocolError, httpx.InvalidURL, OSError):
             return UpstreamError, FAILED
 
-    async def _follow(self, url: httpx.URL) -> Download:
+    async def _follow(self, url: httpx.URL) -> bytes:
         for _ in range(self._limits.max_redirects + 1):
             found = await self._get(url, await self._addresses(url))
-            if isinstance(found, Download):
+            if isinstance(found, bytes):
                 return found
             url = found
         raise UpstreamError(f"the server of the audio redirects more than {self._limits.max_redirects} times")
@@ -195,7 +184,7 @@ class Fetcher:
         self._limits.allowed.check(host, addresses)
         return addresses
 
-    async def _get(self, url: httpx.URL, addresses: Sequence[Address]) -> Download | httpx.URL:
+    async def _get(self, url: httpx.URL, addresses: Sequence[Address]) -> bytes | httpx.URL:
         """Asks the first address that takes a connection; gives the file, or where a redirect leads."""
         for address in addresses[: MAX_ADDRESSES - 1]:
             if address is addresses[-1]:
@@ -206,7 +195,7 @@ class Fetcher:
                 pass
         return await self._ask(url, addresses[-1])
 
-    async def _ask(self, url: httpx.URL, address: Address) -> Download | httpx.URL:
+    async def _ask(self, url: httpx.URL, address: Address) -> bytes | httpx.URL:
         port = url.port or PORTS[url.scheme]
         tls = self._verify if url.scheme == "https" else None
         name = url.raw_host.decode("ascii").rstrip(".")
@@ -215,7 +204,7 @@ class Fetcher:
                 return redirected(url, answer.headers.get("location", ""))
             return await self._read(answer)
 
-    async def _read(self, answer: Response) -> Download:
+    async def _read(self, answer: Response) -> bytes:
         _check_answer(answer)
         limit = self._limits.max_bytes
         length = answer.headers.get("content-length", "")
@@ -236,7 +225,7 @@ class Fetcher:
             data = await asyncio.to_thread(_plain, data, coding, limit)
         if not data:
             raise Unprocessable("the file at the URL is empty")
-        return Download(data)
+        return data
 
 
 def _request(url: httpx.URL) -> bytes:

@@ -200,7 +200,7 @@ class Context:
         self.ensure_room(*question.models)
         if (data := carried(url)) is None:
             with self.expecting(*question.models), tracing.step("download"), metrics.DOWNLOAD_SECONDS.time():
-                data = (await self.fetcher.fetch(url)).data
+                data = await self.fetcher.fetch(url)
             log.info("downloaded", extra={"source": describe_url(url), "bytes": len(data)})
         try:
             return await self.answer(question, data)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 
 from media.addresses import AllowedHosts
-from media.fetch import Download, Fetcher, FetchLimits, Resolver, resolve
+from media.fetch import Fetcher, FetchLimits, Resolver, resolve
 
 LOCAL = ("127.0.0.1",)
 METADATA = "http://169.254.169.254/latest/meta-data/"
@@ -42,6 +42,6 @@ async def fetcher(
     await one.aclose()
 
 
-async def get(url: str, **options: object) -> Download:
+async def get(url: str, **options: object) -> bytes:
     async with fetcher(**options) as one:  # type: ignore[arg-type]
         return await one.fetch(url)

@@ -14,7 +14,6 @@ import pytest
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut, Unprocessable, UpstreamError
 from media.addresses import describe_url
-from media.fetch import Download
 from tests.support.fetching import METADATA, fetcher, get, names
 from tests.support.http_site import dripping, ok, raw, redirect, reply, serve
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_file() -> None:
     async with serve({"/a.wav": ok(b"sound")}) as site:
-        assert await get(site.url("/a.wav?key=1#part")) == Download(b"sound")
+        assert await get(site.url("/a.wav?key=1#part")) == b"sound"
         head = site.requests[0]
     assert head.startswith("GET /a.wav?key=1 HTTP/1.1\r\n")
     assert f"Host: 127.0.0.1:{site.port}\r\n" in head
@@ -35,8 +34,8 @@ async def test_chunked_and_unbounded_bodies() -> None:
     chunked = raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n")
     until_closed = raw("HTTP/1.0 200 OK", b"hello")
     async with serve({"/chunked": chunked, "/closed": until_closed}) as site:
-        assert (await get(site.url("/chunked"))).data == b"hello"
-        assert (await get(site.url("/closed"))).data == b"hello"
+        assert await get(site.url("/chunked")) == b"hello"
+        assert await get(site.url("/closed")) == b"hello"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ async def test_the_address_that_was_checked_is_the_one_that_is_reached() -> None
 
     async with serve({"/": ok(b"first")}) as site:
         download = await get(site.url("/", "rebind.example"), resolver=rebinding)
-        assert download.data == b"first"
+        assert download == b"first"
         assert f"Host: rebind.example:{site.port}\r\n" in site.requests[0]
     assert len(answers) == 1  # asked once
 
@@ -131,13 +130,13 @@ async def test_allowed_by_name_and_by_network() -> None:
             download = await get(
                 site.url("/", "media.internal"), allow=allow, resolver=names(media_internal="127.0.0.1")
             )
-            assert download.data == b"x"
+            assert download == b"x"
 
 
 async def test_next_address_when_the_first_is_dead() -> None:
     async with serve({"/": ok(b"x")}) as site:
         both = names(two_example=["127.0.0.9", "127.0.0.1"])  # nothing listens on the first
-        assert (await get(site.url("/", "two.example"), allow=("127.0.0.0/8",), resolver=both)).data == b"x"
+        assert await get(site.url("/", "two.example"), allow=("127.0.0.0/8",), resolver=both) == b"x"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 429, 500, 503])
@@ -183,7 +182,7 @@ async def test_broken_answers(answer: bytes) -> None:
 
 async def test_more_bytes_than_stated_are_not_read() -> None:
     async with serve({"/": raw("HTTP/1.1 200 OK\nContent-Length: 5", b"hello" + b"x" * 1000)}) as site:
-        assert (await get(site.url("/"))).data == b"hello"
+        assert await get(site.url("/")) == b"hello"
 
 
 async def test_stated_size_too_large_is_refused_before_reading() -> None:
@@ -247,7 +246,7 @@ async def test_slow_name_server() -> None:
 async def test_a_file_is_not_compressed_because_its_server_has_a_word_for_it(encoding: str) -> None:
     """Object stores send what was stored with it, be it wrong."""
     async with serve({"/": ok(b"fLaC", f"Content-Encoding: {encoding}")}) as site:
-        assert (await get(site.url("/"))).data == b"fLaC"
+        assert await get(site.url("/")) == b"fLaC"
 
 
 SOUND = bytes(range(256)) * 100
@@ -262,7 +261,7 @@ GZIP_TWICE = gzip.compress(GZIP, mtime=0)
 )  # fmt: skip
 async def test_a_compressed_file_is_decompressed(encoding: str, body: bytes) -> None:
     async with serve({"/": ok(body, f"Content-Encoding: {encoding}")}) as site:
-        assert (await get(site.url("/"), max_bytes=len(SOUND))).data == SOUND
+        assert await get(site.url("/"), max_bytes=len(SOUND)) == SOUND
         with pytest.raises(PayloadTooLarge, match="larger"):
             await get(site.url("/"), max_bytes=len(SOUND) - 1)
 
@@ -302,7 +301,7 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
     async with serve({"/": ok(b"direct")}) as site, serve({}) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        assert (await get(site.url("/"))).data == b"direct"
+        assert await get(site.url("/")) == b"direct"
     assert proxy.requests == []
 
 
@@ -316,7 +315,7 @@ async def test_cookies_are_not_kept() -> None:
 async def test_many_at_once() -> None:
     async with serve({"/": ok(b"x" * 1000)}) as site, fetcher() as one:
         downloads = await asyncio.gather(*(one.fetch(site.url("/")) for _ in range(50)))
-    assert {len(download.data) for download in downloads} == {1000}
+    assert {len(download) for download in downloads} == {1000}
 
 
 async def test_secrets_stay_out_of_logs_and_messages(caplog: pytest.LogCaptureFixture) -> None:

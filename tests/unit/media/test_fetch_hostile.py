@@ -57,7 +57,7 @@ async def test_what_is_mostly_not_body_is_given_up_at_once(name: str) -> None:
 async def test_a_few_interim_responses_and_small_chunks_are_usual() -> None:
     chunks = b"".join(b"14\r\n" + bytes(20) + b"\r\n" for _ in range(4000)) + b"0\r\nX: trailer\r\n\r\n"
     async with serve({"/": 3 * EARLY + CHUNKED + chunks}) as site:
-        assert (await get(site.url("/"))).data == bytes(80_000)
+        assert await get(site.url("/")) == bytes(80_000)
 
 
 async def test_a_switch_of_protocols_is_no_answer() -> None:
@@ -79,7 +79,7 @@ async def test_less_than_the_least_throughput() -> None:
 async def test_a_slow_but_honest_server_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "LEAST_BYTES_PER_S", 50.0)
     async with serve({"/": dripping(1000, bytes(100), 0.1)}) as site:
-        assert (await get(site.url("/"), idle_s=0.5)).data == bytes(1000)
+        assert await get(site.url("/"), idle_s=0.5) == bytes(1000)
 
 
 async def test_downloads_run_beside_the_loop_that_asks_for_them() -> None:

@@ -46,7 +46,7 @@ EVERYWHERE = names(media_example="127.0.0.1", other_example="127.0.0.1")
 async def test_tls_is_verified_for_the_name(server_side: ssl.SSLContext, client_side: ssl.SSLContext) -> None:
     async with serve({"/": ok(b"safe")}, tls=server_side) as site:
         url = site.url("/", "media.example", "https")
-        assert (await get(url, verify=client_side, resolver=EVERYWHERE)).data == b"safe"
+        assert await get(url, verify=client_side, resolver=EVERYWHERE) == b"safe"
         assert f"Host: media.example:{site.port}" in site.requests[0]
 
 
