@@ -27,6 +27,7 @@ log = logging.getLogger("bundle.keys")
 # What pages offer beside their key as WebSocket subprotocols, ``key.<the key>``, percent-encoded: they give no headers.
 SUBPROTOCOL = "media-stream"
 KEY_SUBPROTOCOL = "key."
+INVALID = "Invalid API key provided"  # the contract's words
 CALLER = "bundle.caller"  # where a request carries the name of its key, once the middleware has let it in
 
 
@@ -42,11 +43,14 @@ def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:
     """
     if not known:
         log.error("no API_KEY is configured: voice detection refuses every caller")
-    given = presented_key(headers)
-    # Every key is compared, each in constant time: how long it takes says nothing.
+    if not is_known(presented_key(headers), known):
+        raise Forbidden(INVALID)
+
+
+def is_known(given: str, known: Sequence[str]) -> bool:
+    """Whether a key is one of some; every one is compared, each in constant time: how long it takes says nothing."""
     matches = [hmac.compare_digest(given.encode(), key.encode()) for key in known]
-    if not any(matches):
-        raise Forbidden("Invalid API key provided")
+    return any(matches)
 
 
 def check_voice_key(scope: Scope, known: Sequence[str], headers: Mapping[str, str]) -> None:

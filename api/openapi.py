@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.auth import INVALID
 from api.schemas import ErrorBody, FaceErrorBody
 from storage.latest import NOT_KEPT
 
@@ -27,7 +28,7 @@ _REASONS = {
 }
 _MESSAGES = {
     400: "the data is not audio in a known format (wav, flac, ogg, mp3, webm, m4a, aac)",
-    403: "Invalid API key provided",
+    403: INVALID,
     404: "no heart sound has been classified yet",
     413: "the body is larger than 32 MiB",
     415: "send the body as application/json, not as text/plain",

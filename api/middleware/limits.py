@@ -58,7 +58,7 @@ class Limits:
             with lease(self.budget):
                 await self._run(scope, exchange)
         except _ClientGone:
-            await exchange.end_unheard()
+            await exchange.end_abandoned()
             return
         except Exception as error:
             if not exchange.started:
@@ -164,7 +164,7 @@ class _Exchange:
             await self._drain()
             await self._send(self._last)
 
-    async def end_unheard(self) -> None:
+    async def end_abandoned(self) -> None:
         """Answers a caller who has gone: the server drops it, but BentoML's timeout waits for the start of an answer.
 
         Without one it would hold the request, and with it the stop of the server, for all of its time.

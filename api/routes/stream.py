@@ -119,7 +119,7 @@ class Live:
         self._resampler = soxr.ResampleStream(source.rate, self._rate, 1, dtype="float32", quality=QUALITY)
         self._size = round(kind.window_s * self._rate)
         self._window: NDArray[np.float32] = np.zeros(0, np.float32)
-        self._heard = 0  # samples at the model's rate
+        self._received = 0  # samples at the model's rate
         self._answered = 0
         self._due = EVERY_S * self._rate  # as many samples as the next answer is about, or some more
         hold(4 * self._size + KEPT_BYTES)
@@ -135,7 +135,7 @@ class Live:
             await self._take(socket, self._source.feed(data))
         await self._take(socket, self._source.finish())
         self._add(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        if self._heard > self._answered:
+        if self._received > self._answered:
             await self._answer(socket)
 
     async def _messages(self, socket: WebSocket) -> AsyncIterator[bytes]:
@@ -170,15 +170,15 @@ class Live:
         loop = asyncio.get_running_loop()
         while (more := await loop.run_in_executor(self._context.threads, step)) is not None:
             self._add(more)
-            if self._heard >= self._due:
+            if self._received >= self._due:
                 await self._answer(socket)
 
     def _add(self, more: Samples) -> None:
-        self._heard += more.size
+        self._received += more.size
         self._state.sound_s += more.size / self._rate
         metrics.STREAM_SOUND_SECONDS.labels(self._question.name).inc(more.size / self._rate)
         longest_s = self._context.settings.max_audio_seconds
-        if self._heard > longest_s * self._rate:
+        if self._received > longest_s * self._rate:
             raise PayloadTooLarge(f"the stream is longer than {longest_s:g} seconds")
         self._window = np.concatenate([self._window, np.clip(more, -1.0, 1.0)])[-self._size :]
 
@@ -192,10 +192,10 @@ class Live:
 
     async def _message(self) -> dict[str, Any]:
         """What there is to say of the window."""
-        self._answered = self._heard
+        self._answered = self._received
         every = EVERY_S * self._rate
-        self._due = every * (self._heard // every + 1)
-        end = self._heard / self._rate
+        self._due = every * (self._received // every + 1)
+        end = self._received / self._rate
         span = {"start": round(end - self._window.size / self._rate, 3), "end": round(end, 3)}
         length_s = self._window.size / self._rate
         audio = DecodedAudio(self._window, self._rate, self._source.rate, 1, length_s, container="pcm")

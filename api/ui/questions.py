@@ -15,14 +15,13 @@ from api.responses import to_response
 from api.ui import views
 from api.ui.views import Answerer, Report
 from api.v1 import report
+from api.v1.batch import MEDIA_TYPE
 from api.v1.catalogue import card_address
 from core.request import CURRENT
 from models.spec import is_of
 from tasks.base import Answer
 from tasks.questions import questions
 from tasks.run import Context
-
-MEDIA_TYPE = "application/x-ndjson"
 
 
 async def respond(work: Coroutine[Any, Any, Report]) -> Response:

@@ -53,7 +53,7 @@ class Sound(BaseModel):
     sample_rate: int = Field(description="Of the source (Hz).")
     channels: int = Field(description="Of the source.")
     container: str
-    heard_rate: int = Field(description="Of the model's input (Hz).")
+    model_rate: int = Field(description="Of the model's input (Hz).")
     outline: list[tuple[int, int]] = Field(description="Lowest and highest sample of each piece, per cent.")
     spectrogram: Spectrogram
 
@@ -135,7 +135,7 @@ def sound(audio: DecodedAudio) -> Sound:
         sample_rate=audio.sample_rate,
         channels=audio.channels,
         container=audio.container,
-        heard_rate=audio.samples_rate,
+        model_rate=audio.samples_rate,
         outline=outline(audio.samples, columns).tolist(),
         spectrogram=Spectrogram(
             columns=levels.shape[1],

@@ -57,7 +57,7 @@ def test_file_gets_a_bar_for_each_class_and_its_model(page: Page, client: httpx.
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "Face gender"])
-def test_sound_is_shown_as_the_model_heard_it(page: Page, name: str) -> None:
+def test_sound_is_shown_as_the_model_reads_it(page: Page, name: str) -> None:
     answer = ask_about(open_panel(page, name), FILES[name][0])
     points = answer.get_by_role("img", name="Waveform").locator("polygon").get_attribute("points") or ""
     assert len(points.split()) > 500

@@ -1,4 +1,4 @@
-// A recording as the model heard it: waveform, spectrogram and the answers of its windows over one time axis, to click into.
+// A recording as the model reads it: waveform, spectrogram and the answers of its windows over one time axis, to click into.
 
 import { percent } from "./certainty.js";
 import { decibelAxis, hertz, hertzAxis, lane, timeAxis, waveform } from "./drawing.js";
@@ -13,28 +13,28 @@ const SECONDS_IN_SIGHT = 4; // no closer
 const seconds = (value) => `${value < 100 ? value.toFixed(1) : Math.round(value)} s`;
 
 export function sound(panel, result) {
-  const { report: { sound: heard, windows }, input } = result;
+  const { report: { sound, windows }, input } = result;
   const zoom = result.zoom ?? 1;
   const names = (windows[0]?.shares ?? []).map(({ name }) => name);
-  const source = `${heard.container}, ${hertz(heard.sample_rate)}, ${heard.channels === 1 ? "mono" : `${heard.channels} channels`}`;
+  const source = `${sound.container}, ${hertz(sound.sample_rate)}, ${sound.channels === 1 ? "mono" : `${sound.channels} channels`}`;
   return html`<section class="sound"><h3>What the model heard</h3>
-    <p class="soft">${seconds(heard.duration_s)} at ${hertz(heard.heard_rate)}, mono (source: ${source}).
+    <p class="soft">${seconds(sound.duration_s)} at ${hertz(sound.model_rate)}, mono (source: ${source}).
       ${windows.length ? `${windows.length} windows, each answered by itself: the stronger the colour, the more probable.` : ""}</p>
-    ${input.address ? html`<audio controls src=${input.address} aria-label=${input.name} @timeupdate=${(event) => follow(event, heard)}></audio>` : nothing}
+    ${input.address ? html`<audio controls src=${input.address} aria-label=${input.name} @timeupdate=${(event) => follow(event, sound)}></audio>` : nothing}
     <div class="plots">
-      <div class="axes" aria-hidden="true">${decibelAxis(heard.outline)}${hertzAxis(heard.spectrogram)}
+      <div class="axes" aria-hidden="true">${decibelAxis(sound.outline)}${hertzAxis(sound.spectrogram)}
         ${names.map((name) => html`<span class="axis">${spoken(panel, name)}</span>`)}
         <span class="axis unit">Time</span></div>
       <div class="window" tabindex="0" role="region" aria-label="Pictures of the recording">
         <div class="strip zoom-${zoom} ${input.address ? "playable" : ""}" @pointermove=${(event) => read(event, panel, result)}
-          @pointerleave=${unread} @click=${(event) => play(event, heard)}>
-          ${waveform(heard.outline)}
-          <mel-picture role="img" aria-label="Mel spectrogram" .spectrogram=${heard.spectrogram}></mel-picture>
+          @pointerleave=${unread} @click=${(event) => play(event, sound)}>
+          ${waveform(sound.outline)}
+          <mel-picture role="img" aria-label="Mel spectrogram" .spectrogram=${sound.spectrogram}></mel-picture>
           ${names.map((name) => lane(joined(windows, CELLS * zoom), name, spoken(panel, name)))}
-          ${timeAxis(heard.duration_s, zoom)}
+          ${timeAxis(sound.duration_s, zoom)}
         </div></div>
     </div>
-    <div class="below"><p class="readout soft"></p><p class="legend soft">−${heard.spectrogram.range_db} dB <i></i> loudest</p></div>
+    <div class="below"><p class="readout soft"></p><p class="legend soft">−${sound.spectrogram.range_db} dB <i></i> loudest</p></div>
     ${zooms(result, zoom)}</section>`;
 }
 
@@ -77,15 +77,15 @@ function place(event) {
 }
 
 /** Says in numbers what the pointer is on. */
-function read(event, panel, { report: { sound: heard, windows } }) {
+function read(event, panel, { report: { sound, windows } }) {
   const { picture, across, down } = place(event);
   if (across < 0 || across > 1) return;
-  const at = across * heard.duration_s;
+  const at = across * sound.duration_s;
   const strip = event.currentTarget;
   strip.style.setProperty("--pointed", across);
   let words = `${at.toFixed(2)} s`;
   if (picture?.matches(".waveform")) {
-    const [low, high] = heard.outline[Math.min(heard.outline.length - 1, Math.floor(across * heard.outline.length))];
+    const [low, high] = sound.outline[Math.min(sound.outline.length - 1, Math.floor(across * sound.outline.length))];
     words += `: peak ${decibels(Math.max(-low, high) / 100)}`;
   } else if (picture?.matches("mel-picture")) {
     const { frequency, level } = picture.at(across, down);
@@ -106,15 +106,15 @@ function unread({ currentTarget }) {
 }
 
 /** Plays from where a picture was clicked. */
-function play(event, heard) {
+function play(event, sound) {
   const player = event.currentTarget.closest(".sound").querySelector("audio");
   if (!player) return;
-  player.currentTime = place(event).across * heard.duration_s;
+  player.currentTime = place(event).across * sound.duration_s;
   player.play().catch(() => {}); // a browser without the codec; its own controls say so
 }
 
 /** A line runs over the pictures of a sound while it is played. */
-function follow({ target }, heard) {
+function follow({ target }, sound) {
   const strip = target.closest(".sound").querySelector(".strip");
-  strip.style.setProperty("--played", Math.min(1, target.currentTime / heard.duration_s));
+  strip.style.setProperty("--played", Math.min(1, target.currentTime / sound.duration_s));
 }

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from api.ui.questions import MEDIA_TYPE, respond
+from api.ui.questions import respond
 from api.ui.views import Report
+from api.v1.batch import MEDIA_TYPE
 from core.errors import BadRequest, Unavailable
 from core.request import CURRENT, RequestState, note_progress
 
