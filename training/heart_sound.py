@@ -4,7 +4,7 @@ The recorder must not give the class away: each of the public sets has its own s
 So every recording of both data sets is learned as many pretended recorders, rooms and hearts would have given it, and
 what is no heart sound at all (speech, music, noise, tones) is learned as ``Artifact``.
 
-Fixed seeds, one thread and float32 make the same bytes again on the same machine, in about eight minutes on one core.
+Fixed seeds, one thread and float32 make the same bytes again on the same machine, in about seven minutes on one core.
 """
 
 from __future__ import annotations

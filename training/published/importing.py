@@ -47,7 +47,7 @@ class FaceOptions:
 
     Attributes:
         classes: Label names in the order of the network's outputs.
-        pixels: One of ``models.published.PIXELS``.
+        pixels: One of ``models.published.checkpoint.PIXELS``.
     """
 
     classes: tuple[str, ...]

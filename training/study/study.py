@@ -74,7 +74,7 @@ class Study:
         return read_manifest((self.few if self.form == "short" else self.data) / DATASETS[self.name], split)
 
     def train(self, *quick: str, caches: str | None = None) -> Training:
-        """Runs ``python -m training.NAME``, or ``python -m models.NAME.train`` where that is the command.
+        """Runs ``python -m training.NAME``.
 
         Args:
             quick: Arguments for a quick look at a few clips; in the full form the command's own defaults hold.
