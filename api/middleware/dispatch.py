@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.methods import UNIFORM, Native
+from api.responses import to_response
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,7 +38,10 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or BentoML's own life cycle events."""
-        if scope["type"] == "websocket":
+        if "\n" in scope.get("path", ""):
+            # Patterns of routes match before a last line break too, where ``Keys`` finds no question to ask a key for.
+            await to_response(HTTPException(404))(scope, receive, send)
+        elif scope["type"] == "websocket":
             await self._http_app()(scope, receive, send)
         elif scope["type"] != "http":
             await self.app(scope, receive, send)

@@ -13,10 +13,12 @@ import redis
 from starlette.types import Message, Receive, Scope, Send
 
 from api import asked as asked_at
+from api.app import build_app
 from api.asked import question_of
 from api.auth import Keys
 from api.guard import Guard, Quotas
 from api.methods import MODELS
+from api.middleware.dispatch import Dispatch
 from api.routes import routers
 from api.ui.routes import router as playground
 from cli.__main__ import main
@@ -164,7 +166,7 @@ async def test_the_last_keys_hold_while_the_store_is_down() -> None:
 
 
 async def ask(
-    app: Keys, path: str, secret: str, chunks: list[bytes], declared: bool = True
+    app: Keys, path: str, secret: str, chunks: list[bytes], declared: bool = True, *, method: str = "POST"
 ) -> tuple[int, dict[str, str], bytes]:
     """Sends a request in chunks; gives status, headers and body."""
     sent: list[Message] = []
@@ -180,7 +182,8 @@ async def ask(
     headers += (
         [(b"content-length", b"%d" % sum(map(len, chunks)))] if declared else [(b"transfer-encoding", b"chunked")]
     )
-    await app({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent)
 
@@ -259,6 +262,14 @@ def test_every_address_that_takes_a_body_is_guarded(path: str) -> None:
     """A new route must say which question it asks, or the keys of the store would not guard it."""
     asked = path.replace("{question}", "voice-gender").replace("{name}", "voice-gender")
     assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in asked_at.MODELS
+
+
+@pytest.mark.parametrize("path", ["/", *sorted(p for p in every_path() if not p.startswith(asked_at.UNDER))])
+async def test_an_address_that_ends_with_a_line_break_is_none(path: str) -> None:
+    """Routes matched it, while the guard found no question in it: every question was answered without a key."""
+    app = Dispatch(never, http_app=build_app, native=[])
+    guarded = Keys(app, guard=lambda: pytest.fail("no key is looked up"))
+    assert (await ask(guarded, path + "\n", "", [b"x"], method="GET" if path == "/" else "POST"))[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/api/door_bell", "/v1/door-bell", "/v1/classify/door-bell", "/ui/ask/door-bell"])
