@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,8 @@ from api.middleware.inflate import Inflated, as_plain, beginnings
 from api.responses import to_response
 from core.errors import InternalError, PayloadTooLarge, ServiceError, TimedOut, Unavailable
 from core.memory import Budget, hold, lease
+
+log = logging.getLogger("bundle.limits")
 
 # What is left of a body after its answer is read on and thrown away for so long, because most clients look for an
 # answer only after they have sent everything; then the connection is closed on them.
@@ -61,7 +64,9 @@ class Limits:
             await exchange.end_abandoned()
             return
         except Exception as error:
-            if not exchange.started:
+            if exchange.started:  # its head said that all is well, and so does the access log
+                log.warning("an answer was broken off", extra={"why": type(error).__name__})
+            else:
                 await to_response(error, scope["path"])(scope, receive, exchange.answer)
         await exchange.finish()
 

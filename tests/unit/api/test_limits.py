@@ -277,6 +277,19 @@ async def test_a_failure_after_the_start_adds_nothing() -> None:
     assert [message["type"] for message in connection.sent] == ["http.response.start"]
 
 
+async def test_an_answer_that_is_broken_off_leaves_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Its status was sent before, so that the access log calls it a good one."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(3600)
+
+    await run(Connection(b""), slow, timeout_s=0.05)
+    assert [(record.message, record.why) for record in caplog.records] == [  # type: ignore[attr-defined]
+        ("an answer was broken off", "TimedOut")
+    ]
+
+
 async def test_other_events_pass() -> None:
     passed = []
 
