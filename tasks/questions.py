@@ -7,12 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.settings import Settings
-from media.audio import DecodedAudio
+from dsp.temporal import active
+from media.audio import DecodedAudio, Samples
 from models import registry
+from models.heart_sound.silence import heart
 from models.spec import AudioInput, ModelSpec
 from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
 from tasks.base import Ask, Conclusion, FoundFace, Steps
+from tasks.problems import of_picture, of_speech
 
 Kind = Literal["audio", "face"]
 
@@ -31,6 +37,8 @@ class Question:
         cuts: Whether a recording that is longer than the limit is cut, and not refused.
         piece_s: Of a longer recording than this the models are asked piece after piece (seconds); None where they are
             asked about all of it at once.
+        kept: Which samples of a recording are left after the task has cut pauses, bool [n]; None where it cuts none.
+        problems: What makes an input hard to judge, beside what the models find.
     """
 
     name: str
@@ -41,6 +49,8 @@ class Question:
     label: str
     cuts: bool = False
     piece_s: float | None = None
+    kept: Callable[[Samples, int], NDArray[np.bool_]] | None = None
+    problems: Callable[[Any], list[str]] = lambda source: []
 
 
 @functools.cache
@@ -51,8 +61,12 @@ def questions() -> dict[str, Question]:
     return {question.name: question for question in (*_BUNDLED, *further)}
 
 
-def _single(name: str, text: str, model: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]]) -> Question:
-    return Question(name, text, (model,), kind, lambda source, _: classify(source), model)
+def _single(
+    name: str, text: str, model: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]], **further: Any
+) -> Question:
+    """The question of one model; ``further`` are fields of ``Question``."""
+    further = {"problems": of_picture} | further if kind == "face" else further
+    return Question(name, text, (model,), kind, lambda source, _: classify(source), model, **further)
 
 
 def _further(spec: ModelSpec) -> Question:
@@ -68,9 +82,19 @@ def _further(spec: ModelSpec) -> Question:
 
 
 _BUNDLED = (
-    _single("voice-gender", "Is this voice male or female?", voice_gender.MODEL, "audio", voice_gender.classify),
+    _single(
+        "voice-gender",
+        "Is this voice male or female?",
+        voice_gender.MODEL,
+        "audio",
+        voice_gender.classify,
+        kept=active,
+        problems=of_speech,
+    ),
     _single("face-gender", "Is this face male or female?", face_gender.MODEL, "face", face_gender.classify),
-    _single("heart-sound", "What does this heart sound show?", heart_sound.MODEL, "audio", heart_sound.classify),
+    _single(
+        "heart-sound", "What does this heart sound show?", heart_sound.MODEL, "audio", heart_sound.classify, kept=heart
+    ),
     _single("audio-scene", "Speech, music, noise or silence?", audio_scene.MODEL, "audio", audio_scene.classify),
     Question(
         "ai-voice",
@@ -81,5 +105,7 @@ _BUNDLED = (
         voice_deepfake.NAME,
         cuts=True,
         piece_s=voice_deepfake.MAX_S,
+        kept=active,
+        problems=of_speech,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from api.v1.schemas import AudioSource, FoundFaceBox, ImageSource, ItemAnswer, MemberVote, Segment
 from core.settings import Settings
-from dsp.temporal import active
 from media.audio import DecodedAudio
 from media.faces import Face
-from models.heart_sound.silence import heart
-from models.processing import Features
 from models.spec import AudioInput, ModelSpec, split
-from tasks import problems, voice_deepfake
+from tasks import voice_deepfake
 from tasks.base import Answer, FoundFace, Prediction
 from tasks.questions import Question
 
@@ -60,14 +57,6 @@ def named(rows: Sequence[dict[str, float]], spans: Sequence[tuple[float, float]]
     ]
 
 
-OF_SPEECH = ("voice-gender", "ai-voice")
-# What says which samples are left after the task of a question has cut long pauses; others look at all.
-KEPT: Mapping[str, Callable[[Features, int], NDArray[np.bool_]]] = {
-    **dict.fromkeys(OF_SPEECH, active),
-    "heart-sound": heart,
-}
-
-
 def report(
     question: Question, answer: Answer, first: ModelSpec, settings: Settings, index: int, name: str
 ) -> ItemAnswer:
@@ -87,10 +76,10 @@ def report(
     said = list(found.problems)
     if answer.audio is not None:
         parts = _sound(question, answer.audio, members[0], first)
-        said += problems.of_speech(answer.audio) if question.name in OF_SPEECH else []
+        said += question.problems(answer.audio)
     elif answer.face is not None:
         parts = _picture(answer.face)
-        said += problems.of_picture(answer.face)
+        said += question.problems(answer.face)
     if found.verdict is not None:
         parts |= _ensemble(members, settings)
     return ItemAnswer(
@@ -135,8 +124,8 @@ def spans(question: Question, audio: DecodedAudio, spec: ModelSpec) -> list[tupl
     if not isinstance(spec.input, AudioInput):
         return []
     rate = audio.samples_rate
-    kept = KEPT[question.name](audio.samples, rate) if question.name in KEPT else np.full(audio.samples.size, True)
-    piece = round(voice_deepfake.MAX_S * rate) if question.models == voice_deepfake.MEMBERS else audio.samples.size
+    kept = question.kept(audio.samples, rate) if question.kept else np.full(audio.samples.size, True)
+    piece = round(question.piece_s * rate) if question.piece_s else audio.samples.size
     return [(start / rate, end / rate) for start, end in bounds(kept, round(spec.input.window_s * rate), piece)]
 
 
