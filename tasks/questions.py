@@ -17,7 +17,7 @@ from models import registry
 from models.heart_sound.silence import heart
 from models.spec import AudioInput, ModelSpec
 from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from tasks.base import Ask, Conclusion, FoundFace, Steps
+from tasks.base import Answer, Ask, Conclusion, FoundFace, Steps
 from tasks.problems import of_picture, of_speech
 
 Kind = Literal["audio", "face"]
@@ -51,6 +51,11 @@ class Question:
     piece_s: float | None = None
     kept: Callable[[Samples, int], NDArray[np.bool_]] | None = None
     problems: Callable[[Any], list[str]] = lambda source: []
+
+    def problems_of(self, answer: Answer) -> list[str]:
+        """Why an input is hard to judge: by the models, and by itself; takes milliseconds for a long recording."""
+        source = answer.face if answer.audio is None else answer.audio
+        return [*answer.found.problems, *([] if source is None else self.problems(source))]
 
 
 @functools.cache

@@ -139,7 +139,7 @@ class Questions:
         return await self._report(name, await self._context.answer_url(questions()[name], url))
 
     async def _report(self, name: str, answer: Answer) -> Report:
-        found = answer.found
+        found, question = answer.found, questions()[name]
         parts: dict[str, Any] = {}
         if (audio := answer.audio) is not None:
             parts["sound"] = await self._drawn(lambda: views.sound(audio))
@@ -151,14 +151,14 @@ class Questions:
             parts |= {"features": views.measured(found.members["deepfake_mlp"].extras)}
         elif audio is not None:
             prediction = next(iter(found.members.values()))
-            spec, question = self._context.models[prediction.model].spec, questions()[name]
+            spec = self._context.models[prediction.model].spec
             spans = await self._drawn(lambda: report.spans(question, audio, spec))
             parts["windows"] = views.windows(prediction, spans)
         return Report(
             verdict=found.prediction,
             shares=views.shares(found.probabilities),
             models=[self._answerer(member.tag) for member in found.members.values()],
-            problems=list(found.problems),
+            problems=await self._drawn(lambda: question.problems_of(answer)),
             uncertain=found.uncertain,
             explanation=found.explanation,
             **parts,

@@ -73,13 +73,10 @@ def report(
     found = answer.found
     members = list(found.members.values())
     parts: dict[str, Any] = {}
-    said = list(found.problems)
     if answer.audio is not None:
         parts = _sound(question, answer.audio, members[0], first)
-        said += question.problems(answer.audio)
     elif answer.face is not None:
         parts = _picture(answer.face)
-        said += question.problems(answer.face)
     if found.verdict is not None:
         parts |= _ensemble(members, settings)
     return ItemAnswer(
@@ -89,7 +86,7 @@ def report(
         confidence=found.confidence,
         probabilities=dict(found.probabilities),
         uncertain=found.uncertain,
-        problems=said,
+        problems=question.problems_of(answer),
         models=[member.tag for member in members],
         explanation=found.explanation,
         **{"segments": []} | parts,
