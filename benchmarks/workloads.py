@@ -29,7 +29,7 @@ class Turn:
             only the last round of the last turn may leave work behind.
         bare: Whether the bare engine has its turn, too.
         last_drain_s: The same in the last round, of a turn after which none follows.
-        among: Who takes part; all where nobody is named.
+        among: Names of the contenders that take part; all where none is given.
     """
 
     clients: int

@@ -200,7 +200,7 @@ def answered(client: httpx.Client, status: int) -> dict[str, float]:
 
 @pytest.mark.parametrize("path", ["/api/detect-gender", "/upload_audio", "/v1/voice-gender", "/analyze-audio"])
 def test_a_caller_who_leaves_in_the_middle_is_no_failure(bundle: Bundle, client: httpx.Client, path: str) -> None:
-    """Log and metrics have him as one who left."""
+    """Log and metrics say that the caller left."""
     kinds = {"/upload_audio": "audio/pcm", "/analyze-audio": "application/json"}
     kind = kinds.get(path, "multipart/form-data; boundary=x")
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n"

@@ -36,7 +36,7 @@ def spoken(voice: bytes) -> bytes:
     return np.tile(samples, 1 + 8 * RATE // samples.size)[: 8 * RATE].astype("<i2").tobytes()
 
 
-BEFORE_SPEECH = 12_000  # samples (0.75 s) of the example in which nobody speaks
+BEFORE_SPEECH = 12_000  # samples (0.75 s) of the example before its first word
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,6 @@ const PROBLEMS = {
   too_noisy: "There is much noise in it: record in a quiet room.",
   no_heart_beat: "No heart beat was found in it: hold the microphone to the chest, in a quiet room.",
   clipped: "It is clipped: lower the level, or hold the microphone further away.",
-  no_speech: "There is hardly any speech in it.",
   several_faces: "There are several faces: the largest one was looked at.",
   turned: "The face is turned away: a picture from the front is easier to judge.",
 };

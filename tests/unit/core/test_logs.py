@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_written_leaves_standard_error(
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """Another holder of the file's lock, who lets go when he is told."""
+    """Another process that holds the file's lock until it is told to release it."""
     with (tmp_path / ".__audio_api.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
