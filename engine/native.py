@@ -152,8 +152,7 @@ class NativeEngine:
 
     def release(self) -> None:
         """Gives memory that is free back to the GPU: torch keeps what the largest batch took, for itself alone."""
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # does nothing where no GPU is in use
 
     def _moved(self, array: NDArray[Any]) -> Tensor:
         """An input where and as the network reads it: a copy to a GPU goes on beside what is computed there."""
