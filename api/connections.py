@@ -156,6 +156,7 @@ class Watch:
             self._closed, self._logged_at = 0, now
 
     def _look(self) -> None:
+        self.loop.call_later(LOOK_EVERY_S, self._look)  # first: a failure below must not end the watch
         now = self.loop.time()
         late = [one for one in self._silent() if not one.is_kept and now - (one.silent_since or now) > one.head_s]
         for one in late + self._not_read(now):
@@ -164,7 +165,6 @@ class Watch:
             log.info("connections without the head of a request were closed", extra={"closed": len(late)})
         with contextlib.suppress(OSError):  # without /proc the spare ones must do
             self._others = max(0, len(os.listdir("/proc/self/fd")) - len(self._connections))  # noqa: PTH208 - no paths
-        self.loop.call_later(LOOK_EVERY_S, self._look)
 
     def _not_read(self, now: float) -> list[Connection | Socket]:
         """Connections that were closed here some time ago, and whose callers do not read what is left."""

@@ -157,8 +157,12 @@ def _forget_the_dead(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # another API process has just done it
             if file.stem.startswith("gauge_live"):
                 mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
-            elif not any(value for _, value, *_ in MmapedDict.read_all_values_from_file(str(file))):  # type: ignore[no-untyped-call]
+            elif not file.stat().st_size or not _counts(file):  # an empty one would make each scrape fail
                 file.unlink()
+
+
+def _counts(file: Path) -> bool:
+    return any(value for _, value, *_ in MmapedDict.read_all_values_from_file(str(file)))  # type: ignore[no-untyped-call]
 
 
 def table() -> str:

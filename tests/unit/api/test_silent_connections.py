@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import subprocess
@@ -9,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from api import connections
 from tests.support.redis_server import free_port
 from tests.support.served import ROOT, wait_for
 
@@ -165,3 +168,32 @@ def test_many_silent_connections_shut_no_client_out(server: Server) -> None:
         wait_for(server.answers, 20)
         assert is_answered(kept, ASK)
     assert server.log().count("WARNING few descriptors") == 1
+
+
+class Broken:
+    """A connection that has been silent, but does not say whether it is kept."""
+
+    silent_since = 0.0
+
+
+def test_a_failed_look_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would close silent connections from then on."""
+    monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.001)
+    failures: list[BaseException] = []
+
+    async def watch() -> None:
+        loop, twice = asyncio.get_running_loop(), asyncio.Event()
+
+        def note(_: object, context: dict[str, Any]) -> None:
+            failures.append(context["exception"])
+            if len(failures) == 2:
+                twice.set()
+
+        loop.set_exception_handler(note)
+        open_ones: set[Any] = set()
+        connections.Watch(loop, open_ones)
+        open_ones.add(Broken())
+        await asyncio.wait_for(twice.wait(), 30)
+
+    asyncio.run(watch())
+    assert all(isinstance(failure, AttributeError) for failure in failures)

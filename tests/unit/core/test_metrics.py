@@ -57,6 +57,7 @@ def test_what_waited_in_a_process_that_died_is_forgotten(tmp_path: Path) -> None
     assert 'bundle_queue_refused_total{model="toy"} 2.0' in text
     for _ in range(3):
         run("from core import metrics as m; m.start_queue('toy')")  # as of a process that never serves
+    (tmp_path / "counter_4194304999.db").touch()  # as of one that was killed between making a file and filling it
     text = run("from core import metrics as m; print(m.exposition().decode())")
     assert 'bundle_queue_refused_total{model="toy"} 2.0' in text
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("counter")} >= kept
