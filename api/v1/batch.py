@@ -76,12 +76,7 @@ class Batch:
     async def _item(self, index: int, one: Input) -> ItemAnswer | ItemError:
         try:
             async with asyncio.timeout_at(self._deadline), self._gate:
-                with lease_apart():  # what is decoded for an item is given back when the item has its answer
-                    answer = await self._admitted(one)
-                    spec = self._context.models[self._question.models[0]].spec
-                    return await self._in_thread(
-                        lambda: report(self._question, answer, spec, self._context.settings, index, one.name)
-                    )
+                return await self._admitted(index, one)
         except TimeoutError:
             return _failed(index, one.name, TimedOut("no answer within the time limit of the request"))
         except Exception as error:
@@ -89,13 +84,21 @@ class Batch:
         finally:
             one.content = None
 
-    async def _admitted(self, one: Input) -> Answer:
+    async def _admitted(self, index: int, one: Input) -> ItemAnswer:
         """Asks; where a model has no room any more for a batch that was let in, waits as long as it says."""
         while True:
             try:
-                return await self._ask(one)
+                with lease_apart():  # each try gives back what it read and decoded: waiting holds nothing of it
+                    return await self._answered(index, one)
             except TooManyRequests as error:
                 await asyncio.sleep(error.retry_after or 1.0)
+
+    async def _answered(self, index: int, one: Input) -> ItemAnswer:
+        answer = await self._ask(one)
+        spec = self._context.models[self._question.models[0]].spec
+        return await self._in_thread(
+            lambda: report(self._question, answer, spec, self._context.settings, index, one.name)
+        )
 
     async def _ask(self, one: Input) -> Answer:
         assert one.content is not None  # noqa: S101 - it has not been answered

@@ -1,0 +1,43 @@
+"""The items of a batch wait for room without keeping what they read."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from api.v1.batch import Batch, Input
+from api.v1.schemas import ItemError
+from core.errors import TooManyRequests, Unprocessable
+from core.memory import Budget, hold, lease
+from tasks.questions import questions
+
+DECODED = 1000  # bytes of each try
+TRIES = 5
+
+
+async def _asked(budget: Budget) -> tuple[list[Any], list[int]]:
+    """The entries of a batch whose model has no room for some time, and what is held in each wait."""
+    waits: list[int] = []
+
+    async def answer(*_: object) -> None:
+        waits.append(budget.used)
+        hold(DECODED)
+        if len(waits) < TRIES:
+            raise TooManyRequests("busy", retry_after=0.001)
+        raise Unprocessable("nothing to be heard")
+
+    context: Any = SimpleNamespace(settings=SimpleNamespace(request_timeout_s=60.0), answer=answer)
+    with lease(budget):
+        batch = Batch(context, questions()["audio-scene"], [Input("a.wav", b"x")], asyncio.get_running_loop().time())
+        return [entry async for entry in batch.entries()], waits
+
+
+def test_an_item_that_waits_for_a_model_holds_nothing_of_earlier_tries() -> None:
+    """They added up, until one batch had taken the memory of all callers and failed itself."""
+    budget = Budget(2 * DECODED)
+    (entry,), waits = asyncio.run(_asked(budget))
+    assert waits == [0] * TRIES
+    assert isinstance(entry, ItemError)
+    assert entry.code == 422
+    assert budget.used == 0
