@@ -17,13 +17,13 @@ from training import export as compiled
 
 
 def save(model: keras.Model, weights: Path) -> None:
-    """Writes the native file of a weights folder, compressed: kernels of 16 bits leave half of its bytes 0."""
+    """Writes the native file of a weights folder, compressed by what makes least of kernels of which half the bytes are 0."""
     with tempfile.TemporaryDirectory() as name:
         stored = Path(name) / NATIVE
         model.save(stored)
         with zipfile.ZipFile(stored) as given, zipfile.ZipFile(weights / NATIVE, "w") as file:
             for entry in sorted(given.namelist()):
-                file.writestr(zipfile.ZipInfo(entry), given.read(entry), zipfile.ZIP_DEFLATED)
+                file.writestr(zipfile.ZipInfo(entry), given.read(entry), zipfile.ZIP_BZIP2)
 
 
 def rounded(model: keras.Model) -> keras.Model:

@@ -39,7 +39,7 @@ KNOWN_SETS = ("face_gender", "face_gender_more")  # the sets that are measured o
 FURTHER = Path("data/sets/fairface")  # made by ``python -m training.data.fairface``; trained on only
 CACHE = Path(".cache/faces")
 
-TRAIN_SIDE = 128  # pixels of a crop that is trained on: about as many as FairFace's pictures have of a face
+TRAIN_SIDE = 150  # pixels of a crop that is trained on; FairFace's pictures have 224
 OFF_CENTRE = 0.2  # of the picture's side: a face further from the middle is not the one that was labelled
 # How far genders, ages and ethnicities are evened out: 0 draws groups as often as they occur, 1 all equally often.
 BALANCE = (1.0, 0.5, 0.5)
@@ -47,7 +47,7 @@ CALIBRATED_ON = 12  # one picture of so many is not trained on, but calibrates
 WARMUP = 0.1  # share of the steps in which the learning rate rises
 AT_ONCE = 128  # pictures in a batch while measuring
 COMPUTED_IN = "mixed_bfloat16"  # while training: half of the time; weights and what is kept are of 32 bits
-FROZEN = ("stem", "level1", "level2")  # layers so named stay as dlib's: edges, colours, and most of the time
+FROZEN = ("stem", "level1")  # layers so named stay as dlib's: edges, colours, and a third of the time
 
 Pictures = NDArray[np.uint8]  # RGB [pictures, side, side, 3]
 
@@ -67,7 +67,7 @@ class Settings:
         seed: Of everything that is drawn.
     """
 
-    epochs: int = 6
+    epochs: int = 10
     batch: int = 128
     rate: float = 3e-4
     decay: float = 0.05
@@ -156,7 +156,7 @@ def one_thread() -> None:
 
 
 def trained(crops: Pictures, clips: Sequence[Clip], settings: Settings, start: Path) -> keras.Model:
-    """A network of 32 bits that was trained on pictures, its kernels rounded as they are kept."""
+    """A mirrored network of 32 bits that was trained on pictures, its kernels rounded as they are kept."""
     one_thread()
     keras.utils.set_random_seed(settings.seed)
     usual = keras.config.dtype_policy()
@@ -167,7 +167,7 @@ def trained(crops: Pictures, clips: Sequence[Clip], settings: Settings, start: P
         keras.config.set_dtype_policy(usual)
     model = network.residual(PROCESSOR.size)
     model.set_weights(tuned.get_weights())
-    return face_export.rounded(model)
+    return network.mirrored(face_export.rounded(model))
 
 
 def logits(model: keras.Model, crops: Sequence[Pictures] | Pictures) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from models.calibration import Calibration
 from models.deepfake_encoder import SPEC
 from training.data.datasets import Clip, class_indices
 from training.evaluation.folds import Split, by_group, leave_many_out
+from training.evaluation.groups import LANGUAGES
 from training.fitting import calibrate, dense, features, heads, recipes, sound
 
 SETS = ("voice_deepfake", "voice_deepfake_more", "voice_deepfake_further")
@@ -26,7 +27,6 @@ EVEN = 0.5  # a page counts by this power of its clips
 FETCHED = SETS[2]
 HANDED_OVER = 2.0  # a clip of the other two sets counts for so many of the fetched one
 WORN, COPIED = 0.3, 0.08  # shares of the draws that are of these forms
-LANGUAGES = {"en": "English", "hi": "Hindi", "ml": "Malayalam", "ta": "Tamil", "te": "Telugu"}
 OTHERS = "other languages"  # learned from only: a synthesiser's traces hardly depend on what is said
 
 

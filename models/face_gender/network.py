@@ -21,9 +21,8 @@ FULL_WIDTHS = (64, 128, 256, 512, 512)
 VGG16_TRAINED_FROM = 3  # block; earlier ones keep their ImageNet kernels
 
 MEAN_COLOUR = (122.782, 117.001, 104.298)  # red, green, blue: what dlib's networks take off
-# Name, channels and residual blocks of each level; all but the first begin with a block that halves the side. dlib's
-# network has three blocks in level 4: two are left out, which costs little and halves the file.
-LEVELS = (("level1", 32, 3), ("level2", 64, 4), ("level3", 128, 3), ("level4", 256, 1), ("level5", 256, 1))
+# Name, channels and residual blocks of each level; all but the first begin with a block that halves the side.
+LEVELS = (("level1", 32, 3), ("level2", 64, 4), ("level3", 128, 3), ("level4", 256, 3), ("level5", 256, 1))
 SMALL = 0.1  # what the last map is scaled by: the steps of Adam are of one size, so the head's are then small ones
 
 
@@ -51,6 +50,13 @@ def residual(size: int, dropout: float = 0.2) -> keras.Model:
     values = layers.Dropout(dropout, name="dropout")(values)
     logits = layers.Dense(len(SPEC.classes), kernel_initializer="zeros", dtype="float32", name="logits")(values)
     return keras.Model(inputs, logits, name="residual")
+
+
+def mirrored(model: keras.Model) -> keras.Model:
+    """A network that reads a picture and its mirror image, and answers the mean of both logits."""
+    inputs = keras.Input(model.input_shape[1:], name=INPUT)
+    both = [model(inputs), model(keras.ops.flip(inputs, axis=2))]
+    return keras.Model(inputs, layers.Average(name="mean")(both), name="mirrored")
 
 
 def _residual_block(values: keras.KerasTensor, width: int, name: str, *, halve: bool) -> keras.KerasTensor:

@@ -219,6 +219,18 @@ def test_a_training_in_few_bits_leaves_a_network_of_32(start: Path) -> None:
     assert np.ptp(logits(model, crops)[:, 0]) > 0
 
 
+def test_a_face_and_its_mirror_image_get_one_answer(trained: Path, tmp_path: Path) -> None:
+    """As Keras keeps it too: the flip is a part of the file."""
+    plain, crops = network.load_native(trained), pictures()[0]
+    face_export.save(network.mirrored(plain), tmp_path)
+    model = network.load_native(tmp_path)
+    answered, of_mirror = (logits(model, list(shown)) for shown in (crops, crops[:, :, ::-1]))
+    np.testing.assert_allclose(answered, of_mirror, atol=1e-4)
+    both = np.stack([logits(plain, list(shown)) for shown in (crops, crops[:, :, ::-1])])
+    assert np.abs(both[0] - both[1]).max() > 1e-3
+    np.testing.assert_allclose(answered, both.mean(axis=0), atol=1e-4)
+
+
 def test_vgg16_at_full_width_has_the_published_convolutions() -> None:
     model = network.vgg16(SIZE, network.FULL_WIDTHS, hidden=8)
     kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Conv2D)]
