@@ -17,7 +17,7 @@ from training import export as compiled
 
 
 def save(model: keras.Model, weights: Path) -> None:
-    """Writes the native file of a weights folder, compressed by what makes least of kernels of which half the bytes are 0."""
+    """Writes the native file of a weights folder, compressed: kernels of 16 bits leave half of its bytes 0."""
     with tempfile.TemporaryDirectory() as name:
         stored = Path(name) / NATIVE
         model.save(stored)

@@ -8,7 +8,7 @@ SPEC = ModelSpec(
     runner="FaceGender",
     classes=("female", "male"),
     input=ImageInput(size=150),
-    architecture="dlib's residual network for faces (CC0), flattened into one dense layer, of a face and its mirror image",
+    architecture="dlib's residual network for faces (CC0) with one dense layer, for a face and its mirror image",
     library="keras 3 (tensorflow)",
     description="Tells whether a face looks female or male, from its aligned picture.",
     licence="with credit (FairFace, CC BY 4.0)",
