@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import heapq
 import logging
+import math
 import os
 import resource
 from collections.abc import Iterable
@@ -200,18 +201,19 @@ class Socket(WebSocketsSansIOProtocol):
         super().__init__(config, *args, **options)
         self.closing_since: float | None = None
         self._unparsed = b""
-        self._came_at = self.loop.time()
+        self._behind_at = -math.inf
         self._frames_left, self._frames_at = float(FRAMES_AT_ONCE), self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         """Parses as far as there is no message to be read."""
-        self._came_at = self.loop.time()
         self._unparsed += data
         self._parse()
 
     async def receive(self) -> Any:
         """Gives the next message, and goes on when it was the last one."""
         message = await super().receive()
+        if self._unparsed or not self.queue.empty():
+            self._behind_at = self.loop.time()
         self._parse()
         return message
 
@@ -234,7 +236,7 @@ class Socket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """Ends a connection whose ping had no answer, unless the answer may stand behind what has not been read yet."""
         wait_s = self.ping_timeout or 0.0
-        may_come = self.read_paused or self.loop.time() - self._came_at < wait_s
+        may_come = self.read_paused or self.loop.time() - self._behind_at < wait_s
         if may_come and self.writable.is_set():  # else the caller does not read, and so has not seen the ping
             self.pong_timer = self.loop.call_later(wait_s, self.keepalive_timeout)
         else:

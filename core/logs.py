@@ -132,7 +132,7 @@ def _without_input(trace: str, error: BaseException) -> str:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """All but the trace, quoting the input, that BentoML logs of a caller's mistake. The access log has its status."""
+    """All but traces that BentoML logs of a caller's mistake. They quote the input; the access log has the status."""
     error = record.exc_info[1] if record.exc_info else None
     return not (record.name.startswith("bentoml") and isinstance(error, ServiceError) and error.status < 500)
 

@@ -141,7 +141,10 @@ def exposition() -> bytes:
     _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    try:
+        return generate_latest(registry)
+    except FileNotFoundError:  # another scrape has deleted a file that this one had just listed
+        return generate_latest(registry)
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -53,7 +53,7 @@ class Question:
     problems: Callable[[Any], list[str]] = lambda source: []
 
     def problems_of(self, answer: Answer) -> list[str]:
-        """Why an input is hard to judge: by the models, and by itself; takes milliseconds for a long recording."""
+        """Why an input is hard to judge, by the models and by itself. Takes milliseconds for a long recording."""
         source = answer.face if answer.audio is None else answer.audio
         return [*answer.found.problems, *([] if source is None else self.problems(source))]
 

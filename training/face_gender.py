@@ -39,7 +39,7 @@ KNOWN_SETS = ("face_gender", "face_gender_more")  # the sets that are measured o
 FURTHER = Path("data/sets/fairface")  # made by ``python -m training.data.fairface``; trained on only
 CACHE = Path(".cache/faces")
 
-TRAIN_SIDE = 150  # pixels of a crop that is trained on; FairFace's pictures have 224
+TRAIN_SIDE = 150  # pixels of a crop that is trained on: as many as the network reads
 OFF_CENTRE = 0.2  # of the picture's side: a face further from the middle is not the one that was labelled
 # How far genders, ages and ethnicities are evened out: 0 draws groups as often as they occur, 1 all equally often.
 BALANCE = (1.0, 0.5, 0.5)

@@ -22,7 +22,7 @@ DLIB = Weights(
     "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
     "give another file with --start",
 )
-BLOCKS = {"level1": 3, "level2": 4, "level3": 3, "level4": 3, "level5": 1}  # that dlib's network has in each level
+BLOCKS = {"level1": 3, "level2": 4, "level3": 3, "level4": 3, "level5": 1}  # of dlib's network; ours may have fewer
 LAYER = re.compile(rb"\x05con_4|\x07affine_")  # length and name of a layer, in front of its values
 SIGN, LENGTH = 0x80, 0x0F  # of the byte in front of an integer
 
@@ -58,7 +58,7 @@ def read(file: bytes) -> Mapping[str, tuple[Values, Values]]:
 
 
 def begin(model: keras.Model, file: Path) -> None:
-    """Sets the convolutions of ``network.residual`` to those of dlib's file, which has more of them."""
+    """Sets the convolutions of ``network.residual`` to those of dlib's file."""
     kernels = read(file.read_bytes())
     for layer in _convolutions(model):
         kernel, bias = kernels[layer.name]

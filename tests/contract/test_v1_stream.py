@@ -192,6 +192,15 @@ async def test_streams_are_counted_and_logged(bundle: Bundle, spoken: bytes) -> 
     assert line["models"][0].startswith("audio_scene:")
 
 
+async def test_a_clipped_voice_is_said_to_be_hard_to_judge(bundle: Bundle, spoken: bytes) -> None:
+    """As of an uploaded file."""
+    samples = np.frombuffer(spoken, "<i2").astype(np.float32) * 40
+    clipped = samples.clip(-32768, 32767).astype("<i2").tobytes()
+    good, bad = [(await ask(address(bundle, "voice-gender"), data))[-1]["problems"] for data in (spoken, clipped)]
+    assert good == []
+    assert "clipped" in bad
+
+
 async def test_silence_is_an_error_of_its_second_and_ends_nothing(bundle: Bundle, spoken: bytes) -> None:
     answers = await ask(address(bundle, "voice-gender"), bytes(2 * 2 * RATE) + spoken[: 4 * 2 * RATE])
     assert [answer["status"] for answer in answers[:2]] == ["error", "error"]

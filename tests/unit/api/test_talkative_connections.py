@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ UPGRADE = (
     b"Sec-WebSocket-Key: " + base64.b64encode(bytes(16)) + b"\r\n\r\n"
 )
 MASK = bytes(4)
+MESSAGE = b"\x82\x8a" + MASK + bytes(10)
 
 FLOODS = {
     "headers": (ASK[:-2], b"a: b\r\n"),
@@ -138,6 +140,18 @@ def test_a_socket_whose_answers_are_not_read_is_given_up(pinging: Server) -> Non
     """Its place among the streams was taken for as long as its caller wanted."""
     with upgraded(pinging, "/large"):
         wait_for(lambda: "left /large" in pinging.log(), 60, why=pinging.log)
+
+
+def test_so_is_one_that_goes_on_sending_and_gets_small_answers(pinging: Server) -> None:
+    """The connection's buffers take all of them, so only the pings tell."""
+    with upgraded(pinging, "/small") as caller:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                caller.sendall(MESSAGE)
+            if "left /small" in pinging.log():
+                return
+            time.sleep(0.1)
+    pytest.fail(pinging.log())
 
 
 @contextlib.contextmanager

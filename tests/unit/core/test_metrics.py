@@ -64,6 +64,21 @@ def test_what_waited_in_a_process_that_died_is_forgotten(tmp_path: Path) -> None
     assert len(list(tmp_path.glob("counter_*.db"))) == len(kept) + 1  # and the one that was running
 
 
+def test_a_file_that_another_scrape_deletes_meanwhile_fails_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    failures = [FileNotFoundError("counter_1.db")]
+
+    def late(registry: object) -> bytes:
+        if failures:
+            raise failures.pop()
+        return b"all"
+
+    monkeypatch.setattr(metrics, "generate_latest", late)
+    assert metrics.exposition() == b"all"
+
+
 def test_the_page_has_the_table_of_all_metrics() -> None:
     page = (ROOT / "docs" / "observability.md").read_text()
     assert metrics.table() in page, "python -m core.metrics prints the table"

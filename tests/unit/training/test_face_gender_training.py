@@ -214,7 +214,7 @@ def test_one_network_answers_for_all_schemes_and_its_calibration_is_fitted_on_wh
 def test_a_training_in_few_bits_leaves_a_network_of_32(start: Path) -> None:
     crops, clips = pictures()
     model = train_network(crops, clips, Settings(epochs=1, batch=8), start)
-    assert {layer.dtype_policy.compute_dtype for layer in model.layers} == {"float32"}
+    assert {layer.dtype_policy.compute_dtype for layer in model.get_layer("residual").layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
     assert np.ptp(logits(model, crops)[:, 0]) > 0
 
