@@ -47,7 +47,7 @@ CALIBRATED_ON = 12  # one picture of so many is not trained on, but calibrates
 WARMUP = 0.1  # share of the steps in which the learning rate rises
 AT_ONCE = 128  # pictures in a batch while measuring
 COMPUTED_IN = "mixed_bfloat16"  # while training: half of the time; weights and what is kept are of 32 bits
-FROZEN = ("stem", "level1")  # layers so named stay as dlib's: edges, colours, and a third of the time
+FROZEN = ("stem", "level1")  # layers so named stay as dlib's: edges and colours are the same in all faces
 
 Pictures = NDArray[np.uint8]  # RGB [pictures, side, side, 3]
 

@@ -25,7 +25,7 @@ async def _asked(budget: Budget) -> tuple[list[Any], list[int]]:
         hold(DECODED)
         if len(waits) < TRIES:
             raise TooManyRequests("busy", retry_after=0.001)
-        raise Unprocessable("nothing to be heard")
+        raise Unprocessable("no speech was found in the recording")
 
     context: Any = SimpleNamespace(settings=SimpleNamespace(request_timeout_s=60.0), answer=answer)
     with lease(budget):
