@@ -38,7 +38,7 @@ class Downmix:
 
     Args:
         rate: Of the recording (Hz).
-        channels: Its channel count.
+        channels: Its channel count, at least 2.
     """
 
     def __init__(self, rate: int, channels: int) -> None:
@@ -62,8 +62,6 @@ class Downmix:
         Returns:
             float32 [frames].
         """
-        if self._channels == 1:
-            return np.ascontiguousarray(block[:, 0], dtype=np.float32)
         block = block.astype(np.float32, copy=False)
         if self._taken is None:
             self._taken = np.sort(np.argsort(np.square(block).mean(axis=0))[-MAX_MIXED:])

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadRequest, PayloadTooLarge
 from media.audio import blocks
-from media.downmix import Downmix
-from media.samples import Samples
+from media.samples import Mix, Samples, mixer
 
 RATE = 48_000  # of what the decoder gives (Hz), whatever was recorded
 CHUNK = RATE // 4  # frames that are mixed at once: shorter ones tell too little of the channels
@@ -63,7 +62,7 @@ class OpusStream:
         self._demuxer: _Demuxer | None = None
         self._head = b""
         self._decoder: Any = None
-        self._mixer: Downmix | None = None
+        self._mix: Mix | None = None
         self._frames: list[NDArray[Any]] = []
         self._count = self._good = self._bad = self._links = 0
         self._empty = MAX_EMPTY
@@ -131,13 +130,13 @@ class OpusStream:
         if self._links > MAX_LINKS:
             raise BadRequest(f"{DAMAGED}: it begins anew more than {MAX_LINKS} times")
         self._head = head
-        self._mixer = Downmix(RATE, head[9])
+        self._mix = mixer(RATE, head[9])
         self._decoder = av.CodecContext.create("libopus", "r")
         self._decoder.extradata = head[:_HEAD_SIZE]
 
     def _mixed(self) -> Samples:
-        assert self._mixer is not None  # noqa: S101 - there are frames, so that it was opened
-        mixed = self._mixer.mix(np.concatenate(self._frames))
+        assert self._mix is not None  # noqa: S101 - there are frames, so that it was opened
+        mixed = self._mix(np.concatenate(self._frames))
         self._frames, self._count = [], 0
         return mixed
 

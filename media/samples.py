@@ -20,6 +20,7 @@ from media.containers import mime_type
 from media.downmix import BLOCK_VALUES, Downmix
 
 Samples = NDArray[np.float32]
+Mix = Callable[[NDArray[Any]], Samples]  # of blocks, float [frames, channels], to float32 [frames]
 
 MIN_RATE = 100  # Hz; seismic and heart recorders go down to some hundred
 MAX_RATE = 768_000  # Hz; the highest rate that converters offer
@@ -112,6 +113,20 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     return changed if changed.size else samples[:1]
 
 
+def mixer(rate: int, channels: int) -> Mix:
+    """What makes one channel of the blocks of a recording, one after the other.
+
+    Args:
+        rate: Of the recording (Hz).
+        channels: Its channel count.
+    """
+    return Downmix(rate, channels).mix if channels > 1 else _only_channel
+
+
+def _only_channel(block: NDArray[Any]) -> Samples:
+    return np.ascontiguousarray(block[:, 0], dtype=np.float32)
+
+
 PADDING_FRAMES = 4096  # codecs fill their last packet: two AAC frames at most are not part of the recording
 MAX_PARTS = 256  # of different rate or channel count in one recording; each costs a new resampler
 
@@ -140,7 +155,7 @@ class Sink:
         self._rate = self._channels = self._part_frames = 0
         self._claimed = 0.0
         self._stream: Any = None
-        self._mixer = Downmix(MIN_RATE, 1)
+        self._mix: Mix = _only_channel
         self._waiting: list[NDArray[Any]] = []
         self._waiting_values = 0
         self._done: list[Samples] = []
@@ -168,7 +183,7 @@ class Sink:
         self._rate, self._channels, self._claimed, self._part_frames = rate, channels, claimed_frames, 0
         self._format = self._format or (rate, channels)
         self._answer_rate = self._answer_rate or rate
-        self._mixer = Downmix(rate, channels)
+        self._mix = mixer(rate, channels)
         if self._keep_seconds is None:
             self.check(claimed_frames)
         elif self.limits.on_length is not None:
@@ -241,7 +256,7 @@ class Sink:
 
     def _flush(self, *, last: bool = False) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused as a whole at the end
-            mono = self._mixer.mix(np.concatenate(self._waiting)) if self._waiting else np.zeros(0, np.float32)
+            mono = self._mix(np.concatenate(self._waiting)) if self._waiting else np.zeros(0, np.float32)
         self._waiting, self._waiting_values = [], 0
         if self._stream is None:
             self._keep([mono])

@@ -84,9 +84,11 @@ class Limits:
             else:
                 raise TimedOut(f"no answer within {self.timeout_s:g} seconds")
         finally:
-            answer.cancel()
             gone.cancel()
-            await asyncio.gather(answer, gone, return_exceptions=True)
+            # Nothing else is waited for: the request is counted before the caller's next one begins (``Observe``).
+            if not answer.done():
+                answer.cancel()
+                await asyncio.gather(answer, gone, return_exceptions=True)
             del answer, gone  # or a failure would hold itself, and with it the body (``storage.cache``)
 
 

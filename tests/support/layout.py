@@ -84,7 +84,8 @@ def called_for_an_upload(bundle: Bundle, out: Path) -> list[tuple[str, str]]:
             client.post("/api/detect-gender", files={"audio": file}).raise_for_status()
     os.kill(pid, signal.SIGUSR2)
     wait_for(out.exists)
-    return [(file_, name) for file_, name in json.loads(out.read_text())]
+    ours = set(bento_files())  # an environment may lie in the same folder
+    return [(file_, name) for file_, name in json.loads(out.read_text()) if file_ in ours]
 
 
 def main() -> None:

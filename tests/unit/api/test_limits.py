@@ -91,6 +91,21 @@ async def test_a_body_within_the_limit(chunks: tuple[bytes, ...]) -> None:
     assert connection.sent[1]["body"] == str(sum(map(len, chunks))).encode()
 
 
+async def test_it_is_over_before_the_next_request_can_begin() -> None:
+    """Metrics are counted when it is over. The server needs three turns of the loop to begin a request."""
+    connection = Connection(b"0")
+    later: list[str] = []
+
+    async def reading_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+        await reading(scope, receive, send)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, loop.call_soon, later.append, "next")
+
+    await run(connection, reading_at_once)
+    assert connection.is_ended
+    assert not later
+
+
 @pytest.mark.parametrize(
     "chunks", [(b"0" * 11,), (b"0" * 6, b"0" * 6), (b"0" * 11, b"0", b""), (b"0" * 11, b"0" * 5, b"")]
 )
