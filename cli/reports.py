@@ -75,8 +75,7 @@ def report(question: Question, answer: Answer) -> Report:
         said["probabilities"] = _rounded(dict(found.probabilities))
     if answer.face is not None:
         said["face"] = [round(value) for value in answer.face.face.box]
-    if heart_sound.MODEL in question.models:
-        said["problems"] = list(found.problems)
+    said["problems"] = question.problems_of(answer)
     if question.name == "audio-scene" and (audio := answer.audio) is not None:
         source = {"sample_rate": audio.sample_rate, "channels": audio.channels}
         said |= {"duration": round(audio.duration_s, 2), **source}

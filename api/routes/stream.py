@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.answers import Answers
 from api.asked import VOICE_DETECTION
-from api.auth import SUBPROTOCOL, check_voice_key
+from api.auth import CALLER, SUBPROTOCOL, check_voice_key
 from api.responses import to_response
 from core import metrics
 from core.errors import (
@@ -233,8 +234,9 @@ router = APIRouter(tags=["uniform"])
 Format = Literal["pcm", "opus"]
 
 MAX_STREAMS = 64  # of one API process: more than two cores answer each second
+MAX_STREAMS_OF_A_KEY = 16  # of these, so that one caller leaves places to others
 RETRY_AFTER_S = 10.0
-_open = set[object]()
+_open = Counter[str]()  # by the name of the key; "" where callers have no keys of their own
 
 
 @router.websocket("/v1/stream/{question}")
@@ -254,15 +256,15 @@ async def stream(
     except ServiceError as error:
         await socket.send_denial_response(to_response(error, socket.url.path))
         return
-    mine = object()
-    _open.add(mine)
+    key = _key(socket)
+    _open[key] += 1
     state.outcome = "left"
     metrics.STREAMS_OPEN.inc()
     try:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None)
         await _run(live, socket, state)
     finally:
-        _open.discard(mine)
+        _open[key] -= 1
         metrics.STREAMS_OPEN.dec()
 
 
@@ -284,11 +286,19 @@ def _admit(socket: WebSocket, question: str, kind: Format, rate: int, state: Str
         check_voice_key(socket.scope, context.settings.keys, socket.headers)
     if asked.kind != "audio":
         raise BadRequest(f"{question} is about pictures: only sound can be streamed")
-    if len(_open) >= MAX_STREAMS:
+    if _open.total() >= MAX_STREAMS:
         raise TooManyRequests("the server has as many streams as it can answer", retry_after=RETRY_AFTER_S)
+    if (key := _key(socket)) and _open[key] >= MAX_STREAMS_OF_A_KEY:
+        raise TooManyRequests(f"the key has {MAX_STREAMS_OF_A_KEY} streams open already", retry_after=RETRY_AFTER_S)
     context.ensure_room(*asked.models)
     source = OpusStream(context.settings.max_body_bytes) if kind == "opus" else PcmStream(rate)
     return Live(context, asked, source, state)
+
+
+def _key(socket: WebSocket) -> str:
+    """The name of the caller's key, where there is a store of keys."""
+    name: str = socket.scope.get(CALLER, "")
+    return name
 
 
 def _check_origin(socket: WebSocket, allowed: Sequence[str]) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import soundfile
 
 from cli.__main__ import main
 from cli.files import LocalFile, StandardInput, Url, expand
@@ -101,6 +103,14 @@ def test_a_heart_sound_in_a_container_and_in_another_layout(tmp_path: Path, caps
     assert "sample_width must be 1, 2, 3 or 4" in wrong[0]["error"]
 
 
+def test_what_makes_a_voice_hard_to_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples, rate = soundfile.read(DATA / "voices" / "male_1.flac")
+    soundfile.write(tmp_path / "loud.wav", np.clip(20 * samples, -1, 1), rate)
+    status, found = here(capsys, "voice-gender", DATA / "voices" / "male_1.flac", tmp_path / "loud.wav")
+    assert status == 0
+    assert [item["problems"] for item in found] == [[], ["clipped"]]
+
+
 def test_a_file_that_fails_stops_no_other(tmp_path: Path) -> None:
     """In the order of the command line, with words, and an exit status that says that one has no answer."""
     shutil.copy(DATA / "voices" / "female_1.flac", tmp_path / "b.flac")
@@ -157,7 +167,7 @@ def test_lines_of_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["voice-gender", str(tmp_path / "a, b.wav"), str(voice), "-f", "csv"]) == 1
     failed, answered = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert list(answered) == [
-        "file", "answer", "confidence", "error", "probabilities.female", "probabilities.male",
+        "file", "answer", "confidence", "error", "probabilities.female", "probabilities.male", "problems",
     ]  # fmt: skip
     assert (failed["file"], failed["answer"]) == (str(tmp_path / "a, b.wav"), "")
     assert "not audio" in failed["error"]
