@@ -1,7 +1,8 @@
 """Measures everything and writes the figures where they are shown: ``make bench``, or ``python -m benchmarks``.
 
-Some parts alone: ``make bench ONLY="voices stages"``. Each part is kept in ``results.json`` as soon as it is measured:
-a run that was broken off goes on with ``ONLY`` and the parts that it had not reached.
+Some parts alone: ``make bench ONLY="voices stages"``. Each part is kept in ``results.json`` as soon as it is measured,
+or in ``results-float32.json`` where the processor computes no bfloat16. A run that was broken off goes on with ``ONLY``
+and the parts that it had not reached.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from benchmarks import batch_cost, full_size, machine, record, report, rounds, s
 from benchmarks.workloads import WORKLOADS, Workload, quick
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
 MINUTES = 50.0  # what a full run may take; later rounds are left out rather than taking longer
 LAST_MINUTES = 17.0  # of it for the last turn of the large model, and for what comes after all turns
 QUICK = ("voices", "faces", "limits", "stages", "tried")  # parts of the short form
@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short form that writes no figures")
     parser.add_argument("--only", nargs="+", choices=record.PARTS, default=record.PARTS, help="parts to measure")
-    parser.add_argument("--write", action="store_true", help="only write the documents, from results.json as it is")
+    parser.add_argument("--write", action="store_true", help="only write the documents, from the results as they are")
     options = parser.parse_args(arguments)
     if options.write:
-        report.write(record.load(RESULTS), HERE)
+        report.write(HERE)
         return 0
     wanted = [part for part in record.PARTS if part in options.only and (part in QUICK or not options.quick)]
     if not wanted:
@@ -44,19 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def say(line: str) -> None:
         print(f"[{time.monotonic() - started:5.0f} s] {line}", flush=True)
 
-    results = record.empty(quick=True) if options.quick else record.load(RESULTS)
+    file = HERE / record.file_name()
+    results = record.empty(quick=True) if options.quick else record.load(file)
     run = record.begin()
 
     def keep(part: str, value: Any) -> None:
         record.add(results, part, value, run, (time.monotonic() - started) / 60)
         if not options.quick:  # whatever happens later, this is measured
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            file.write_text(json.dumps(results, indent=1) + "\n")
 
     failed = measure(wanted, say, keep, short=options.quick)
     print(report.tables(results))
     if not options.quick:
-        sweeps.plot(results, HERE)
-        report.write(results, HERE)
+        if file.name == record.RESULTS:
+            sweeps.plot(results, HERE)
+        report.write(HERE)
         say(f"failed: {' '.join(failed) or 'none'}; never measured: {' '.join(record.missing(results)) or 'none'}")
     return int(bool(failed) or not complete(results, wanted))
 

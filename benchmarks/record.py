@@ -1,4 +1,7 @@
-"""What ``results.json`` holds: each part as it was measured last, and the run, machine and day that it is of."""
+"""What ``results.json`` holds: each part as it was measured last, and the run, machine and day that it is of.
+
+Processors that compute no bfloat16 have a file of their own: the large networks run in float32 there.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import openvino as ov
+
 from benchmarks import machine
 from benchmarks.workloads import WORKLOADS
+from engine.compiled import computes_bf16
 
 # In the order in which they are measured. What fails or is broken off leaves the other parts as they were.
 OTHERS = ("limits", "stages", "tried", "length", "replicas", "full_size")
 PARTS = (*WORKLOADS, *OTHERS)
 OF_FULL_SIZE = {"full", "limits"}  # what needs the full-size weights
 
+RESULTS, FLOAT32 = "results.json", "results-float32.json"
+
 Results = dict[str, Any]
 Run = dict[str, Any]
+
+
+def file_name() -> str:
+    """Of the file for what is measured on this processor."""
+    return RESULTS if computes_bf16(ov.Core()) else FLOAT32
 
 
 def empty(*, quick: bool) -> Results:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batch_cost, stages
+from benchmarks import batch_cost, record, stages
 from benchmarks.contenders import KINDS
 from benchmarks.rounds import ratios, spread
 from benchmarks.workloads import CURVE, IN_TABLE, PEERS
@@ -244,10 +244,11 @@ def _process(found: dict[str, Any]) -> list[Row]:
     return [(title, ">= 50x", f"{spread(times, '.0f')}x", statistics.median(times) >= 50)]
 
 
-def write(results: Results, folder: Path) -> None:
-    """Fills the blocks of ``benchmarks/README.md`` and of the README."""
+def write(folder: Path) -> None:
+    """Fills the blocks of ``benchmarks/README.md`` and of the README from the results in a folder."""
+    results = record.load(folder / record.RESULTS)
     plots = "\n![Latency by length of the clip](length.png)\n\n![Requests/s by number of processes](replicas.png)\n"
-    page = {"results": tables(results) + plots}
+    page = {"results": tables(results) + plots, "results-float32": tables(record.load(folder / record.FLOAT32))}
     if results.get("stages"):
         page["stages"] = stages.table(results["stages"])
     if results.get("tried"):

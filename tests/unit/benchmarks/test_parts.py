@@ -31,7 +31,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for page in PAGES:
         shutil.copy(HERE.parent / page, tmp_path / page)
     monkeypatch.setattr(bench, "HERE", made)
-    monkeypatch.setattr(bench, "RESULTS", made / "results.json")
+    monkeypatch.setattr(record, "file_name", lambda: record.RESULTS)  # whatever this processor computes
+    for name in (record.RESULTS, record.FLOAT32):
+        shutil.copy(HERE / name, made / name)
     for name in ("build", "save"):
         monkeypatch.setattr(weights, name, lambda: None)
     monkeypatch.setattr(sweeps, "plot", lambda results, folder: None)
@@ -41,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_documents_show_what_was_measured_last(folder: Path) -> None:
     """``python -m benchmarks --write`` changes nothing."""
-    report.write(record.load(HERE / "results.json"), folder)
+    report.write(folder)
     for page in PAGES:
         assert (folder.parent / page).read_text() == (HERE.parent / page).read_text(), page
 
@@ -50,6 +52,16 @@ def test_all_parts_have_been_measured_and_each_is_of_one_run() -> None:
     results = record.load(HERE / "results.json")
     assert record.missing(results) == []
     assert sorted(part for one in results["runs"] for part in one["parts"]) == sorted(record.PARTS)
+
+
+def test_a_processor_without_bfloat16_has_results_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / record.RESULTS).read_bytes()
+    monkeypatch.setattr(record, "file_name", lambda: record.FLOAT32)
+    (folder / record.FLOAT32).unlink()
+    assert bench.main(["--only", "tried"]) == 0
+    assert (folder / record.RESULTS).read_bytes() == before
+    assert record.load(folder / record.FLOAT32)["tried"] == {"a way": 1.25}
+    assert "| a way |" not in (folder / "README.md").read_text()
 
 
 def test_a_part_takes_the_place_of_what_was_measured_before() -> None:
@@ -87,6 +99,7 @@ def test_one_part_is_measured_and_the_others_are_kept(folder: Path) -> None:
 
 
 def test_what_was_measured_before_a_run_was_broken_off_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / record.RESULTS).unlink()
     workload = {"title": "t", "contenders": {}, "cells": [], "bare": []}
     monkeypatch.setattr(rounds, "measure", lambda *_: workload)
 
@@ -103,6 +116,8 @@ def test_what_was_measured_before_a_run_was_broken_off_is_kept(folder: Path, mon
 
 
 def test_a_part_that_fails_stops_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / record.RESULTS).unlink()
+
     def failing(short: bool) -> None:
         raise OSError("no room")
 
