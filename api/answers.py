@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import platform
 from typing import Any
 
@@ -34,8 +33,6 @@ from tasks import audio_scene, face_gender, heart_sound
 from tasks.base import Conclusion, Prediction
 from tasks.questions import questions
 from tasks.run import Context
-
-log = logging.getLogger("bundle.answers")
 
 
 class Answers:
@@ -79,7 +76,6 @@ class Answers:
                 cannot be kept.
         """
         question = self._questions["heart-sound"]
-        self.context.ensure_room(*question.models)
         heart_sound.check_upload(data, declared, layout, self.context.limits)
         is_file = heart_sound.is_file(data, declared)
         read = None if is_file else heart_sound.pcm_reader(layout, amplification)
@@ -92,11 +88,6 @@ class Answers:
         Raises:
             InsufficientStorage: It cannot be kept.
         """
-        for problem in found.problems:
-            metrics.QUALITY.labels(heart_sound.MODEL, problem).inc()
-            absent = problem == heart_sound.NO_BEAT
-            text = "no heart beat was found" if absent else "this heart sound is hard to judge"
-            log.warning(text, extra={"problem": problem})
         result = heart_sound.as_result(found)
         await self.context.latest.store(result)
         return result

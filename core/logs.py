@@ -131,8 +131,16 @@ def _without_input(trace: str, error: BaseException) -> str:
     return trace
 
 
+REFUSED_SOCKET = "ASGI callable returned without completing handshake."
+
+
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """All but traces that BentoML logs of a caller's mistake. They quote the input; the access log has the status."""
+    """All but what BentoML and uvicorn log of a caller's mistake, of which the access log has the status.
+
+    BentoML's are traces that quote the input; to uvicorn each refused WebSocket is an error.
+    """
+    if record.name == "uvicorn.error" and record.msg == REFUSED_SOCKET:
+        return False
     error = record.exc_info[1] if record.exc_info else None
     return not (record.name.startswith("bentoml") and isinstance(error, ServiceError) and error.status < 500)
 

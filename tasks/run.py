@@ -161,7 +161,11 @@ class Context:
             return Answer(await self.follow(question.classify(face, self.settings)), face=face)
         with self.recording(question) as recording:
             audio = await self.decode(question, data, recording, declared=declared, read=read)
-            return Answer(await self.follow(question.classify(audio, self.settings), recording), audio=audio)
+            found = await self.follow(question.classify(audio, self.settings), recording)
+        for problem in found.problems:
+            metrics.QUALITY.labels(question.models[0], problem).inc()
+            log.warning("this recording is hard to judge", extra={"question": question.name, "problem": problem})
+        return Answer(found, audio=audio)
 
     def recording(self, question: Question) -> contextlib.AbstractContextManager[LongRecording]:
         """Room for a recording in the queue of the model that sees all of it; the others see a part."""
@@ -218,8 +222,7 @@ class Context:
     ) -> DecodedAudio:
         """Decodes a recording to mono at the rate of a question's models, within the configured limits.
 
-        There must be room for its length: for the one that its header states before it is decoded, and then for the
-        one that it turns out to have.
+        There must be room for the length that its header states, and then for the one that it turns out to have.
 
         Raises:
             ServiceError: As ``media.audio.decode``; TooManyRequests where there is no room.
@@ -237,12 +240,11 @@ class Context:
                 return read(data, limits, rate)
             return decode(data, limits=limits, declared_format=declared, target_rate=rate, keep_seconds=keep_seconds)
 
-        kind = "audio" if read is None else "pcm"
-
         def size(made: DecodedAudio | None) -> int:
             seconds = made.duration_s if made else min(stated, longest)
             return max(len(data), round(seconds * SECOND_BYTES))
 
+        kind = "audio" if read is None else "pcm"
         audio = await self.in_thread(question.label, kind, decoded, size, then=question.models)
         about = {"mime_type": audio.mime_type, "duration_s": round(audio.duration_s, 3)}
         log.info("decoded", extra={"question": question.name, **about})
@@ -270,8 +272,8 @@ class Context:
     @property
     def limits(self) -> AudioLimits:
         """Of a recording that is decoded now."""
-        deadline = time.monotonic() + self.settings.request_timeout_s
-        return AudioLimits(max_seconds=self.settings.max_audio_seconds, deadline=deadline)
+        settings = self.settings
+        return AudioLimits(settings.max_audio_seconds, deadline=time.monotonic() + settings.request_timeout_s)
 
     async def follow(self, steps: Steps[Conclusion], recording: LongRecording | None = None) -> Conclusion:
         """Runs a task: asks what it asks at once, and counts what the models said.
@@ -310,8 +312,7 @@ class Context:
 
     async def ask(self, asked: Ask, recording: LongRecording | None = None) -> Answered:
         """The windows of a recording as a model sees them at once, or a picture, and what it says of each, in order."""
-        spec = self.models[asked.model].spec
-        found = await self._ask(asked, spec, recording)
+        found = await self._ask(asked, spec := self.models[asked.model].spec, recording)
         if spec.input != (again := self.models[asked.model].spec).input:
             return await self._ask(asked, again, recording)  # the runner was started again with another model meanwhile
         return found

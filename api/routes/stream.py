@@ -11,12 +11,12 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
 import soxr
-from fastapi import APIRouter, Query, WebSocket
+from fastapi import APIRouter, WebSocket
 from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -231,8 +231,8 @@ def failed(error: ServiceError) -> dict[str, Any]:
 
 router = APIRouter(tags=["uniform"])
 
-Format = Literal["pcm", "opus"]
-
+FORMATS = ("pcm", "opus")
+RATES = (8_000, 192_000)  # Hz, of samples
 MAX_STREAMS = 64  # of one API process: more than two cores answer each second
 MAX_STREAMS_OF_A_KEY = 16  # of these, so that one caller leaves places to others
 RETRY_AFTER_S = 10.0
@@ -240,12 +240,7 @@ _open = Counter[str]()  # by the name of the key; "" where callers have no keys 
 
 
 @router.websocket("/v1/stream/{question}")
-async def stream(
-    socket: WebSocket,
-    question: str,
-    rate: Annotated[int, Query(ge=8_000, le=192_000, description="Of samples (Hz).")] = 16_000,
-    format: Format = "pcm",
-) -> None:
+async def stream(socket: WebSocket, question: str, rate: str = "16000", format: str = FORMATS[0]) -> None:
     """Sound in binary messages of any size; an answer in JSON each second.
 
     ``pcm`` is signed 16-bit little-endian samples, mono; ``opus`` a recording in Ogg or WebM.
@@ -268,7 +263,7 @@ async def stream(
         metrics.STREAMS_OPEN.dec()
 
 
-def _admit(socket: WebSocket, question: str, kind: Format, rate: int, state: StreamState) -> Live:
+def _admit(socket: WebSocket, question: str, kind: str, rate: str, state: StreamState) -> Live:
     """Lets a client in: the key first, then whether there is room.
 
     Raises:
@@ -286,12 +281,16 @@ def _admit(socket: WebSocket, question: str, kind: Format, rate: int, state: Str
         check_voice_key(socket.scope, context.settings.keys, socket.headers)
     if asked.kind != "audio":
         raise BadRequest(f"{question} is about pictures: only sound can be streamed")
+    if kind not in FORMATS:
+        raise BadRequest(f"format must be one of {', '.join(FORMATS)}")
+    if not (rate.isascii() and rate.isdigit() and len(rate) < 9 and RATES[0] <= int(rate) <= RATES[1]):
+        raise BadRequest(f"rate must be {RATES[0]} to {RATES[1]} (Hz)")
     if _open.total() >= MAX_STREAMS:
         raise TooManyRequests("the server has as many streams as it can answer", retry_after=RETRY_AFTER_S)
     if (key := _key(socket)) and _open[key] >= MAX_STREAMS_OF_A_KEY:
         raise TooManyRequests(f"the key has {MAX_STREAMS_OF_A_KEY} streams open already", retry_after=RETRY_AFTER_S)
     context.ensure_room(*asked.models)
-    source = OpusStream(context.settings.max_body_bytes) if kind == "opus" else PcmStream(rate)
+    source = OpusStream(context.settings.max_body_bytes) if kind == "opus" else PcmStream(int(rate))
     return Live(context, asked, source, state)
 
 

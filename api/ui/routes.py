@@ -121,7 +121,7 @@ def _panel(name: str, model: str) -> dict[str, object]:
 def card(name: str) -> Response:
     """A model's card."""
     if (page := card_page(name)) is None:
-        raise NotFound("there is no model of this name")
+        raise NotFound("there is no card of this name")
     return HTMLResponse(page, headers=HEADERS)
 
 

@@ -24,14 +24,20 @@ FRAME = (Path(__file__).parent.parent / "ui" / "page" / "card.html").read_text()
 
 def card_address(spec: ModelSpec, tag: str) -> str | None:
     """Where the card of an entry of the model store is; weights of another profile than the bundled have none here."""
-    return f"/ui/cards/{spec.name}" if tag.partition(":")[0] == spec.name else None
+    is_bundled = tag.partition(":")[0] == spec.name
+    return f"/ui/cards/{spec.name}" if is_bundled and card_file(spec.name).exists() else None
+
+
+def card_file(name: str) -> Path:
+    """Where the card of a bundled model is, if it has one."""
+    return registry.weights(name).parent / "CARD.md"
 
 
 def card_page(name: str) -> str | None:
-    """The card of a model in HTML, or None when there is no such model. Markup in a card stands as text."""
-    if (spec := registry.specs().get(name)) is None:
+    """The card of a model in HTML, or None when there is no such model or card. Markup in a card stands as text."""
+    if (spec := registry.specs().get(name)) is None or not card_file(name).exists():
         return None
-    text = (registry.weights(name).parent / "CARD.md").read_text()
+    text = card_file(name).read_text()
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(without_comments(text))
     body = body.replace('style="text-align:right"', 'class="number"')  # the page's policy allows no inline style
     return FRAME.replace("{title}", html.escape(spec.title)).replace("{body}", body)

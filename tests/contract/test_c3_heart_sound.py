@@ -325,19 +325,26 @@ def test_what_is_hard_to_judge_is_counted_and_logged(
     bundle: Bundle, client: httpx.Client, samples: np.ndarray, gain: float, problem: str | None
 ) -> None:
     """The answer stays in its shape."""
-
-    def counted() -> dict[str, float]:
-        pairs = re.findall(r'^bundle_recording_quality_total\{.*problem="(\w+)"\} (\S+)', metrics(), re.MULTILINE)
-        return {name: float(count) for name, count in pairs}
-
-    def metrics() -> str:
-        return client.get("/metrics").text
-
-    before = counted()
+    before = counted(client)
     response = upload(client, pcm(samples), amplification_factor=gain)
     assert response.status_code == 200
     assert set(response.json()) == {"class", "confidence"}
-    more = {name for name, count in counted().items() if count > before[name]}
+    more = {name for name, count in counted(client).items() if count > before[name]}
     logged = {line["problem"] for line in bundle.log_of(response.headers["x-request-id"]) if "problem" in line}
     assert more == logged
     assert problem in more if problem else not more
+
+
+def counted(client: httpx.Client) -> dict[str, float]:
+    """How many recordings had each problem."""
+    metrics = client.get("/metrics").text
+    pairs = re.findall(r'^bundle_recording_quality_total\{.*problem="(\w+)"\} (\S+)', metrics, re.MULTILINE)
+    return {name: float(count) for name, count in pairs}
+
+
+def test_every_route_counts_what_is_hard_to_judge(client: httpx.Client) -> None:
+    before = counted(client)["no_heart_beat"]
+    file = {"file": ("noise.wav", pcm_to_wav(pcm(0.02 * NOISE)))}
+    assert client.post("/v1/classify/heart-sound", files=file).status_code == 200
+    assert client.post("/ui/ask/heart-sound", content=pcm_to_wav(pcm(0.02 * NOISE))).status_code == 200
+    assert counted(client)["no_heart_beat"] == before + 2

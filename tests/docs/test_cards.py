@@ -12,7 +12,7 @@ import pytest
 from models import registry
 from models.calibration import Calibration
 from tasks.voice_deepfake import MEMBERS
-from training import evaluate, protocol, robustness
+from training import evaluate, protocol, refused, robustness
 from training.evaluation import tables
 from training.evaluation.groups import ENSEMBLE
 from training.evaluation.size import size
@@ -46,6 +46,14 @@ def test_the_figures_of_every_document_are_those_measured(path: Any) -> None:
     turned = json.loads(robustness.RESULTS.read_text()) if robustness.RESULTS.exists() else {}
     said = "make evaluate, python -m training.protocol and python -m training.robustness write them"
     assert tables.fill(path.read_text(), RESULTS, left_out, turned) == path.read_text(), said
+
+
+def test_the_table_of_refused_recordings_is_the_one_measured() -> None:
+    """``python -m training.refused`` writes it."""
+    assert (
+        f"<!-- figures: {refused.BLOCK} -->\n{refused.table(json.loads(refused.RESULTS.read_text()))}<!-- end -->"
+        in card("voice_gender")
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from core.version import VERSION
+from tests.support.layout import bento_files
 from tests.support.redis_server import free_port
 from tests.support.served import DATA, ROOT, Bundle, environment
 
@@ -83,6 +84,8 @@ def run(place: Path, *arguments: str, stdin: bytes = b"") -> str:
 def test_it_has_the_models_and_nothing_that_trains_or_tests(place: Path) -> None:
     names = {path.name for path in site_packages(place).iterdir()}
     assert {"api", "cli", "core", "models", "tasks", "service.py"} <= names
+    served = {file for file in bento_files() if "/" in file and "/weights/" not in file}
+    assert {file for file in served if not (site_packages(place) / file).exists()} == set()
     assert not names & {"training", "tests", "notebooks", "benchmarks", "deploy", "clients"}
     assert run(place, "--version") == f"mediaclassify {VERSION}\n"
 

@@ -2,7 +2,8 @@
 
 A block begins with ``<!-- figures: NAME -->`` and ends with ``<!-- end -->``. NAME is ``overview``, a model, or a model
 with ``-network`` or ``-calibration`` behind it; ``left-out`` and ``NAME-left-out`` are filled from what
-``training.protocol`` measured, ``NAME-robustness`` from what ``training.robustness`` did.
+``training.protocol`` measured, ``NAME-robustness`` from what ``training.robustness`` did, ``NAME-refused`` from what
+``training.refused`` did.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from training.evaluation.targets import TARGETS
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = "left-out"  # ends the names of blocks that are filled from ``training/left_out.json``
 ROBUSTNESS = "robustness"  # those that are filled from ``training/robustness.json``
+REFUSED = "refused"  # those that are filled from ``training/refused.json``
 USUALLY_CALIBRATED_ON = "were fitted on training clips, each answered by a model that had not met its group"
 CALIBRATED_ON = {
     "face_gender": "were fitted on pictures that were kept back from training",
@@ -53,6 +55,14 @@ def write_robustness(robustness: Figures) -> None:
     """
     for path in documents():
         path.write_text(fill(path.read_text(), {}, robustness=robustness))
+
+
+def write_block(name: str, content: str) -> None:
+    """Fills one block, in whichever documents have it."""
+    for path in documents():
+        text = path.read_text()
+        filled = BLOCK.sub(lambda match: match[1] + content + match[3] if match["name"] == name else match[0], text)
+        path.write_text(filled)
 
 
 def documents() -> list[Path]:
@@ -94,7 +104,7 @@ def _content(block: str, results: Figures, left_out: Figures, present: str) -> s
         return _left_out_overview(left_out)
     if kind == LEFT_OUT and name in left_out:
         return _left_out(left_out[name])
-    if kind in (LEFT_OUT, ROBUSTNESS) or name not in results:
+    if kind in (LEFT_OUT, ROBUSTNESS, REFUSED) or name not in results:
         return _present(present)
     writers: Mapping[str, Callable[[str, Figures], str]] = {"": _card, "network": _network, "calibration": _calibration}
     return writers[kind](name, results[name])
