@@ -50,6 +50,18 @@ class _MemoryParser(MultiPartParser):
         self._key = key.encode()
         self.is_whole = False
 
+    @property
+    def _charset(self) -> str:
+        """UTF-8 for names and fields, whatever the caller states (RFC 7578, 5.1.2).
+
+        Python decodes some charsets in quadratic time (punycode), and others to what no answer can hold (UTF-7).
+        """
+        return "utf-8"
+
+    @_charset.setter
+    def _charset(self, stated: str) -> None:
+        """What the content type states is passed over."""
+
     def on_headers_finished(self) -> None:
         """Takes the head of a part."""
         part = self._current_part

@@ -42,8 +42,7 @@ class Limits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
         if scope["type"] == "websocket":  # which bounds itself in time and size (``api.routes.stream``)
-            with lease(self.budget):
-                await self.app(scope, receive, send)
+            await self._open(scope, receive, send)
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -69,6 +68,23 @@ class Limits:
             else:
                 await to_response(error, scope["path"])(scope, receive, exchange.answer)
         await exchange.finish()
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a WebSocket. A failure before its first message refuses it, or it would wait for BentoML's timeout."""
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            with lease(self.budget):
+                await self.app(scope, receive, noting)
+        except Exception as error:
+            if started:
+                raise
+            await to_response(error, scope["path"])(scope, receive, send)
 
     async def _run(self, scope: Scope, exchange: _Exchange) -> None:
         answer = asyncio.ensure_future(self.app(scope, exchange.body, exchange.send))

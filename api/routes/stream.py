@@ -307,7 +307,10 @@ def _check_origin(socket: WebSocket, allowed: Sequence[str]) -> None:
         Forbidden: The page is of an origin that may not call.
     """
     origin = socket.headers.get("origin", "")
-    is_own = urlsplit(origin).netloc == socket.headers.get("host")
+    try:
+        is_own = urlsplit(origin).netloc == socket.headers.get("host")
+    except ValueError:  # half of an IPv6 address
+        is_own = False
     if origin and not is_own and "*" not in allowed and origin not in allowed:
         raise Forbidden("pages of this origin may not call; see CORS_ORIGINS")
 

@@ -315,3 +315,26 @@ async def test_other_events_pass() -> None:
     connection.scope["type"] = "lifespan"
     await run(connection, app)
     assert passed == ["lifespan"]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_a_stream_that_fails_before_its_first_message_is_refused(accepted: bool) -> None:
+    """Without an answer it waited for BentoML's timeout, and held up the end of the server."""
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        if accepted:
+            await send({"type": "websocket.accept"})
+        raise BadRequest("no")
+
+    connection = Connection()
+    connection.scope["type"] = "websocket"
+    if accepted:
+        with pytest.raises(BadRequest):
+            await run(connection, failing)
+        assert len(connection.sent) == 1
+    else:
+        await run(connection, failing)
+        assert [message["type"] for message in connection.sent] == [
+            "websocket.http.response.start", "websocket.http.response.body",
+        ]  # fmt: skip
+        assert (connection.sent[0]["status"], connection.message) == (400, "no")

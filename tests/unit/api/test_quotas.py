@@ -243,6 +243,30 @@ async def test_a_body_of_unknown_length_is_counted_as_it_arrives(
     assert (status, '"bytes";r=' in headers["ratelimit"]) == (200, True)
 
 
+async def test_the_messages_of_a_stream_are_counted_whatever_length_it_declares(
+    store: str, guard: Guard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A WebSocket may declare a body of 0 bytes."""
+    assert command("add", "lab", "--mb-per-day", "2") == 0
+    headers = [(b"x-api-key", capsys.readouterr().out.strip().encode()), (b"content-length", b"0")]
+    taken = []
+
+    async def takes_all(scope: Scope, receive: Receive, send: Send) -> None:
+        while len(taken) < 5:
+            taken.append(await receive())
+
+    async def receive() -> Message:
+        return {"type": "websocket.receive", "bytes": bytes(1 << 20)}
+
+    async def send(message: Message) -> None:
+        pytest.fail("nothing is answered")
+
+    scope = {"type": "websocket", "path": "/v1/stream/voice-gender", "query_string": b"", "headers": headers}
+    with pytest.raises(TooManyRequests):
+        await Keys(takes_all, guard=lambda: guard)(scope, receive, send)
+    assert len(taken) == 2
+
+
 async def test_a_classic_key_opens_voice_detection_alone(guard: Guard) -> None:
     app = Keys(reads_all, guard=lambda: guard)
     for path in ("/api/voice-detection", "/v1/voice-detection", "/ui/ask/ai-voice"):
