@@ -70,7 +70,7 @@ class Limits:
         await exchange.finish()
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a WebSocket. A failure before its first message refuses it, or it would wait for BentoML's timeout."""
+        """Handles a WebSocket. A failure before its first message refuses it: BentoML would wait for one."""
         started = False
 
         async def noting(message: Message) -> None:

@@ -249,7 +249,7 @@ async def test_the_messages_of_a_stream_are_counted_whatever_length_it_declares(
     """A WebSocket may declare a body of 0 bytes."""
     assert command("add", "lab", "--mb-per-day", "2") == 0
     headers = [(b"x-api-key", capsys.readouterr().out.strip().encode()), (b"content-length", b"0")]
-    taken = []
+    taken: list[Message] = []
 
     async def takes_all(scope: Scope, receive: Receive, send: Send) -> None:
         while len(taken) < 5:
