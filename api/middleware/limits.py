@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.middleware.inflate import Inflated, as_plain, beginnings
 from api.responses import to_response
-from core.errors import InternalError, PayloadTooLarge, ServiceError, TimedOut, Unavailable
+from core.errors import InternalError, NotFound, PayloadTooLarge, ServiceError, TimedOut, Unavailable
 from core.memory import Budget, hold, lease
 
 log = logging.getLogger("bundle.limits")
@@ -75,6 +75,8 @@ class Limits:
 
         async def noting(message: Message) -> None:
             nonlocal started
+            if not started and message["type"] == "websocket.close":  # an empty 403, by which no route answered
+                raise NotFound("there is no stream at this address")
             started = True
             await send(message)
 
