@@ -11,6 +11,7 @@ from api.bodies import read_file
 from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
 from api.responses import own_fields
 from api.schemas import FaceErrorBody, FaceResponse
+from models.face_gender import SPEC
 from tasks.face_gender import MODEL
 
 router = APIRouter(tags=["face gender"])
@@ -20,9 +21,9 @@ EXAMPLE = {
     "class": "male",
     "label": 1,
     "meta": {
-        "description": "Tells whether a face looks female or male, from its aligned picture. (VGG16 layout ...)",
+        "description": f"{SPEC.description} ({SPEC.architecture})",
         "language": "python 3.11",
-        "library": "keras 3",
+        "library": SPEC.library,
         "main": "computer vision (cv)",
         "programmer": "model face_gender:28e365665ae0b13f",
     },
