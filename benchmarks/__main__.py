@@ -21,7 +21,7 @@ from benchmarks.workloads import WORKLOADS, Workload, quick
 HERE = Path(__file__).parent
 MINUTES = 50.0  # what a full run may take; later rounds are left out rather than taking longer
 LAST_MINUTES = 17.0  # of it for the last turn of the large model, and for what comes after all turns
-QUICK = ("voices", "faces", "limits", "stages", "tried")  # parts of the short form
+QUICK = ("voices", "faces", "limits", "stages", "batching")  # parts of the short form
 
 Keep = Callable[[str, Any], None]
 
@@ -101,7 +101,7 @@ def _how(
     ways: dict[str, Callable[[], Any]] = {
         "limits": lambda: machine.limits(not short),
         "stages": lambda: stages.measure(short),
-        "tried": batch_cost.measure,
+        "batching": batch_cost.measure,
         "length": lambda: sweeps.lengths(say),
         "replicas": lambda: sweeps.replicas(say),
         "full_size": lambda: full_size.measure(say),

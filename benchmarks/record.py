@@ -16,7 +16,7 @@ from benchmarks.workloads import WORKLOADS
 from engine.compiled import computes_bf16
 
 # In the order in which they are measured. What fails or is broken off leaves the other parts as they were.
-OTHERS = ("limits", "stages", "tried", "length", "replicas", "full_size")
+OTHERS = ("limits", "stages", "batching", "length", "replicas", "full_size")
 PARTS = (*WORKLOADS, *OTHERS)
 OF_FULL_SIZE = {"full", "limits"}  # what needs the full-size weights
 

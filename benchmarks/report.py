@@ -17,7 +17,7 @@ Results = dict[str, Any]
 Row = tuple[str, str, str, bool | None]
 
 FIGURES = ("rate", "p50_s", "p99_s")
-OF_PAGE = ("stages", "tried", "length", "replicas")  # parts that only ``benchmarks/README.md`` shows
+OF_PAGE = ("stages", "batching", "length", "replicas")  # parts that only ``benchmarks/README.md`` shows
 FEW = (1, 2, 4)  # so many clients are answered no later than by the best peer
 BLOCK = "<!-- figures: {} -->\n{}<!-- end -->"
 
@@ -251,8 +251,8 @@ def write(folder: Path) -> None:
     page = {"results": tables(results) + plots, "results-float32": tables(record.load(folder / record.FLOAT32))}
     if results.get("stages"):
         page["stages"] = stages.table(results["stages"])
-    if results.get("tried"):
-        page["tried"] = batch_cost.table(results["tried"])
+    if results.get("batching"):
+        page["batching"] = batch_cost.table(results["batching"])
     fill(folder / "README.md", page)
     about = "From `make bench`, which `benchmarks/README.md` explains and shows in full.\n"
     speed = f"{about}{header(results, OF_PAGE)}\n{targets(results)}"

@@ -33,12 +33,12 @@ from tests.support.site_thread import LocalSite, local_site  # noqa: E402
 # On a developer's machine each run looks elsewhere; in CI a run that passed passes again.
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("local", deadline=None)
 # `make mutants` asks whether a changed program fails, and not for its shortest failure.
 hypothesis.settings.register_profile(
     "mutants", derandomize=True, deadline=None, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
 )
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 Settings.model_config["env_file"] = None
 for _name in Settings.model_fields:

@@ -18,12 +18,12 @@ class Case(NamedTuple):
     """One kind of load, fault or hostile input.
 
     Attributes:
-        tried: What was done.
+        attempt: What was done.
         promise: What holds all the same.
         tests: Files below ``tests/``, or functions in them (``file.py::name``).
     """
 
-    tried: str
+    attempt: str
     promise: str
     tests: tuple[str, ...]
 
@@ -226,7 +226,7 @@ def table() -> str:
     lines = ["| what was tried | what is promised | shown by |", "| --- | --- | --- |"]
     for kind, cases in CASES.items():
         lines.append(f"| **{kind}** | | |")
-        lines += [f"| {case.tried} | {case.promise} | {', '.join(map(_link, case.tests))} |" for case in cases]
+        lines += [f"| {case.attempt} | {case.promise} | {', '.join(map(_link, case.tests))} |" for case in cases]
     return "\n".join(lines) + "\n"
 
 

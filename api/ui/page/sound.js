@@ -17,7 +17,7 @@ export function sound(panel, result) {
   const zoom = result.zoom ?? 1;
   const names = (windows[0]?.shares ?? []).map(({ name }) => name);
   const source = `${sound.container}, ${hertz(sound.sample_rate)}, ${sound.channels === 1 ? "mono" : `${sound.channels} channels`}`;
-  return html`<section class="sound"><h3>What the model heard</h3>
+  return html`<section class="sound"><h3>What the model received</h3>
     <p class="soft">${seconds(sound.duration_s)} at ${hertz(sound.model_rate)}, mono (source: ${source}).
       ${windows.length ? `${windows.length} windows, each answered by itself: the stronger the colour, the more probable.` : ""}</p>
     ${input.address ? html`<audio controls src=${input.address} aria-label=${input.name} @timeupdate=${(event) => follow(event, sound)}></audio>` : nothing}

@@ -58,32 +58,32 @@ def test_a_processor_without_bfloat16_has_results_of_its_own(folder: Path, monke
     before = (folder / record.RESULTS).read_bytes()
     monkeypatch.setattr(record, "file_name", lambda: record.FLOAT32)
     (folder / record.FLOAT32).unlink()
-    assert bench.main(["--only", "tried"]) == 0
+    assert bench.main(["--only", "batching"]) == 0
     assert (folder / record.RESULTS).read_bytes() == before
-    assert record.load(folder / record.FLOAT32)["tried"] == {"a way": 1.25}
+    assert record.load(folder / record.FLOAT32)["batching"] == {"a way": 1.25}
     assert "| a way |" not in (folder / "README.md").read_text()
 
 
 def test_a_part_takes_the_place_of_what_was_measured_before() -> None:
     results = record.empty(quick=False)
     first, second = run("2001-01-01"), run("2002-02-02")
-    for part in ("voices", "stages", "tried"):
+    for part in ("voices", "stages", "batching"):
         record.add(results, part, f"old {part}", first, 1.0)
     for part in ("voices", "stages"):
         record.add(results, part, f"new {part}", second, 2.0)
     assert results["workloads"] == {"voices": "new voices"}
-    assert (results["stages"], results["tried"]) == ("new stages", "old tried")
+    assert (results["stages"], results["batching"]) == ("new stages", "old batching")
     assert [(one["date"], one["parts"]) for one in results["runs"]] == [
-        ("2001-01-01", ["tried"]),
+        ("2001-01-01", ["batching"]),
         ("2002-02-02", ["voices", "stages"]),
     ]
     assert [line.partition(",")[0] for line in report.header(results).splitlines() if line] == [
-        "tried: 2001-01-01",
+        "batching: 2001-01-01",
         "voices",
     ]
-    assert report.header(results, ["tried"]).startswith("2002-02-02, P")
+    assert report.header(results, ["batching"]).startswith("2002-02-02, P")
     assert report.header(results, ["stages"]) == report.header(results)  # the run has another part
-    record.add(results, "tried", "new tried", second, 3.0)
+    record.add(results, "batching", "new batching", second, 3.0)
     assert [one["date"] for one in results["runs"]] == ["2002-02-02"]
     assert report.header(results).startswith("2002-02-02, P")
 
@@ -91,10 +91,10 @@ def test_a_part_takes_the_place_of_what_was_measured_before() -> None:
 def test_one_part_is_measured_and_the_others_are_kept(folder: Path) -> None:
     before = {"quick": False, "runs": [run("2001-01-01", "stages")], "workloads": {}, "stages": []}
     (folder / "results.json").write_text(json.dumps(before))
-    assert bench.main(["--only", "tried"]) == 0
+    assert bench.main(["--only", "batching"]) == 0
     found = json.loads((folder / "results.json").read_text())
-    assert (found["stages"], found["tried"]) == ([], {"a way": 1.25})
-    assert [one["parts"] for one in found["runs"]] == [["stages"], ["tried"]]
+    assert (found["stages"], found["batching"]) == ([], {"a way": 1.25})
+    assert [one["parts"] for one in found["runs"]] == [["stages"], ["batching"]]
     assert "| a way | 1.2 |" in (folder / "README.md").read_text()
 
 
@@ -108,7 +108,7 @@ def test_what_was_measured_before_a_run_was_broken_off_is_kept(folder: Path, mon
 
     monkeypatch.setattr(stages, "measure", broken)
     with pytest.raises(KeyboardInterrupt):
-        bench.main(["--only", "voices", "stages", "tried"])
+        bench.main(["--only", "voices", "stages", "batching"])
     found = record.load(folder / "results.json")
     assert found["workloads"] == {"voices": workload}
     assert [one["parts"] for one in found["runs"]] == [["voices"]]
@@ -122,12 +122,12 @@ def test_a_part_that_fails_stops_no_other(folder: Path, monkeypatch: pytest.Monk
         raise OSError("no room")
 
     monkeypatch.setattr(stages, "measure", failing)
-    assert bench.main(["--only", "stages", "tried"]) == 1
-    assert [one["parts"] for one in record.load(folder / "results.json")["runs"]] == [["tried"]]
+    assert bench.main(["--only", "stages", "batching"]) == 1
+    assert [one["parts"] for one in record.load(folder / "results.json")["runs"]] == [["batching"]]
 
 
 def test_a_selection_that_leaves_nothing_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The short form has no full-size model."""
     with pytest.raises(SystemExit):
         bench.main(["--quick", "--only", "full"])
-    assert "voices, faces, limits, stages, tried" in capsys.readouterr().err
+    assert "voices, faces, limits, stages, batching" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def lines(run: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, Any]]]:
+def in_process(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[dict[str, Any]]]:
     """The same in this process, which is quicker: exit status and lines."""
     status = main([str(argument) for argument in arguments])
     return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -95,10 +95,10 @@ def test_the_answers_are_those_of_the_service(client: httpx.Client, voice: bytes
 def test_a_heart_sound_in_a_container_and_in_another_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = tmp_path / "heart.raw"
     raw.write_bytes((DATA / "hearts" / "normal_1.pcm").read_bytes())
-    status, found = here(capsys, "heart-sound", DATA / "hearts" / "normal_1.flac", raw, "--sample-rate", "8000")
+    status, found = in_process(capsys, "heart-sound", DATA / "hearts" / "normal_1.flac", raw, "--sample-rate", "8000")
     assert status == 0
     assert [set(item) >= {"answer", "problems"} for item in found] == [True, True]
-    status, wrong = here(capsys, "heart-sound", raw, "--sample-width", "5")
+    status, wrong = in_process(capsys, "heart-sound", raw, "--sample-width", "5")
     assert status == 1
     assert "sample_width must be 1, 2, 3 or 4" in wrong[0]["error"]
 
@@ -106,7 +106,7 @@ def test_a_heart_sound_in_a_container_and_in_another_layout(tmp_path: Path, caps
 def test_what_makes_a_voice_hard_to_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     samples, rate = soundfile.read(DATA / "voices" / "male_1.flac")
     soundfile.write(tmp_path / "loud.wav", np.clip(20 * samples, -1, 1), rate)
-    status, found = here(capsys, "voice-gender", DATA / "voices" / "male_1.flac", tmp_path / "loud.wav")
+    status, found = in_process(capsys, "voice-gender", DATA / "voices" / "male_1.flac", tmp_path / "loud.wav")
     assert status == 0
     assert [item["problems"] for item in found] == [[], ["clipped"]]
 
