@@ -143,8 +143,8 @@ image: $(IMAGING)  ## Builds the image with docker, podman or buildah, and write
 up:  ## Starts the stack: the API, Redis, a container for each runner (SCALE="voice-gender=2", OBSERVABILITY=1, API_KEY)
 	IMAGE=$(IMAGE) SCALE="$(SCALE)" deploy/compose up --detach
 
-down:  ## Ends the stack, and leaves nothing of it behind
-	deploy/compose down --volumes
+down:  ## Ends the stack, and leaves nothing of it behind but the volume of Redis, which has the keys of callers
+	deploy/compose down
 
 test-containers: $(DEVELOPMENT) $(IMAGING)  ## Builds the image on a base of its own and tests it in containers (needs podman)
 	$(BIN)/python -m pytest -m containers tests/containers $(PYTEST_ARGS)

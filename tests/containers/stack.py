@@ -16,6 +16,7 @@ from tests.support.redis_server import free_port
 from tests.support.served import wait_for
 
 NAME = "bundle-test"
+VOLUME = f"{NAME}_redis"
 OF_STACK = ("--filter", f"label=io.podman.compose.project={NAME}")
 
 # Asks the API of one container's own process; images have no curl.
@@ -109,3 +110,4 @@ def stack(**settings: str) -> Iterator[Stack]:
         yield running
     finally:
         running.down()
+        podman("volume", "rm", VOLUME)  # which outlives `make down`: the keys of callers are in it

@@ -65,6 +65,7 @@ def test_compose_takes_the_files(part: str) -> None:
     finally:
         networks = podman("network", "ls", "--quiet", "--filter", of_project).split()
         podman("network", "rm", *networks)
+        podman("volume", "rm", "--force", f"{project}_redis")
     assert len(networks) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from tests.containers.conftest import SETTINGS
 from tests.containers.figures import note
 from tests.containers.podman import inspect, podman
-from tests.containers.stack import Stack, batches, kill, most_memory, remains, stack
+from tests.containers.stack import VOLUME, Stack, batches, kill, most_memory, remains, stack
 from tests.serving.test_resilience import routes  # noqa: F401 - a fixture
 from tests.support.ask_all import ask
 from tests.support.served import DATA, KEY, wait_for
@@ -143,6 +144,23 @@ def test_without_redis_nothing_fails(running: Stack, routes: dict[str, Ask]) -> 
     podman("start", redis)
     assert all(answers.values())
     assert refusals(answers) == []
+
+
+def test_a_key_of_a_caller_outlives_a_restart_of_redis(running: Stack) -> None:
+    """It is made as deploy/README.md says."""
+    (api,), (redis,) = running.containers("api"), running.containers("redis")
+    command = ("exec", api, "start", "keys", "--store", "redis")
+    assert podman(*command, "add", "clinic", "--questions", "heart-sound").startswith("mck_")
+    podman("restart", "--time=5", redis)
+    # Redis has no other place to write to.
+    assert [mount["Name"] for mount in inspect(redis)["Mounts"] if mount["Type"] == "volume"] == [VOLUME]
+
+    def is_listed() -> bool:
+        with contextlib.suppress(AssertionError):  # it is not up again
+            return '"name": "clinic"' in podman(*command, "list")
+        return False
+
+    wait_for(is_listed, 30)
 
 
 def test_a_second_replica_shares_the_work(running: Stack, routes: dict[str, Ask]) -> None:  # noqa: F811

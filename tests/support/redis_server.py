@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,17 @@ import redis
 from tests.support.programs import program
 
 START_S = 20.0
+IN_MEMORY = ("--save", "", "--appendonly", "no")
 
 
 class RedisServer:
     """One server process on one port."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, options: Sequence[str] = IN_MEMORY) -> None:
         """Starts it, on a port that no other process takes in the same moment."""
         self._program = program
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         for _ in range(5):
             self.port = free_port()
@@ -42,7 +44,7 @@ class RedisServer:
         return redis.Redis(port=self.port, decode_responses=True, socket_timeout=2.0, socket_connect_timeout=2.0)
 
     def start(self) -> None:
-        """Starts the process again; what was in it before is gone.
+        """Starts the process again; what was in it before is gone, unless its options keep it.
 
         Three times, as another process, or a connection of one, may hold the port for a moment.
         """
@@ -54,10 +56,9 @@ class RedisServer:
 
     def _launch(self) -> bool:
         """Starts the process and waits until it answers, or has given up."""
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(
-            [self._program, *options, "--dir", str(self._folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        own = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command = [self._program, *self._options, *own]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self._process.poll() is None:
             with self.client as client:
