@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ OF_THE_IMAGE = {"HOST", "PORT", "DATA_DIR", "LOG_DIR"}  # set there; compose tak
 NOT_HELD = {"PROFILE", "RUNNERS_TOGETHER"}  # the image has the compact models, and a container one runner
 OF_RUNNERS = {"RUNNERS", "ENGINE", "DEVICE", "PRECISION", "REQUEST_TIMEOUT_S", "LOG_LEVEL"}
 ONLY_OF_RUNNERS = {"ENGINE", "DEVICE", "PRECISION"}  # what runs a network, which the API does not
-NO_SETTING = "OTEL_EXPORTER_OTLP_ENDPOINT"
+# No settings: variables of OpenTelemetry.
+OF_TRACES = set(re.findall(r"OTEL_\w+", (ROOT / "docs" / "observability.md").read_text()))
 
 
 def variables(service: dict[str, Any]) -> set[str]:
@@ -39,9 +41,9 @@ def test_each_runner_is_scaled_by_its_own_name() -> None:
 
 def test_every_setting_reaches_the_part_that_reads_it() -> None:
     settings = {name.upper() for name in Settings.model_fields} - OF_THE_IMAGE - NOT_HELD
-    assert variables(STACK["api"]) == settings - ONLY_OF_RUNNERS | {NO_SETTING}
+    assert variables(STACK["api"]) == settings - ONLY_OF_RUNNERS | OF_TRACES
     for name in registry.specs():
-        assert variables(STACK[component(name)]) == OF_RUNNERS | {NO_SETTING}
+        assert variables(STACK[component(name)]) == OF_RUNNERS | OF_TRACES
 
 
 def test_few_share_a_network_with_runners() -> None:
