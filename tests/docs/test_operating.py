@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from websockets.sync.client import connect
 
 from tests.support.markdown import blocks
@@ -130,6 +132,20 @@ def test_the_limit_of_a_body_is_that_of_the_service(proxy: httpx.Client) -> None
 def test_metrics_are_not_shown_to_the_public(proxy: httpx.Client) -> None:
     assert proxy.get("/metrics").status_code == 404
     assert proxy.get("/ui").status_code == 200
+
+
+def test_memory_is_that_of_the_figures_and_of_the_deployments() -> None:
+    table = (ROOT / "docs" / "scaling.md").read_text().partition("(PSS) |")[2].partition("<!-- end -->")[0]
+    each = [int(number) for number in re.findall(r"\| (\d+) \|", table)]
+    assert len(each) == 8
+    assert f"{sum(each) * 2**20 / 1e9:.1f} GB after four clients" in PAGE.read_text()
+    stack = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["voice-gender"]["mem_limit"]
+    runner = yaml.safe_load((ROOT / "deploy/kubernetes/base/runner/deployment.yaml").read_text())
+    (container,) = runner["spec"]["template"]["spec"]["containers"]
+    resources = container["resources"]
+    assert (resources["requests"]["memory"], resources["limits"]["memory"], stack) == ("384Mi", "1Gi", "768m")
+    assert "Kubernetes: 384 MiB requested, limit 1 GiB; the stack: limit 768 MiB" in PAGE.read_text()
+    assert max(each) < 384
 
 
 def test_an_older_entry_is_served_again(store: Path, tmp_path: Path) -> None:
