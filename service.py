@@ -25,7 +25,7 @@ from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
 from runners import places
-from runners.configuration import check
+from runners.configuration import check, try_data_dir
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -82,6 +82,7 @@ class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]
         from api.answers import Answers
         from runners.assembly import assemble
 
+        try_data_dir(settings)
         metrics.start_api(VERSION)
         tracing.start("MediaClassifier")
         proxies = {name: getattr(self, place.service.name) for name, place in places().items()}

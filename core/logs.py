@@ -189,4 +189,4 @@ def configure(folder: Path, level: str) -> None:
     for name in ("bundle", "bentoml"):
         logging.getLogger(name).setLevel(level)
     if problem:
-        logging.getLogger("bundle").warning("no log file: %s", problem)
+        logging.getLogger("bundle").warning("no log file: LOG_DIR %s cannot be written: %s", folder, problem)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import tempfile
 
 from core import tracing
 from core.settings import Settings
 from engine.select import problem
 from media.addresses import AllowedHosts
 from models import registry
+
+log = logging.getLogger("bundle.start")
 
 
 def check(settings: Settings) -> None:
@@ -41,6 +45,16 @@ def check(settings: Settings) -> None:
         nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
         if not nearest.is_dir():
             _stop(name, f"{folder} is not a folder and cannot become one")
+
+
+def try_data_dir(settings: Settings) -> None:
+    """Says at the start that no file can be kept, which the first heart sound would find out otherwise."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        log.warning("no data files: DATA_DIR %s cannot be written: %s", folder, error.strerror)
 
 
 def _wrong_group(names: list[str]) -> str:

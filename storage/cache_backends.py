@@ -131,7 +131,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self._breaker = CircuitBreaker(
-            "embedded cache", (sqlite3.Error, OSError), timeout_s=CALL_TIMEOUT_S, rest_s=rest_s
+            f"embedded cache {path}", (sqlite3.Error, OSError), timeout_s=CALL_TIMEOUT_S, rest_s=rest_s
         )
 
     async def get(self, key: str) -> bytes | None:

@@ -196,6 +196,7 @@ class LatestResult:
             data_dir: Folder of ``data.json``; made when needed.
             redis: Link to the Redis that replicas share, or None.
         """
+        self._folder = data_dir
         self._file = LatestFile(data_dir)
         self._redis = redis
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="latest")
@@ -238,7 +239,9 @@ class LatestResult:
         try:
             await self._in_thread(lambda: self._file.write(entry))
         except OSError as error:
-            log.error("the latest result cannot be written to its file", extra={"why": error.strerror})
+            log.error(
+                "the latest result cannot be written to its file", extra={"why": error.strerror, "folder": self._folder}
+            )
             return False
         return True
 
@@ -264,7 +267,8 @@ class LatestResult:
         except (OSError, ValidationError) as error:
             if isinstance(error, ValidationError):
                 metrics.INVALID.labels("latest_file").inc()
-            log.error("the file of the latest result cannot be read", extra={"why": type(error).__name__})
+            why = {"why": type(error).__name__, "folder": self._folder}
+            log.error("the file of the latest result cannot be read", extra=why)
             return InternalError("the latest result cannot be read")
 
     async def _read_redis(self) -> Stored | InternalError | None:

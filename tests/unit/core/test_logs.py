@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_written_leaves_standard_error(
     logging.getLogger("bundle.test").info("still here")
     written()
     shown = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
-    assert shown == ["no log file: Is a directory", "still here"]
+    assert shown == [f"no log file: LOG_DIR {tmp_path} cannot be written: Is a directory", "still here"]
 
 
 @pytest.fixture

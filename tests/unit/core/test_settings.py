@@ -12,7 +12,7 @@ import pytest
 from pydantic import AnyUrl
 
 from core.settings import VOTING, Settings, get_settings, table
-from runners.configuration import check
+from runners.configuration import check, try_data_dir
 from tests.support.served import BENTOML, ROOT, SETTINGS, environment
 
 
@@ -159,6 +159,22 @@ def test_a_wrong_value_beside_a_secret_does_not_show_it(monkeypatch: pytest.Monk
     shown = complaint(monkeypatch, "REDIS_URL", "redis://user:hunter2@redis?db=1&pasword=hunter2")
     assert "hunter2" not in shown
     assert "db, pasword" in shown
+
+
+@pytest.mark.parametrize("folder", ["file", "/proc/data"])
+def test_a_data_dir_that_cannot_be_written_is_named_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    try_data_dir(Settings(data_dir=tmp_path / folder))
+    (said,) = caplog.messages
+    assert said.startswith(f"no data files: DATA_DIR {tmp_path / folder} cannot be written: ")
+
+
+def test_looking_at_the_data_dir_leaves_nothing_in_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    try_data_dir(Settings(data_dir=tmp_path / "data"))
+    assert caplog.messages == []
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_the_table_has_every_variable() -> None:

@@ -251,11 +251,14 @@ async def test_what_redis_has_is_not_replaced_by_an_older_file(redis_server: Red
 
 
 @pytest.mark.redis
-async def test_disk_that_fails_is_no_matter_with_redis(redis_server: RedisServer, tmp_path: Path) -> None:
+async def test_disk_that_fails_is_no_matter_with_redis(
+    redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "data").write_text("a file")
     link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
     latest = LatestResult(tmp_path / "data", link)
     await latest.store(result(50.0))
+    assert [vars(record)["folder"] for record in caplog.records] == [tmp_path / "data"]
     assert await latest.load() == result(50.0)
     await link.aclose()
 
