@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from api.auth import INVALID
 from api.schemas import ErrorBody, FaceErrorBody
+from media.containers import NOT_AUDIO
 from storage.latest import NOT_KEPT
 
 ADDRESS = "http://localhost:3000"  # in examples: where ``make serve`` listens
@@ -27,7 +28,7 @@ _REASONS = {
     507: "The result cannot be kept: the storage is full or cannot be written.",
 }
 _MESSAGES = {
-    400: "the data is not audio in a known format (wav, flac, ogg, mp3, webm, m4a, aac)",
+    400: NOT_AUDIO,
     403: INVALID,
     404: "no heart sound has been classified yet",
     413: "the body is larger than 32 MiB",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from media.containers import offered
 from models.messages import SceneData
 
 Gender = Literal["female", "male"]
 Language = Literal["Tamil", "English", "Hindi", "Malayalam", "Telugu"]
-AudioFormat = Literal["mp3", "wav", "webm", "ogg", "flac", "m4a", "aac"]
+if TYPE_CHECKING:
+    AudioFormat = str
+else:
+    AudioFormat = Literal[tuple(one.name for one in offered("mp3", "wav", "webm", "ogg"))]
 
 
 class Strict(BaseModel):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.table import Column, Table
 
-from media import pcm
+from media import containers, pcm
 from tasks import heart_sound
 from tasks.base import Answer
 from tasks.questions import Question
@@ -23,8 +23,8 @@ from tasks.run import Context
 
 Report = dict[str, Any]
 
-SOUNDS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".webm", ".m4a", ".aac"})
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+SOUNDS = frozenset(suffix for one in containers.offered() for suffix in one.suffixes)
+PICTURES = frozenset(suffix for one in containers.PICTURES for suffix in one.suffixes)
 PCM = frozenset({".pcm", ".raw"})
 DIGITS = 4
 

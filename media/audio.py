@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 
 from core.errors import BadRequest, ServiceError
 from media.containers import (
+    BY_LIBSNDFILE,
     CODECS,
     DAMAGED,
     DEMUXERS,
-    ESTIMATED_DURATION,
+    NOT_AUDIO,
     SELF_DESCRIBED,
     UNKNOWN,
     check_container,
     check_vorbis,
-    container_name,
     is_declared,
     most_tracks,
     ogg_links,
@@ -49,7 +49,6 @@ MAX_ALLOCATION = 1 << 24  # bytes at once; the index of 600 s of AAC at 96 kHz h
 MAX_FRAME_VALUES = 1 << 22  # over all channels; the longest frames, of 255 channels of Opus, have 1.5 million
 PROBED = CODECS - {"vorbis"}  # decoders that may be opened before their headers were checked
 
-NOT_AUDIO = "the data is not audio in a known format (wav, flac, ogg, mp3, webm, m4a, aac)"
 NO_SOUND = "the file holds no sound track"
 
 
@@ -125,8 +124,8 @@ def _read_ffmpeg(data: bytes, sink: Sink, declared: str | None) -> str:
     check_container(data)
     with _open_any(data, sink.limits, declared) as container:
         stream = container.streams.best("audio")
-        demuxer = container.format.name.split(",")[0]
-        if demuxer not in DEMUXERS:
+        found = DEMUXERS.get(container.format.name.split(",")[0])
+        if found is None:
             raise BadRequest(NOT_AUDIO)
         if stream is None:
             raise BadRequest(NO_SOUND)
@@ -134,8 +133,8 @@ def _read_ffmpeg(data: bytes, sink: Sink, declared: str | None) -> str:
             raise BadRequest("the sound track is in a codec that is not supported")
         if stream.codec_context.name == "vorbis":
             check_vorbis(stream.codec_context.extradata or b"")
-        _feed(container, stream, sink, claims_length=demuxer not in ESTIMATED_DURATION)
-        return container_name(demuxer)
+        _feed(container, stream, sink, claims_length=found.states_duration)
+        return found.name
 
 
 def _claimed_seconds(container: Any, stream: Any) -> float:
@@ -273,7 +272,7 @@ def decode(
         raise BadRequest(f"{NOT_AUDIO}: it is {kind}")
     found = sniff(data)
     sink = Sink(limits, target_rate, keep_seconds)
-    if found not in {"wav", "flac"} or not _read_sndfile(data, sink):
+    if found not in BY_LIBSNDFILE or not _read_sndfile(data, sink):
         found = (
             _read_links(data, sink, declared_format) if found == "ogg" else _read_ffmpeg(data, sink, declared_format)
         )

@@ -1,4 +1,4 @@
-"""The audio containers and codecs that are read: names, first bytes, and what their headers may not ask of FFmpeg.
+"""The containers, codecs and formats of pictures that are read, and what headers of sound may not ask of FFmpeg.
 
 Some kilobytes of tags, indices or codebooks can state gigabytes. Each kind that is refused here was seen to take
 hundreds of megabytes, or gigabytes; no honest file needs them.
@@ -8,14 +8,110 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from core.errors import BadRequest
 
 UNKNOWN = "unknown"
 
-DEMUXERS = frozenset({"wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "loas", "amr", "matroska", "mov"})
-"""FFmpeg demuxers that may be probed: no playlist, script or network description (hls, concat, dash, sdp ...)."""
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of sound: all that is known of it, in one place.
+
+    Attributes:
+        name: As the contract has it.
+        mime_type: Its media type.
+        demuxers: FFmpeg's names for it.
+        magic: What it may begin with.
+        label: How people write it; empty where it is read, but not named to callers.
+        suffixes: Of its files, the usual one first, where it is named to callers.
+        aliases: What else callers call it, with or without ``audio/x-`` and the like.
+        magic_at: Bytes before ``magic``.
+        libsndfile: Whether libsndfile is asked before FFmpeg.
+        states_duration: Whether it has an index; without one FFmpeg guesses the duration from the bit rate.
+    """
+
+    name: str
+    mime_type: str
+    demuxers: tuple[str, ...]
+    magic: tuple[bytes, ...]
+    label: str = ""
+    suffixes: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    magic_at: int = 0
+    libsndfile: bool = False
+    states_duration: bool = True
+
+
+_OF_M4A = ("mp4", "mov", "quicktime", "3gpp", "3gpp2", "3gp")
+CONTAINERS = (
+    Container("wav", "audio/wav", ("wav",), (b"RIFF", b"RIFX", b"RF64"), "WAV", (".wav",), ("wave",), libsndfile=True),
+    Container("flac", "audio/flac", ("flac",), (b"fLaC",), "FLAC", (".flac",), libsndfile=True),
+    Container("ogg", "audio/ogg", ("ogg",), (b"OggS",), "Ogg", (".ogg", ".opus"), ("opus", "oga", "vorbis")),
+    Container("mp3", "audio/mpeg", ("mp3",), (b"ID3",), "MP3", (".mp3",), ("mpeg", "mpeg3"), states_duration=False),
+    Container("webm", "audio/webm", ("matroska",), (b"\x1a\x45\xdf\xa3",), "WebM", (".webm",), ("mkv", "matroska")),
+    Container("m4a", "audio/mp4", ("mov",), (b"ftyp",), "M4A", (".m4a",), _OF_M4A, magic_at=4),
+    Container("aac", "audio/aac", ("aac", "loas"), (), "AAC", (".aac",), ("aacp",), states_duration=False),
+    Container("aiff", "audio/aiff", ("aiff",), (b"FORM",), aliases=("aif",)),
+    Container("au", "audio/basic", ("au",), (b".snd",), aliases=("basic",)),
+    Container("caf", "audio/x-caf", ("caf",), (b"caff",)),
+    Container("w64", "audio/x-w64", ("w64",), (b"riff",)),
+    Container("amr", "audio/amr", ("amr",), (b"#!AMR",), states_duration=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """A format of pictures.
+
+    Attributes:
+        name: How people write it; in capitals, Pillow's name.
+        suffixes: Of its files.
+        decoder_bytes: What its decoder keeps beside the picture (bytes a pixel), as far as no header tells.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    decoder_bytes: int = 0
+
+
+PICTURES = (
+    PictureFormat("JPEG", (".jpg", ".jpeg")),
+    PictureFormat("PNG", (".png",)),
+    PictureFormat("WebP", (".webp",), 12),  # three canvases
+    PictureFormat("BMP", (".bmp",)),
+    PictureFormat("GIF", (".gif",), 1),  # the last frame
+)
+
+
+def offered(*first: str) -> list[Container]:
+    """The containers that are named to callers, in the order of the table but for those that come first."""
+    return sorted((one for one in CONTAINERS if one.label), key=lambda one: [one.name != name for name in first])
+
+
+def either(words: Iterable[str]) -> str:
+    """Puts words into a sentence: ``wav, flac or ogg``."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
+
+
+NAMES = tuple(one.name for one in offered())
+NOT_AUDIO = f"the data is not audio in a known format ({', '.join(NAMES)})"
+SOUND_LABELS = either(one.label for one in offered("wav", "flac", "mp3"))
+PICTURE_LABELS = either(one.name for one in PICTURES)
+
+DEMUXERS = {demuxer: one for one in CONTAINERS for demuxer in one.demuxers}
+"""By FFmpeg demuxers that may be probed: no playlist, script or network description (hls, concat, dash, sdp ...)."""
+
+BY_LIBSNDFILE = frozenset(one.name for one in CONTAINERS if one.libsndfile)
+
+_MIME_TYPES = {one.name: one.mime_type for one in CONTAINERS}
+_NAMED = {alias: one.name for one in CONTAINERS for alias in (one.name, *one.aliases)}
+_PREFIXES = re.compile(r"(?:audio/|video/|application/)?(?:x-|vnd\.)?(?:pn-)?")
+_MAGIC = [(one.magic_at, magic, one.name) for one in CONTAINERS for magic in one.magic]
+_MAGIC.sort(key=lambda row: -len(row[1]))  # the longest prove most
 
 CODECS = frozenset(
     {
@@ -31,49 +127,6 @@ CODECS = frozenset(
 
 SELF_DESCRIBED = frozenset({"aac", "aac_latm", "ac3", "eac3", "mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float"})
 """FFmpeg decoders of codecs whose every frame states its rate and channels, so that recordings can be joined."""
-
-ESTIMATED_DURATION = frozenset({"mp3", "aac", "loas", "amr"})
-"""Demuxers without an index: the duration they state is a guess from the bit rate, not a claim of the file."""
-
-_NAMES = {"matroska": "webm", "mov": "m4a", "loas": "aac"}
-
-_MIME_TYPES = {
-    "wav": "audio/wav",
-    "w64": "audio/x-w64",
-    "aiff": "audio/aiff",
-    "au": "audio/basic",
-    "caf": "audio/x-caf",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-    "mp3": "audio/mpeg",
-    "aac": "audio/aac",
-    "amr": "audio/amr",
-    "webm": "audio/webm",
-    "m4a": "audio/mp4",
-}
-
-_ALIASES = {
-    **{"mp4": "m4a", "mov": "m4a", "quicktime": "m4a", "3gpp": "m4a", "3gpp2": "m4a", "3gp": "m4a"},
-    **{"mkv": "webm", "matroska": "webm", "opus": "ogg", "oga": "ogg", "vorbis": "ogg"},
-    **{"mpeg": "mp3", "mpeg3": "mp3", "wave": "wav", "aacp": "aac", "basic": "au", "aif": "aiff"},
-}
-_PREFIXES = re.compile(r"(?:audio/|video/|application/)?(?:x-|vnd\.)?(?:pn-)?")
-
-_MAGIC = (
-    (0, b"RIFF", "wav"),
-    (0, b"RIFX", "wav"),
-    (0, b"RF64", "wav"),
-    (0, b"fLaC", "flac"),
-    (0, b"OggS", "ogg"),
-    (0, b"\x1a\x45\xdf\xa3", "webm"),
-    (4, b"ftyp", "m4a"),
-    (0, b"FORM", "aiff"),
-    (0, b".snd", "au"),
-    (0, b"caff", "caf"),
-    (0, b"riff", "w64"),
-    (0, b"#!AMR", "amr"),
-    (0, b"ID3", "mp3"),
-)
 
 
 def sniff(data: bytes) -> str:
@@ -96,14 +149,8 @@ def sniff(data: bytes) -> str:
     return UNKNOWN
 
 
-def container_name(demuxer: str) -> str:
-    """Gives the contract's name for FFmpeg's name of a demuxer (``mov,mp4,m4a,3gp,3g2,mj2`` is ``m4a``)."""
-    first = demuxer.split(",")[0]
-    return _NAMES.get(first, first)
-
-
 def mime_type(container: str) -> str:
-    """Gives the MIME type of a container named by :func:`sniff` or :func:`container_name`."""
+    """Gives the MIME type of a container named by :func:`sniff`."""
     return _MIME_TYPES.get(container, "application/octet-stream")
 
 
@@ -117,8 +164,7 @@ def declared_container(name: str) -> str:
         A name of :func:`sniff`, or ``unknown``: ``application/octet-stream`` names none.
     """
     short = _PREFIXES.sub("", name.strip().lower(), count=1)
-    short = _ALIASES.get(short, short)
-    return short if short in _MIME_TYPES else UNKNOWN
+    return _NAMED.get(short, UNKNOWN)
 
 
 def is_declared(container: str, declared: str) -> bool:
@@ -127,7 +173,6 @@ def is_declared(container: str, declared: str) -> bool:
 
 
 DAMAGED = "no sound could be decoded from the audio: it is empty or damaged"
-EBML = b"\x1a\x45\xdf\xa3"  # what Matroska and WebM begin with
 MAX_ELEMENTS = 10_000  # of all lists of tracks; a film with fifty tracks has about a thousand
 MAX_DIMENSIONS, MAX_ENTRIES = 16, 1 << 16  # of a codebook; FFmpeg refuses more before it makes anything
 MAX_CODEBOOK_VALUES = 1 << 20  # of a Vorbis stream, 4 bytes each; encoders make about 63,000
@@ -176,7 +221,7 @@ def check_container(data: bytes) -> None:
     Raises:
         BadRequest: A track is compressed.
     """
-    if not data.startswith(EBML):
+    if sniff(data) != "webm":
         return
     elements = _Elements(data)
     place = data.find(_TRACKS)
@@ -196,7 +241,7 @@ def most_tracks(data: bytes) -> int:
     are told from the boxes ``stsz`` and ``trun``; uncompressed sound states a long one that is never built.
     """
     if not data.startswith(b"ftyp", 4) and b"moov" not in data[:16]:
-        return MAX_TRACKS if data.startswith(EBML) else FEW_TRACKS
+        return MAX_TRACKS if sniff(data) == "webm" else FEW_TRACKS
     stated = 0
     for name, count_at in ((b"stsz", 12), (b"stz2", 12), (b"trun", 8)):
         place = data.find(name)

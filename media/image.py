@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from core.errors import BadRequest, PayloadTooLarge
+from media.containers import PICTURE_LABELS, PICTURES
 from media.signatures import not_picture
 
 END, START_OF_SCAN = 0xD9, 0xDA
@@ -47,7 +48,8 @@ def count_scans(data: bytes, limit: int) -> int:
     return limit + 1
 
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # the only decoders that see the bytes
+_DECODER_BYTES = {one.name.upper(): one.decoder_bytes for one in PICTURES}
+FORMATS = tuple(_DECODER_BYTES)  # the only decoders that see the bytes
 MAX_PIXELS = 50_000_000  # phones make 12 to 50 million
 MAX_LENGTH = 65_535  # pixels of a side, as of JPEG itself; decoders keep whole rows, beside the picture
 MAX_SIDE = 2048  # pixels: larger pictures are scaled down, no face needs more
@@ -56,7 +58,6 @@ MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, a bomb thous
 # left to it; a progressive JPEG up to 9, by its channels.
 PIXEL_BYTES = Fraction(16, 3)
 
-_DECODER_BYTES = {"WEBP": 12, "GIF": 1}  # beside the picture, a pixel: three canvases, the last frame
 _RUNS, _RUN_BYTES = (1, 2), 2  # forms of BMP, and their bytes of a pixel: runs are written out twice
 _NARROW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # bytes of a pixel; of all other modes 4
 _ROW_BYTES = 16  # of a pixel of PNG: two rows of four channels of 16 bits
@@ -120,7 +121,7 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except DAMAGE as error:
         kind = not_picture(data)
-        words = "the file is not a picture of a known kind (JPEG, PNG, WebP, BMP or GIF)"
+        words = f"the file is not a picture of a known kind ({PICTURE_LABELS})"
         raise BadRequest(f"{words}: it is {kind}" if kind else words) from error
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadRequest, PayloadTooLarge
 from media.audio import blocks
+from media.containers import sniff
 from media.samples import Mix, Samples, mixer
 
 RATE = 48_000  # of what the decoder gives (Hz), whatever was recorded
@@ -29,7 +30,7 @@ MAX_TRACKS = 32
 DAMAGED = "the stream is damaged"
 NOT_OPUS = "the stream is not Opus in Ogg or WebM"
 
-_OGG, _WEBM = b"OggS", b"\x1a\x45\xdf\xa3"
+_OGG = b"OggS"  # what each page begins with
 _PAGE = 27  # bytes of a page before its table of segments (RFC 3533, 6)
 _CONTINUED = 1  # the flag of a page that begins within a packet
 _HEAD, _TAGS = b"OpusHead", b"OpusTags"
@@ -81,7 +82,7 @@ class OpusStream:
         if self._demuxer is None:
             if len(self._data) < len(_OGG):
                 return
-            self._demuxer = _demuxer(bytes(self._data[: len(_OGG)]))
+            self._demuxer = _demuxer(sniff(bytes(self._data[: len(_OGG)])))
         for head, packet in self._demuxer.packets(self._data):
             if packet is None:
                 self._empty -= 1
@@ -155,10 +156,10 @@ class _Demuxer(Protocol):
         """
 
 
-def _demuxer(beginning: bytes) -> _Demuxer:
-    if beginning == _OGG:
+def _demuxer(container: str) -> _Demuxer:
+    if container == "ogg":
         return _Ogg()
-    if beginning == _WEBM:
+    if container == "webm":
         return _WebM()
     raise BadRequest(NOT_OPUS)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from media.containers import UNKNOWN, sniff
+from media.containers import PICTURES, UNKNOWN, sniff
 
 FRAMES = 3  # that follow one another in an MPEG or AAC stream; each says again what 11 bits and more must be
 TEXT_BYTES = 1024  # that are looked at; so many printable bytes in a row are no samples of two bytes and more
@@ -45,7 +45,7 @@ _NO_SOUND = (
     (rb"%PDF-", "a PDF document"),
     (rb"(?i:\s*<(?:!doctype|html)\b)", "an HTML page"),
 )
-_READ_AS_PICTURES = {"a JPEG picture", "a PNG picture", "a GIF picture", "a WebP picture"}
+_READ_AS_PICTURES = {f"a {one.name} picture" for one in PICTURES}
 _TEXT = re.compile(rb"[\x20-\x7e\s]+")
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), name) for pattern, name in _NO_SOUND)
 

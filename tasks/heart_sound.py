@@ -8,7 +8,7 @@ from functools import partial
 from core.errors import BadRequest, UnsupportedMedia
 from media import pcm
 from media.audio import AudioLimits, DecodedAudio
-from media.containers import UNKNOWN
+from media.containers import NAMES, UNKNOWN, either
 from media.pcm import PcmFormat
 from media.signatures import is_text, not_sound, recognise
 from models.heart_sound import SPEC
@@ -25,7 +25,7 @@ MIN_HEART_SHARE = 0.2  # of a recording of several windows: in less of it a hear
 # Noise or speech in some windows does not outvote a heart.
 join = partial(average_without, ignored=SPEC.classes.index(ARTIFACT), least=MIN_HEART_SHARE)
 MIN_S = 0.5  # less than one heartbeat: refused
-TAKEN = "send raw PCM, or a recording as wav, flac, ogg, mp3, webm, m4a or aac"
+TAKEN = f"send raw PCM, or a recording as {either(NAMES)}"
 
 
 def classify(audio: DecodedAudio) -> Steps[Conclusion]:

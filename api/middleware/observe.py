@@ -18,6 +18,7 @@ from api.asked import MODELS, question_of
 from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import RequestState, working_for
+from media.containers import offered
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -30,7 +31,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 CONTENT_TYPES = frozenset(mimetypes.types_map.values()) | {
     *("multipart/form-data", "application/x-www-form-urlencoded", "application/octet-stream"),
-    *("audio/wav", "audio/flac", "audio/ogg", "audio/mp4", "audio/aac", "audio/webm"),
+    *(one.mime_type for one in offered()),
 }
 UNMATCHED = "unmatched"
 SWITCHING_PROTOCOLS = 101

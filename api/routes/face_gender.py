@@ -11,6 +11,7 @@ from api.bodies import read_file
 from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
 from api.responses import own_fields
 from api.schemas import FaceErrorBody, FaceResponse
+from media.containers import PICTURE_LABELS
 from models.face_gender import SPEC
 from tasks.face_gender import MODEL
 
@@ -53,7 +54,7 @@ for _path in PATHS:
         response_model=FaceResponse,
         responses=example({"predictions": EXAMPLE, "success": True})
         | errors(*MODEL_ERRORS, 415, 422, model=FaceErrorBody),
-        openapi_extra=file_form("image", "A picture with a face: JPEG, PNG, WebP, BMP or GIF."),
+        openapi_extra=file_form("image", f"A picture with a face: {PICTURE_LABELS}."),
         operation_id="predict_gender" if _path == "/predict" else "gender",
         summary="Is this face male or female?",
         description=try_it(

@@ -8,6 +8,7 @@ from api.answers import admitted
 from api.bodies import read_file
 from api.openapi import MODEL_ERRORS, errors, example, file_form, try_it
 from api.schemas import ClassScore
+from media.containers import SOUND_LABELS
 from tasks.voice_gender import MODEL
 
 router = APIRouter(tags=["voice gender"])
@@ -19,7 +20,7 @@ EXAMPLE = [{"score": 0.9987, "label": "male"}, {"score": 0.0013, "label": "femal
     "/api/detect-gender",
     response_model=list[ClassScore],
     responses=example(EXAMPLE) | errors(*MODEL_ERRORS, 415, 422),
-    openapi_extra=file_form("audio", "A recording of a voice: WAV, FLAC, MP3, Ogg, WebM, M4A or AAC."),
+    openapi_extra=file_form("audio", f"A recording of a voice: {SOUND_LABELS}."),
     summary="Is this voice male or female?",
     description=try_it(
         "Both classes with their probabilities, the more probable one first.",

@@ -23,6 +23,7 @@ from api.ui.questions import Questions, respond
 from api.v1.batch import MEDIA_TYPE as PROGRESS
 from api.v1.catalogue import card_page
 from core.errors import BadRequest, NotFound
+from media.containers import PICTURE_LABELS, SOUND_LABELS, offered
 from models import registry
 from models.spec import AudioInput
 from tasks.questions import questions
@@ -40,6 +41,12 @@ MEDIA_TYPES = {
     ".mp3": "audio/mpeg",
     ".wav": "audio/wav",
     ".jpg": "image/jpeg",
+}
+
+# What the page lets files be chosen of, and how it calls them.
+TAKES = {
+    "audio": {"labels": SOUND_LABELS, "accept": ",".join(("audio/*", *(one.suffixes[0] for one in offered())))},
+    "picture": {"labels": PICTURE_LABELS, "accept": "image/*"},
 }
 
 
@@ -92,7 +99,7 @@ def example(request: Request, name: str) -> Response:
 
 @router.get("/ui/server", include_in_schema=False)
 async def server(request: Request) -> Response:
-    """What the page must know before it asks: which questions need a key, who has one, and how large a file may be.
+    """What the page must know before it asks: which questions need a key, who has one, and what files may be.
 
     And the questions that it has no panel for in its own files: those of further models.
     """
@@ -102,6 +109,7 @@ async def server(request: Request) -> Response:
         "keyed": list(questions()) if settings.key_store else [VOICE_DETECTION],
         "has_keys": bool(settings.keys or settings.key_store),
         "max_body_bytes": settings.max_body_bytes,
+        "takes": TAKES,
     }
     return JSONResponse(about, headers=HEADERS)
 

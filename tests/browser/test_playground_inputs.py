@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
+from api.ui.routes import TAKES
 from tests.browser.conftest import PHONE, Seen
 from tests.browser.panels import FILES, ask, ask_about, click_example, open_panel
 from tests.support.served import DATA, ROOT, TOGETHER, Bundle, serve
@@ -54,6 +55,13 @@ def test_first_view_has_one_sentence_five_questions_and_no_button_yet(page: Page
     assert panel.get_by_role("button", name="Ask", exact=True).is_visible()
     ask(panel)
     assert panel.locator(".sketch").count() == 0
+
+
+@pytest.mark.parametrize("name", ["Voice gender", "Face gender"])
+def test_the_formats_are_those_that_the_server_reads(page: Page, name: str) -> None:
+    panel, kind = open_panel(page, name), TAKES["picture" if name == "Face gender" else "audio"]
+    expect(panel.locator(".drop")).to_contain_text(f"one file or several: {kind['labels']}")
+    expect(panel.get_by_label("Choose files")).to_have_attribute("accept", kind["accept"])
 
 
 def test_file_is_dropped_anywhere_on_the_page(page: Page) -> None:

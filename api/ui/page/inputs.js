@@ -27,13 +27,14 @@ function dropZone(panel, { error }) {
     chooseFiles(panel, target.files);
     target.value = ""; // so that the same file can be chosen again
   };
+  const { labels, accept } = state.server.takes[panel.takes];
   const what = panel.takes === "picture" ? "a picture" : "audio";
   return html`<div class="drop ${isWrong ? "wrong" : ""} ${state.dragging ? "over" : ""}">
     <p class="drop-title">Drop ${what} anywhere</p>
-    <p class="soft">or paste it, one file or several: ${panel.formats}</p>
+    <p class="soft">or paste it, one file or several: ${labels}</p>
     <div class="sources">
       <label class="button" for="file-${panel.id}">Choose files</label>
-      <input class="covered" type="file" multiple id="file-${panel.id}" accept=${panel.accept} @change=${onFile}
+      <input class="covered" type="file" multiple id="file-${panel.id}" accept=${accept} @change=${onFile}
         aria-invalid=${isWrong ? "true" : nothing} aria-describedby=${isWrong ? `error-${panel.id}` : nothing}>
       ${panel.takes === "picture"
         ? html`<button type="button" class="quiet" @click=${() => startCamera(panel)}>Use the camera</button>`

@@ -1,8 +1,5 @@
 // The questions: what each asks, what it takes, and how its classes are spoken of.
 
-const AUDIO = "audio/*,.mp3,.wav,.webm,.ogg,.flac,.m4a,.aac";
-const ANY_AUDIO = "WAV, FLAC, MP3, Ogg, WebM, M4A or AAC";
-
 export const PANELS = [
   {
     id: "voice-gender",
@@ -10,8 +7,6 @@ export const PANELS = [
     short: "Male or female?",
     title: "Is this voice male or female?",
     about: "A recording of one voice. The answer is how the voice sounds to a listener, not who the speaker is.",
-    formats: ANY_AUDIO,
-    accept: AUDIO,
     takes: "audio",
     words: { female: "Female", male: "Male" },
   },
@@ -21,8 +16,6 @@ export const PANELS = [
     short: "Male or female?",
     title: "Is this face male or female?",
     about: "A picture with a face. Of several faces the largest is looked at.",
-    formats: "JPEG, PNG, WebP, BMP or GIF",
-    accept: "image/*",
     takes: "picture",
     words: { female: "Female", male: "Male" },
   },
@@ -32,8 +25,6 @@ export const PANELS = [
     short: "Normal, or a murmur?",
     title: "What does this heart sound show?",
     about: "A recording of a heart. No diagnosis. The answer is kept as the latest prediction.",
-    formats: ANY_AUDIO,
-    accept: AUDIO,
     takes: "audio",
     words: {
       Normal: "Normal",
@@ -49,8 +40,6 @@ export const PANELS = [
     short: "Speech, music or noise?",
     title: "Is this speech, music, noise or silence?",
     about: "A recording of anything. A long one is answered piece by piece.",
-    formats: ANY_AUDIO,
-    accept: AUDIO,
     takes: "audio",
     url: true,
     words: { speech: "Speech", music: "Music", noise: "Noise", silence: "Silence" },
@@ -61,8 +50,6 @@ export const PANELS = [
     short: "A human or an AI?",
     title: "Did a human or an AI speak this?",
     about: "A recording of a voice. The first 30 seconds of speech count, and three models vote.",
-    formats: ANY_AUDIO,
-    accept: AUDIO,
     takes: "audio",
     words: { HUMAN: "Human", AI_GENERATED: "AI-generated" },
   },
@@ -72,10 +59,9 @@ const capitalised = (name) => name[0].toUpperCase() + name.slice(1);
 
 /** Adds the panel of a further question, of which the server says what its model says of itself. */
 export function addPanel({ id, title, about, takes, classes }) {
-  const { formats, accept } = PANELS.find((other) => other.takes === takes);
   const words = Object.fromEntries(classes.map((name) => [name, capitalised(name)]));
   const short = classes.length < 4 ? `${capitalised(classes.join(" or "))}?` : `${classes.length} classes`;
-  PANELS.push({ id, tab: title, short, title, about, formats, accept, takes, words });
+  PANELS.push({ id, tab: title, short, title, about, takes, words });
 }
 
 /** How a class is spoken of; weights from elsewhere may bring classes of their own. */

@@ -13,7 +13,7 @@ export const state = {
   history: [],
   compared: new Set(),
   dragging: false,
-  server: { keyed: [], further: [], has_keys: true, max_body_bytes: Infinity },
+  server: { keyed: [], further: [], has_keys: true, max_body_bytes: Infinity, takes: { audio: {}, picture: {} } },
   key: "", // of the caller; it is kept nowhere else
   panels: Object.fromEntries(PANELS.map(({ id }) => [id, empty()])),
 };
