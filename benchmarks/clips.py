@@ -24,12 +24,10 @@ class Body:
     Attributes:
         form: The multipart form, ready to be sent.
         file: The file in it.
-        seconds: Length of the recording; 0 for a picture.
     """
 
     form: bytes
     file: bytes
-    seconds: float = 0.0
 
     @property
     def content_type(self) -> str:
@@ -76,8 +74,8 @@ def voices(count: int, seed: int = 0) -> list[Body]:
     """Recordings of mixed lengths."""
     starts = np.random.default_rng(seed).integers(0, speech().size, count)
     pairs = zip(lengths(count), starts, strict=True)
-    files = [(float(seconds), recording(seconds, int(start))) for seconds, start in pairs]
-    return [Body(form("audio", "voice.wav", file), file, seconds) for seconds, file in files]
+    files = [recording(seconds, int(start)) for seconds, start in pairs]
+    return [Body(form("audio", "voice.wav", file), file) for file in files]
 
 
 def faces() -> list[Body]:

@@ -32,7 +32,6 @@ class Seen:
         latencies_s: Of each good answer.
         waiting_s: How long those had waited who had no answer when patience ended.
         errors: Answers other than 200, and broken connections, by what they were.
-        audio_s: Seconds of audio answered.
         client_cpu_s: Processor time of the clients themselves.
     """
 
@@ -41,7 +40,6 @@ class Seen:
     latencies_s: list[float] = field(default_factory=list)
     waiting_s: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
-    audio_s: float = 0.0
     client_cpu_s: float = 0.0
 
 
@@ -52,7 +50,7 @@ def bodies(kind: str) -> list[clips.Body]:
     if kind == "faces":
         return clips.faces()
     file = clips.recording(float(kind))
-    return [clips.Body(clips.form("audio", "voice.wav", file), file, float(kind))]
+    return [clips.Body(clips.form("audio", "voice.wav", file), file)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,6 @@ async def _client(session: aiohttp.ClientSession, plan: Plan, seen: Seen) -> Non
             await asyncio.sleep(0.1)
         else:
             seen.latencies_s.append(now - begun)
-            seen.audio_s += body.seconds
         seen.seconds = now - plan.start
 
 

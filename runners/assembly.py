@@ -55,7 +55,7 @@ class Found(NamedTuple):
     at: float
 
 
-class LastKnown(AbstractResolver):
+class ResolverCache(AbstractResolver):
     """Looks up names, and goes by the last answer for a while where there is none in time.
 
     Podman's name server drops questions, or knows no name, for the moment in which a container of its network comes or
@@ -148,7 +148,7 @@ def _session(remote: Any) -> aiohttp.ClientSession:
 
     There is one for each runner: BentoML's own limit of 100 requests is lifted by ``runner_connection``.
     """
-    connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=ADDRESSES_KEPT_S, resolver=LastKnown())
+    connector = aiohttp.TCPConnector(force_close=True, ttl_dns_cache=ADDRESSES_KEPT_S, resolver=ResolverCache())
     return aiohttp.ClientSession(
         base_url=remote.url,
         headers=remote.default_headers,

@@ -46,7 +46,7 @@ class DeepfakeCnn(members.Member):
         """A network for each quarter of the pages, two at a time in processes of their own."""
         parts = voice_deepfake.quarters(clips)
         ensemble = network.Ensemble(len(parts))
-        work = partial(_trained, clips, self.data, members.KEPT, (EPOCHS, STEPS))
+        work = partial(trained_part, clips, self.data, members.KEPT, (EPOCHS, STEPS))
         fresh = multiprocessing.get_context("spawn")  # torch may not train in a fork of a process that has used it
         with ProcessPoolExecutor(members.WORKERS, mp_context=fresh) as pool:
             for module, state in zip(ensemble.members, pool.map(work, range(len(parts)), parts), strict=True):
@@ -101,7 +101,7 @@ class DeepfakeCnn(members.Member):
         return export.save_torch(network.load_native(out), out, network.SHAPES, batches)
 
 
-def _trained(
+def trained_part(
     clips: Sequence[Clip], data: Path, kept: Path, course: tuple[int, int], seed: int, part: Split
 ) -> dict[str, NDArray[np.generic]]:
     """The values of a network that has learned from a part of clips; features are read anew, not sent over."""

@@ -13,7 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path("build/teachers")  # where the files are kept
+FOLDER = Path("build/wheels")  # where the files are kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,18 +33,16 @@ class Bank:
     Attributes:
         statistics: float32 [clips, forms, 2, FEATURES], over speech and over the whole clip.
         levels: float32 [clips, forms, LEVELS], dBFS.
-        speech_s: float32 [clips, forms], seconds of speech.
     """
 
     statistics: NDArray[np.float32]
     levels: NDArray[np.float32]
-    speech_s: NDArray[np.float32]
 
     @classmethod
     def of(cls, table: NDArray[np.float32]) -> Bank:
         """Takes apart what ``features`` gives, float32 [clips, forms, 2 * FEATURES + LEVELS + 1]."""
         statistics = table[..., : 2 * FEATURES].reshape(*table.shape[:2], 2, FEATURES)
-        return cls(statistics, table[..., 2 * FEATURES : -1], table[..., -1])
+        return cls(statistics, table[..., 2 * FEATURES : -1])
 
     def rows(self, pooling: int, form: int) -> NDArray[np.float32]:
         """What a head reads, float32 [clips, FEATURES + LEVELS]."""

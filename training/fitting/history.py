@@ -18,7 +18,7 @@ class History:
 
     Attributes:
         settings: The options of the command that are no paths.
-        runs: By the name of a network (a member of an ensemble, a teacher), one entry for each epoch: ``epoch``,
+        runs: By the name of a network (a member of an ensemble), one entry for each epoch: ``epoch``,
             ``loss``, and the figures that the trainer took.
     """
 

@@ -12,7 +12,7 @@ import pytest
 from _bentoml_impl.client import RemoteProxy
 
 from runners import assembly
-from runners.assembly import LastKnown, share_among_replicas
+from runners.assembly import ResolverCache, share_among_replicas
 from tests.support.caching import until
 
 pytestmark = pytest.mark.anyio
@@ -95,19 +95,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
 UNKNOWN = socket.gaierror(-2, "Name or service not known")
 
 
-async def look_up(names: LastKnown) -> list[str]:
+async def look_up(names: ResolverCache) -> list[str]:
     return [found["host"] for found in await names.resolve(RUNNER, 3000)]
 
 
 async def test_a_name_is_looked_up_each_time(server: Names) -> None:
-    names = LastKnown()
+    names = ResolverCache()
     assert await look_up(names) == ["10.0.0.1"]
     server.addresses = ["10.0.0.1", "10.0.0.2"]
     assert await look_up(names) == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_a_name_that_is_not_known_for_a_moment_is_what_it_was(server: Names) -> None:
-    names = LastKnown()
+    names = ResolverCache()
     server.failure = UNKNOWN
     with pytest.raises(socket.gaierror):
         await look_up(names)
@@ -118,7 +118,7 @@ async def test_a_name_that_is_not_known_for_a_moment_is_what_it_was(server: Name
 
 
 async def test_old_addresses_may_be_somebody_elses(server: Names) -> None:
-    names = LastKnown(trusted_s=0.0)
+    names = ResolverCache(trusted_s=0.0)
     assert await look_up(names) == ["10.0.0.1"]
     server.failure = UNKNOWN
     with pytest.raises(socket.gaierror):
@@ -126,7 +126,7 @@ async def test_old_addresses_may_be_somebody_elses(server: Names) -> None:
 
 
 async def test_a_lost_question_is_not_waited_for_where_an_answer_is_known(server: Names) -> None:
-    names = LastKnown(lookup_timeout_s=0.01)
+    names = ResolverCache(lookup_timeout_s=0.01)
     assert await look_up(names) == ["10.0.0.1"]
     server.addresses = ["10.0.0.2"]
     server.open.clear()
@@ -141,7 +141,7 @@ async def test_a_lost_question_is_not_waited_for_where_an_answer_is_known(server
 
 
 async def test_a_caller_who_leaves_takes_no_lookup_along(server: Names) -> None:
-    names = LastKnown()
+    names = ResolverCache()
     server.open.clear()
     first, second = (asyncio.create_task(look_up(names)) for _ in range(2))
     await asyncio.to_thread(server.began.wait)

@@ -148,7 +148,7 @@ def test_a_spectrogram_network_is_asked_about_the_quarter_that_it_has_not_met(
         return Calibration(1.0, (0.0, 0.0))
 
     found: list[members.Logits] = []
-    monkeypatch.setattr(deepfake_cnn, "_trained", trained)
+    monkeypatch.setattr(deepfake_cnn, "trained_part", trained)
     monkeypatch.setattr(deepfake_cnn, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(members, "calibrated", calibrated)
     recipe = deepfake_cnn.DeepfakeCnn()
