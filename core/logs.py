@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from core import metrics
 from core.errors import ServiceError
+from core.left_out import is_worker
 from core.request import CURRENT
 
 MAX_LINES = 10_000  # some 5 MB; a disk that stands still for a second delays 1,000 to 2,000
@@ -97,8 +98,19 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 
+def service_of(arguments: Sequence[str]) -> str | None:
+    """The service that BentoML's supervisor starts a process for, by the arguments of its program."""
+    arguments = list(arguments)
+    return arguments[arguments.index("--service-name") + 1] if "--service-name" in arguments[:-1] else None
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, request and trace id, and what was passed in ``extra``."""
+    """One JSON object a line: time, level, logger, message, process, ids, and what was passed in ``extra``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # BentoML has the name in a context variable: not before the service is loaded, and not in other threads.
+        self._process = (is_worker() and service_of(sys.argv)) or "supervisor"
 
     def format(self, record: logging.LogRecord) -> str:
         """Formats one record."""
@@ -108,9 +120,8 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            "process": self._process,
         }
-        if component := getattr(record, "component", None):
-            line["process"] = str(component).strip("[]")
         if (request := CURRENT.get()) is not None:
             line["request_id"] = request.id
             if request.trace_id:

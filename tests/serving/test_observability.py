@@ -117,6 +117,16 @@ def test_the_tag_of_a_model_is_in_header_metrics_and_log(prometheus: Prometheus,
     assert prometheus.query("min(bundle_runner_up)") == [1.0]
 
 
+@pytest.mark.served
+def test_every_line_of_the_log_names_its_process(bundle: Bundle, voice: bytes) -> None:
+    response = httpx.post(f"{bundle.url}/api/detect-gender", files={"audio": voice}, timeout=60)
+    assert bundle.log_of(response.headers["x-request-id"])[-1]["process"] == "MediaClassifier"
+    lines = bundle.log_lines()
+    assert [line for line in lines if "process" not in line] == []
+    ready = {line["process"] for line in lines if line["logger"] == "bundle.runner"}
+    assert ready == {spec.runner for spec in registry.specs().values()}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")],
