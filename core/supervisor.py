@@ -9,7 +9,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import inspect
+import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -18,7 +20,10 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from core.logs import service_of
 from core.settings import ENV_FILE, get_settings
+
+log = logging.getLogger("bundle.supervisor")
 
 LOOK_EVERY_S = 0.5
 # A process that ends this soon after its start will most likely do so again, and each start costs seconds of processor
@@ -26,6 +31,7 @@ LOOK_EVERY_S = 0.5
 YOUNG_S = 5.0
 PAUSE_S = 10.0
 STOP_AGAIN_S = 0.1
+ENDING_S = 1.0  # in which the threads of a killed process end: it is dead at once, and how it ended is known after that
 BENTOML_LOADER = "bentoml._internal.service.loader"
 
 
@@ -61,6 +67,18 @@ def _started_in() -> Path:
     return Path.cwd()
 
 
+def _how_it_ended(pid: int) -> dict[str, str | int]:
+    """The signal or the exit code of a child that nobody has waited for yet, as a field of a log line."""
+    until = time.monotonic() + ENDING_S
+    with contextlib.suppress(ChildProcessError, ValueError):  # somebody has waited for it; a signal without a name
+        while time.monotonic() < until:
+            if found := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                exited = found.si_code == os.CLD_EXITED
+                return {"exit_code": found.si_status} if exited else {"signal": signal.Signals(found.si_status).name}
+            time.sleep(0.01)
+    return {}
+
+
 def look_often() -> None:
     """Makes the supervisor that this process is about to become look often; does nothing in the processes it starts."""
     if "bentoml_cli" not in sys.modules:
@@ -75,9 +93,12 @@ def look_often() -> None:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs | {"check_delay": LOOK_EVERY_S})
             self._rests_until = 0.0
+            self._told: set[int] = set()
 
         def manage_watchers(self) -> Any:
             """Starts what has ended again."""
+            if not self._stopping:
+                self._tell_what_has_ended()
             if time.monotonic() < self._rests_until:
                 return None
             if any(self._died_young(process) for w in self.iter_watchers() for process in w.processes.values()):
@@ -96,7 +117,18 @@ def look_often() -> None:
             self.exit_stack = contextlib.ExitStack()
             return super().stop()
 
+        def _tell_what_has_ended(self) -> None:
+            """Logs each process that has ended since it last looked."""
+            ended = {p.pid: w for w in self.iter_watchers() for p in w.processes.values() if self._is_dead(p)}
+            for pid in ended.keys() - self._told:
+                service = service_of(ended[pid].args) or ended[pid].name
+                log.warning("%s has ended", service, extra={"service": service, "pid": pid, **_how_it_ended(pid)})
+            self._told = set(ended)
+
+        def _is_dead(self, process: Any) -> bool:
+            return process.status in (DEAD_OR_ZOMBIE, UNEXISTING)
+
         def _died_young(self, process: Any) -> bool:
-            return process.status in (DEAD_OR_ZOMBIE, UNEXISTING) and process.age() < YOUNG_S
+            return self._is_dead(process) and process.age() < YOUNG_S
 
     circus.Arbiter = Attentive  # type: ignore[misc]  # a class is replaced

@@ -108,6 +108,8 @@ def test_a_killed_runner_comes_back_and_the_others_never_notice(
                 assert answer.status_code == 200, (name, answer.text)
     with bundle.client() as client:
         assert routes[service](client).status_code == 200
+    told = [line for line in bundle.log_lines() if line.get("pid") == old]
+    assert [(line["level"], line["service"], line["signal"]) for line in told] == [("WARNING", service, "SIGKILL")]
 
 
 @pytest.fixture

@@ -62,3 +62,4 @@ def test_sixteen_broken_uploads_do_not_hold_up_the_end(store: Path, site: LocalS
         within_s = WITHIN_S * max(before, slowness())
         assert [answer.result()[0].status_code for answer in answers] == [200, 200]
         assert ended - max(answer.result()[1] for answer in answers) < within_s
+        assert not [line for line in bundle.log_lines() if "has ended" in line["message"]]  # as what has died

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,12 +18,18 @@ from core.supervisor import PAUSE_S, hand_on
 ROOT = Path(__file__).parents[3]
 
 SUPERVISOR = """
+import logging
 import sys
 import bentoml_cli
 from bentoml._internal.utils.circus import create_standalone_arbiter
 from bentoml.serving import create_watcher
-from core import supervisor
+from core import logs, supervisor
 
+bundle = logging.getLogger("bundle")
+bundle.propagate = False
+shown = logging.StreamHandler()
+shown.setFormatter(logs.JsonFormatter())
+bundle.addHandler(shown)
 supervisor.YOUNG_S = float(sys.argv[2])
 supervisor.look_often()
 child = ["-c", f"import os, time; print(os.getpid(), flush=True); time.sleep({sys.argv[1]})"]
@@ -79,6 +86,14 @@ def test_what_has_ended_is_started_again_soon(ended: Ended) -> None:
 
 def test_what_ends_at_once_is_left_alone_for_a_while(ended: Ended) -> None:
     assert starts(ended["ends at once"].result()) == 1
+
+
+def test_how_a_process_ended_is_logged_once(ended: Ended) -> None:
+    """Also while it is left alone."""
+    done = ended["ends at once"].result()
+    (line,) = [json.loads(line) for line in done.stderr.splitlines() if "has ended" in line]
+    assert (line["level"], line["service"], line["exit_code"]) == ("WARNING", "child", 0)
+    assert str(line["pid"]) in done.stdout
 
 
 def test_a_signal_that_comes_while_processes_are_started_is_not_lost(ended: Ended) -> None:
