@@ -237,7 +237,7 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise BadRequest(f"{field}: {first['msg']}" if field else f"the body: {first['msg']}") from None
+        raise BadRequest(f"{field or 'the body'}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _parse(body: type[M], data: bytes) -> M:

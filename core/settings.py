@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from pydantic import (
     SecretStr,
     UrlConstraints,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -46,6 +49,17 @@ def _split(value: object) -> object:
 def _split_groups(value: object) -> object:
     """Splits ``a,b;c,d`` into a tuple of tuples; other values pass."""
     return tuple(_split(part) for part in value.split(";") if part.strip()) if isinstance(value, str) else value
+
+
+def _weights(value: object, check: ValidatorFunctionWrapHandler) -> tuple[float, float, float]:
+    """Three numbers that make a mean, of ``a, b, c``; one sentence for whatever is wrong with them."""
+    try:
+        weights: tuple[float, float, float] = check(_split(value))
+    except ValidationError:
+        weights = (-1, -1, -1)
+    if min(weights) < 0 or not math.isclose(sum(weights), 1, abs_tol=1e-6):
+        raise ValueError("it must be three numbers of at least 0 that sum to 1")
+    return weights
 
 
 def _from_json(value: object) -> object:
@@ -73,7 +87,7 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], N
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 Groups = Annotated[tuple[tuple[str, ...], ...], NoDecode, BeforeValidator(_split_groups)]
 RedisUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["redis", "rediss", "unix"])]
-Weights = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
+Weights = Annotated[tuple[float, float, float], NoDecode, WrapValidator(_weights)]
 ENV_FILE = ".env"  # of the folder in which the server is started
 
 
@@ -235,13 +249,6 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="Folder of the latest heart result and the embedded cache.")
 
     @model_validator(mode="after")
-    def _weights_make_a_mean(self) -> Self:
-        weights = self.ensemble_weights
-        if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
-            raise ValueError("ENSEMBLE_WEIGHTS must be three numbers of at least 0 that sum to 1")
-        return self
-
-    @model_validator(mode="after")
     def _budget_has_room_for_the_largest(self) -> Self:
         least = LARGEST_IN_HAND * self.max_body_mb * self.api_workers
         if 0 < self.memory_budget_mb < least:
@@ -293,7 +300,10 @@ def describe(error: ValidationError) -> str:
     for item in error.errors(include_url=False, include_context=False):
         name, *inner = (str(part) for part in item["loc"] or ("",))
         name = ".".join((name.upper(), *inner))
-        problems.append(f"{name}: {item['msg']}" if name else item["msg"])
+        words = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":  # only the options of a runner forbid others
+            words = f"there is no such option, there are {', '.join(RunnerOptions.model_fields)}"
+        problems.append(f"{name}: {words}" if name else words)
     return "; ".join(problems)
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 
 from core import tracing
 from core.settings import Settings
@@ -33,8 +34,8 @@ def check(settings: Settings) -> None:
             check_url(str(settings.redis_url))
         except ValueError as error:
             _stop("REDIS_URL", str(error))
-    if unknown := sorted(settings.runners.keys() - registry.specs().keys()):
-        _stop("RUNNERS", f"no model is called {', '.join(unknown)}")
+    if unknown := _unknown(settings.runners):
+        _stop("RUNNERS", unknown)
     if wrong_group := _wrong_group([name for group in settings.runners_together for name in group]):
         _stop("RUNNERS_TOGETHER", wrong_group)
     if wrong := problem(settings):
@@ -57,13 +58,18 @@ def try_data_dir(settings: Settings) -> None:
         log.warning("no data files: DATA_DIR %s cannot be written: %s", folder, error.strerror)
 
 
+def _unknown(names: Iterable[str]) -> str:
+    """What is said of names that no model has; nothing where each has one."""
+    models = registry.specs()
+    unknown = sorted(set(names) - models.keys())
+    return f"no model is called {', '.join(unknown)}, there are {', '.join(models)}" if unknown else ""
+
+
 def _wrong_group(names: list[str]) -> str:
     """What is wrong with the names in ``RUNNERS_TOGETHER``; nothing where they can be right."""
     if names == ["all"]:
         return ""
-    if unknown := sorted(set(names) - registry.specs().keys()):
-        return f"no model is called {', '.join(unknown)}"
-    return "a model is named twice" if len(set(names)) < len(names) else ""
+    return _unknown(names) or ("a model is named twice" if len(set(names)) < len(names) else "")
 
 
 def _stop(name: str, problem: str) -> None:

@@ -202,7 +202,7 @@ def test_many_batches_at_once_lose_no_item(bundle: Bundle) -> None:
     [
         ({"json": {"items": []}}, "items"),
         ({"json": {"items": [{"url": "http://a.example/", "base64": "QQ=="}]}}, "either url or base64"),
-        ({"json": {"items": [{}]}}, "either url or base64"),
+        ({"json": {"items": [{}]}}, "items.0: give either url or base64"),
         ({"json": {"items": [{"base64": "QQ=="}] * 17}}, "at most 16"),
         ({"json": []}, "the body"),
         ({"files": [("file", ("x", b"x"))] * 17}, "Too many files. Maximum number of files is 16"),

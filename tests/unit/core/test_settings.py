@@ -144,6 +144,25 @@ def test_a_value_that_cannot_be_right_is_named_in_one_line(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("KEY_STORE", "redis", "KEY_STORE needs REDIS_URL where"),
+        ("CORS_ORIGINS", "a.example", "CORS_ORIGINS.0: 'a.example' is neither"),
+        *[("ENSEMBLE_WEIGHTS", value, "ENSEMBLE_WEIGHTS: it must be three numbers of at least 0 that sum to 1")
+          for value in ("1,2", "1,2,3", "a,b,c", "nan,0,1")],
+        ("RUNNERS", '{"voice_gender": {"worker": 1}}',
+         "RUNNERS.voice_gender.worker: there is no such option, there are workers, threads, "),
+        ("RUNNERS", '{"voice_gendr": {}}', "RUNNERS: no model is called voice_gendr, there are "),
+        ("RUNNERS_TOGETHER", "voice_gendr", "RUNNERS_TOGETHER: no model is called voice_gendr, there are "),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_in_words_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    assert complaint(monkeypatch, name, value).startswith(f"configuration error: {words}")
+
+
 def test_all_wrong_values_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "x")
     message = complaint(monkeypatch, "PROFILE", "y")
