@@ -35,6 +35,7 @@ settings = get_settings()
 check(settings)
 supervisor.look_often()
 logs.configure(settings.log_dir, settings.log_level)
+supervisor.warn_of_misspelt()
 # The supervisor imports this file, and its processes inherit what is set here before they load NumPy. In each of them
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
 # times the processor time of one. The networks have threads of their own (``engine``).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import difflib
 import inspect
 import logging
 import os
@@ -21,7 +22,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from core.logs import service_of
-from core.settings import ENV_FILE, get_settings
+from core.settings import ENV_FILE, Settings, get_settings
 
 log = logging.getLogger("bundle.supervisor")
 
@@ -32,6 +33,7 @@ YOUNG_S = 5.0
 PAUSE_S = 10.0
 STOP_AGAIN_S = 0.1
 ENDING_S = 1.0  # in which the threads of a killed process end: it is dead at once, and how it ended is known after that
+NEAR = 0.82  # of 1: `MAX_BODY` is near to `MAX_BODY_MB`, and `DATASETS_DIR` of `training` not to `DATA_DIR`
 BENTOML_LOADER = "bentoml._internal.service.loader"
 
 
@@ -55,6 +57,19 @@ def hand_on() -> None:
         del os.environ[name]
     os.environ.update({name.upper(): str(folder / path) for name, path in paths.items()})
     get_settings.cache_clear()
+
+
+def warn_of_misspelt() -> None:
+    """Logs the names in ``.env`` that are near to a setting and are none: a file may hold what others read, too.
+
+    Does nothing in the processes that the supervisor starts.
+    """
+    if "bentoml_cli" not in sys.modules:
+        return
+    known = [name.upper() for name in Settings.model_fields]
+    for name in dotenv_values(_started_in() / ENV_FILE):
+        if name.upper() not in known and (near := difflib.get_close_matches(name.upper(), known, 1, NEAR)):
+            log.warning("%s in %s is ignored, the setting is called %s", name, ENV_FILE, near[0])
 
 
 def _started_in() -> Path:

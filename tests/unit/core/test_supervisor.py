@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.settings import Settings, get_settings
-from core.supervisor import PAUSE_S, hand_on
+from core.supervisor import PAUSE_S, hand_on, warn_of_misspelt
 
 ROOT = Path(__file__).parents[3]
 
@@ -125,3 +125,20 @@ def test_files_and_settings_of_the_folder_hold_in_processes_that_work_elsewhere(
     assert (found.log_dir, found.data_dir) == (tmp_path / "notes", tmp_path / "data")
     assert found.key_store == str(tmp_path / "keys.json")
     assert os.environ["LOG_DIR"] == str(tmp_path / "notes")
+
+
+def test_a_misspelt_name_in_the_file_is_named_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names that others read from the same file are none of ours."""
+    monkeypatch.chdir(tmp_path)
+    names = ("QUEUE_LATENCY", "API_KY", "PORT", "data_dir", "DATASETS_DIR", "COMPOSE_PROJECT_NAME", "OTEL_SERVICE_NAME")
+    (tmp_path / ".env").write_text("".join(f"{name}=hunter2\n" for name in names))
+    warn_of_misspelt()
+    assert caplog.messages == []  # but for the supervisor, which is the only one to say it
+    monkeypatch.setitem(sys.modules, "bentoml_cli", sys)
+    warn_of_misspelt()
+    assert caplog.messages == [
+        "QUEUE_LATENCY in .env is ignored, the setting is called QUEUE_LATENCY_S",
+        "API_KY in .env is ignored, the setting is called API_KEY",
+    ]
