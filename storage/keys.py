@@ -111,6 +111,10 @@ class KeyFile:
             return KEYS.validate_json(self._path.read_bytes())
         except FileNotFoundError:
             return []
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = "".join(f"{part}: " for part in first["loc"])
+            raise ValueError(f"{self._path} does not hold keys: {where}{first['msg']}") from None
 
     def _write(self, keys: list[CallerKey]) -> None:
         """Puts a new file in the place of the old one, in one step."""
@@ -216,4 +220,4 @@ class KnownKeys:
         try:
             self._by_hash = {key.sha256: key for key in await self._store.load()}
         except (StoreUnavailable, OSError, ValueError) as error:
-            log.error("the keys of callers cannot be read", extra={"why": type(error).__name__})
+            log.error("the keys of callers cannot be read", extra={"why": str(error) or type(error).__name__})

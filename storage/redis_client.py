@@ -78,7 +78,7 @@ class CircuitBreaker:
                     "store is down, going on without it", extra={"store": self._name, "why": type(error).__name__}
                 )
             self._resting_until = self._clock() + self._rest_s
-            raise StoreUnavailable(self._name) from error
+            raise StoreUnavailable(f"{self._name}: {type(error).__name__}") from error
         if was_down and self._resting_until is not None:
             self._resting_until = None
             log.info("store is back", extra={"store": self._name})
@@ -105,6 +105,14 @@ def check_url(url: str) -> None:
         raise ValueError(f"no connection can be made of it; its options are: {options or 'none'}") from None
 
 
+def place(url: str) -> str:
+    """Where a Redis is, in words for people: without user, password and options."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"redis at {parts.path}"
+    return f"redis at {parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
 class RedisClient:
     """One Redis, used from one event loop."""
 
@@ -128,7 +136,8 @@ class RedisClient:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
-        self._breaker = CircuitBreaker("redis", (RedisError, OSError, ValueError), timeout_s=timeout_s, rest_s=rest_s)
+        failures = (RedisError, OSError, ValueError)
+        self._breaker = CircuitBreaker(place(url), failures, timeout_s=timeout_s, rest_s=rest_s)
 
     async def run(self, command: Callable[[Redis], Awaitable[T]]) -> T:
         """Runs a command.

@@ -107,6 +107,52 @@ def test_a_command_without_a_store_says_so(capsys: pytest.CaptureFixture[str]) -
     assert "KEY_STORE" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://user:hunter2@127.0.0.1:1/0", "127.0.0.1:1"),
+        ("unix:///nowhere/redis.sock?password=hunter2", "/nowhere/redis.sock"),
+    ],
+)
+async def test_a_redis_that_is_down_is_named_without_its_password(
+    url: str,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    get_settings.cache_clear()
+    assert command("--store", "redis", "list") == 1
+    get_settings.cache_clear()
+    said = f"redis at {place}: ConnectionError"
+    assert capsys.readouterr().err == f"the store of keys cannot be used: {said}\n"
+    with pytest.raises(Unavailable):
+        await Guard(Settings(key_store="redis")).admit("heart-sound", {"x-api-key": "x"})
+    assert vars(caplog.records[-1])["why"] == said
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("no JSON", "Invalid JSON: expected ident at line 1 column 2"),
+        ('[{"sha256": "secret"}]', "0: name: Field required"),
+    ],
+)
+async def test_a_damaged_file_is_named_in_one_line(
+    text: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(text)
+    said = f"{file} does not hold keys: {problem}"
+    for arguments in (["list"], ["add", "lab"], ["revoke", "lab"]):
+        assert command("--store", str(file), *arguments) == 1
+        assert capsys.readouterr().err == f"the store of keys cannot be used: {said}\n"
+    with pytest.raises(Unavailable):
+        await Guard(Settings(key_store=str(file))).admit("heart-sound", {"x-api-key": "x"})
+    assert vars(caplog.records[-1])["why"] == said
+
+
 def key(**quotas: int) -> CallerKey:
     return CallerKey(name="lab", sha256=hash_key("x"), **quotas)
 
