@@ -117,12 +117,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 1 where ``--check`` found a difference.
     """
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="models; all when none is given")
+    models = list(registry.specs())
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(models)}; all when none is given")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
     parser.add_argument("--check", action="store_true", help="write nothing, and fail where the figures differ")
     options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in models]:
+        parser.error(f"no model is called {', '.join(unknown)}, there are {', '.join(models)}")
     known: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found = _rounded(evaluate(options.names or list(registry.specs()), datasets_dir(options.data)))
+    found = _rounded(evaluate(options.names or models, datasets_dir(options.data)))
     if options.check:
         wrong = list(differences(found, {name: known.get(name) for name in found}))
         print("\n".join(wrong) or f"the figures of {', '.join(found)} are those in the documents", file=sys.stderr)

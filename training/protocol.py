@@ -128,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RECIPES)}; all when none is given")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
     options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in RECIPES]:
+        parser.error(f"no recipe is called {', '.join(unknown)}, there are {', '.join(RECIPES)}")
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in options.names or RECIPES:
         results[name] = measure(recipe(name), datasets_dir(options.data))

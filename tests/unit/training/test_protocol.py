@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training import protocol
+from models import registry
+from training import evaluate, protocol
 from training.data.datasets import Clip
 from training.evaluation import tables
 from training.evaluation.folds import Split
@@ -65,3 +66,17 @@ def test_a_class_that_one_scheme_does_not_test_is_blank_in_the_card() -> None:
     assert "| recall | Artifact | Murmur | Normal |" in filled
     assert "| other sounds left out | 1.000 |  |  |" in filled
     assert "| patients left out | 1.000 | 1.000 | 1.000 |" in filled
+
+
+@pytest.mark.parametrize(
+    ("main", "names"),
+    [(protocol.main, protocol.RECIPES), (evaluate.main, registry.specs())],
+    ids=["protocol", "evaluate"],
+)
+def test_a_name_that_there_is_not_ends_in_a_line_with_those_that_there_are(
+    main: Callable[[Sequence[str]], object], names: Iterable[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["nope"])
+    assert ended.value.code == 2
+    assert f" is called nope, there are {', '.join(names)}" in capsys.readouterr().err.splitlines()[-1]
