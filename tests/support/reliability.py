@@ -182,6 +182,11 @@ CASES: dict[str, tuple[Case, ...]] = {
                 "contract/test_c3_heart_sound.py::test_storage_that_cannot_be_written",
             ),
         ),
+        Case(
+            "The folder of the metrics (`BENTOML_HOME`) full, at the start and later",
+            "No process ends; new series wait in memory, and are shown with their next count once there is room",
+            ("unit/core/test_metrics.py::test_a_full_disk_ends_no_process_and_what_it_missed_is_shown_later",),
+        ),
     ),
     "Models": (
         Case(

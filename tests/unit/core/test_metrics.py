@@ -82,3 +82,53 @@ def test_a_file_that_another_scrape_deletes_meanwhile_fails_none(
 def test_the_page_has_the_table_of_all_metrics() -> None:
     page = (ROOT / "docs" / "observability.md").read_text()
     assert metrics.table() in page, "python -m core.metrics prints the table"
+
+
+FULL = """
+import logging, os, resource, sys
+from pathlib import Path
+
+bound, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))  # bytes of a file: 0 is as on a full disk
+
+def shown(name):
+    return [line for line in metrics.exposition().decode().splitlines() if line.startswith(name)]
+
+room(0)
+from core import metric_files
+metric_files.REST_S = 0.0
+from core import metrics
+metrics.start_api("1")
+metrics.CACHE.labels("hit").inc(3)
+print(shown("bundle_cache_total"))
+room(bound)
+metrics.CACHE.labels("hit").inc()
+print(shown("bundle_cache_total"))
+for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("*.db"):
+    assert 512 * file.stat().st_blocks >= file.stat().st_size > 0, file  # a hole is a SIGBUS on a full disk
+room(1 << 16)
+for number in range(2000):
+    metrics.REQUESTS.labels("/a", "GET", number).inc()
+metrics.CACHE.labels("hit").inc()
+few = len(shown("bundle_requests_total"))
+room(bound)
+for number in range(2000):
+    metrics.REQUESTS.labels("/a", "GET", number).inc()
+print(0 < few < 2000, shown("bundle_cache_total"), {line.split()[-1] for line in shown("bundle_requests_total")})
+"""
+
+
+def test_a_full_disk_ends_no_process_and_what_it_missed_is_shown_later(tmp_path: Path) -> None:
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], env=environment, text=True, capture_output=True, check=False, timeout=60
+    )
+    assert done.stdout.splitlines() == [
+        "[]",
+        "['bundle_cache_total{result=\"hit\"} 4.0']",
+        "True ['bundle_cache_total{result=\"hit\"} 5.0'] {'2.0'}",
+    ], done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, lines  # one each time that the disk is full
+    assert all(line.startswith("metrics cannot be written (File too large)") for line in lines)
