@@ -273,7 +273,8 @@ class Settings(BaseSettings):
     def keys(self) -> tuple[str, ...]:
         """All keys that open the keyed route."""
         single = (self.api_key,) if self.api_key is not None else ()
-        return tuple(k for key in (*single, *self.api_keys) if (k := key.get_secret_value()))
+        # A secret that is made of a file may end in a line break, and what callers present is stripped.
+        return tuple(k for key in (*single, *self.api_keys) if (k := key.get_secret_value().strip()))
 
     @property
     def voting(self) -> Voting:

@@ -67,6 +67,8 @@ def test_a_weighting_of_ones_own_has_no_known_uncertain_band() -> None:
         ("HOST", "::", "host", "::"),
         ("HOST", "localhost", "host", "127.0.0.1"),
         ("API_KEYS", " one, two ,,three", "keys", ("one", "two", "three")),
+        ("API_KEY", "of a file\n", "keys", ("of a file",)),
+        ("API_KEY", " \n", "keys", ()),
         ("ALLOWED_PRIVATE_HOSTS", "db, 10.0.0.0/8", "allowed_private_hosts", ("db", "10.0.0.0/8")),
         ("CORS_ORIGINS", "https://a.example,http://b.example:81", "cors_origins",
          ("https://a.example", "http://b.example:81")),
