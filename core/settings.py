@@ -38,6 +38,7 @@ MEBIBYTE = 1 << 20
 LARGEST_IN_HAND = 5
 # Of the memory of the container. An API process has 250 MB of its own, and what is being made is not counted yet.
 BUDGET_PART = 0.4
+LONGEST_TTL_S = 100 * 365 * 86400  # a store ignores what would hold for longer, and Redis refuses it
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -208,7 +209,9 @@ class Settings(BaseSettings):
     )
     fetch_timeout_s: float = Field(20, gt=0, le=3600, description="Time limit of a download (seconds).")
     max_redirects: int = Field(5, ge=0, le=20, description="Redirects that a download follows.")
-    cache_ttl_s: int = Field(3600, ge=0, description="How long an analysed URL is remembered (seconds); 0 is off.")
+    cache_ttl_s: int = Field(
+        3600, ge=0, le=LONGEST_TTL_S, description="How long an analysed URL is remembered (seconds); 0 is off."
+    )
     queue_latency_s: float = Field(
         10, gt=0, le=3600, description="Waiting time for a model above which requests are refused with 429 (seconds)."
     )

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from core.settings import LONGEST_TTL_S
 from storage.redis_client import PREFIX, REST_S, CircuitBreaker, RedisClient
 
 T = TypeVar("T")
@@ -104,7 +105,6 @@ class RedisStore:
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 # A column of SQLite takes values of any type, whatever its own: text would never expire, for it is above every number.
 _RUNS = "typeof(expires) = 'real' AND expires > :now AND expires <= :now + :longest"
-LONGEST_TTL_S = 100 * 365 * 86400.0  # infinity is longer
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires REAL NOT NULL);
     CREATE INDEX IF NOT EXISTS results_by_age ON results (expires);
