@@ -121,15 +121,16 @@ class Keys:
 
 def _counting(receive: Receive, visit: Visit) -> Receive:
     """The channel of a body whose length is not declared."""
-    arrived = 0
+    arrived = body = 0
 
     async def counting() -> Message:
-        nonlocal arrived
+        nonlocal arrived, body
         message = await receive()
+        body += len(message.get("body") or b"")
         arrived += len(message.get("body") or message.get("bytes") or b"")
         if arrived >= COUNTED_BYTES or (arrived and not message.get("more_body", False)):
             size, arrived = arrived, 0
-            await visit.use(size)
+            await visit.use(size, body)
         return message
 
     return counting

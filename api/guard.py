@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 from api.asked import VOICE_DETECTION
 from api.auth import INVALID, is_known, presented_key
-from core.errors import Forbidden, TooManyRequests
+from core.errors import Forbidden, PayloadTooLarge, TooManyRequests
 from core.settings import Settings
 from storage.keys import CallerKey, KnownKeys, open_keys
 from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, RedisClient, StoreUnavailable
@@ -170,30 +170,38 @@ class Visit:
 
         Raises:
             TooManyRequests: A quota has no room for it.
+            PayloadTooLarge: The body is larger than the whole quota.
         """
         if self._key is None:
             return
         await self._spend(REQUESTS, 1)
-        await self._spend(BYTES, declared_bytes)
+        await self._spend(BYTES, declared_bytes, declared_bytes)
         self.headers = quota_headers(await self._quotas.standings(self._key))
 
-    async def use(self, size: int) -> None:
+    async def use(self, size: int, body: int) -> None:
         """Counts bytes of a body that declares no length.
+
+        Args:
+            size: How many.
+            body: How many of the body have arrived with them; 0 for a stream, which has no end to wait for.
 
         Raises:
             TooManyRequests: The quota has no room for them.
+            PayloadTooLarge: The body is larger than the whole quota.
         """
         if self._key is not None:
-            await self._spend(BYTES, size)
+            await self._spend(BYTES, size, body)
             self.headers = quota_headers(await self._quotas.standings(self._key))
 
-    async def _spend(self, name: str, amount: int) -> None:
+    async def _spend(self, name: str, amount: int, body: int = 0) -> None:
         assert self._key is not None  # noqa: S101 - the callers have asked
         if await self._quotas.spend(self._key, name, amount):
             return
         standings = await self._quotas.standings(self._key)
         self.headers = quota_headers(standings)
         mine = next(one for one in standings if one.name == name)
+        if body > mine.quota:  # to come back later would not help
+            raise PayloadTooLarge(f"the body is larger than the {mine.quota} bytes that the key may send in a day")
         raise TooManyRequests(WORDS[name].format(quota=mine.quota), retry_after=mine.reset_s)
 
 

@@ -70,25 +70,30 @@ def test_a_new_key_opens_its_questions_until_it_is_revoked(keyed: Bundle, key_fi
 
 
 def test_quotas(keyed: Bundle, key_file: Path, voice: bytes) -> None:
-    key = command(key_file, "add", "small", "--requests-per-minute", "4", "--mb-per-day", "1")
+    key = command(key_file, "add", "small", "--requests-per-minute", "5", "--mb-per-day", "1")
     headers = {"x-api-key": key, "origin": "https://a.example"}
     wait_for(lambda: httpx.get(keyed.url, headers=headers).status_code == 404)  # 404: the key is known
     with keyed.client(headers=headers) as client:
         good = client.post("/api/detect-gender", files={"audio": voice})
         assert good.status_code == 200
-        assert good.headers["ratelimit-policy"].startswith('"requests";q=4;w=60, "bytes";q=1048576;w=86400')
-        assert good.headers["ratelimit"].startswith('"requests";r=2;t=')
+        assert good.headers["ratelimit-policy"].startswith('"requests";q=5;w=60, "bytes";q=1048576;w=86400')
+        assert good.headers["ratelimit"].startswith('"requests";r=3;t=')
         assert "ratelimit" in good.headers["access-control-expose-headers"].lower()
         large = client.post("/upload_audio", content=bytes(2 << 20))
-        chunked = client.post("/upload_audio", content=(bytes(1 << 18) for _ in range(8)))
+        endless = client.post("/upload_audio", content=(bytes(1 << 18) for _ in range(8)))
+        chunked = client.post("/upload_audio", content=(bytes(1 << 17) for _ in range(8)))
         spent = client.post("/api/detect-gender", files={"audio": voice})
-    for refused in (large, chunked, spent):
+    for refused in (chunked, spent):
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
+    for refused in (large, endless):
+        assert refused.status_code == 413
+        assert "in a day" in refused.json()["message"]
+    for refused in (large, endless, chunked, spent):
         assert refused.json()["status"] == "error"
         assert refused.json()["request_id"] == refused.headers["x-request-id"]
-    assert "4 requests" in spent.json()["message"]
-    assert "bytes of this day" in large.json()["message"]
+    assert "5 requests" in spent.json()["message"]
+    assert "bytes of this day" in chunked.json()["message"]
 
 
 def test_pages_health_and_preflights_need_no_key(keyed: Bundle) -> None:

@@ -22,7 +22,7 @@ from api.middleware.dispatch import Dispatch
 from api.routes import routers
 from api.ui.routes import router as playground
 from cli.__main__ import main
-from core.errors import Forbidden, TooManyRequests, Unavailable
+from core.errors import Forbidden, PayloadTooLarge, TooManyRequests, Unavailable
 from core.settings import Settings, get_settings
 from storage.keys import REDIS_KEY, REFRESH_S, CallerKey, KeyFile, KnownKeys, hash_key
 from storage.redis_client import StoreUnavailable
@@ -284,7 +284,7 @@ async def test_a_body_of_unknown_length_is_counted_as_it_arrives(
     app = Keys(reads_all, guard=lambda: guard)
     assert (await ask(app, "/upload_audio", secret, [b"x" * 1000] * 2, declared=False))[0] == 200
     with pytest.raises(TooManyRequests):  # what the applications and ``Limits`` turn into an answer
-        await ask(app, "/upload_audio", secret, [bytes(1 << 19)] * 4, declared=False)
+        await ask(app, "/upload_audio", secret, [bytes(1 << 19)] * 3, declared=False)
     status, headers, _ = await ask(app, "/upload_audio", secret, [b"x" * 1000])
     assert (status, '"bytes";r=' in headers["ratelimit"]) == (200, True)
 
@@ -311,6 +311,25 @@ async def test_the_messages_of_a_stream_are_counted_whatever_length_it_declares(
     with pytest.raises(TooManyRequests):
         await Keys(takes_all, guard=lambda: guard)(scope, receive, send)
     assert len(taken) == 2
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_that_no_day_has_room_for_is_too_large(
+    store: str, guard: Guard, capsys: pytest.CaptureFixture[str], declared: bool
+) -> None:
+    """It was a 429 with a ``Retry-After``, as often as the caller came back."""
+    assert command("add", "lab", "--mb-per-day", "0.5") == 0
+    secret = capsys.readouterr().out.strip()
+    app = Keys(reads_all, guard=lambda: guard)
+    chunks = [bytes(1 << 18)] * 3
+    if declared:
+        status, headers, body = await ask(app, "/upload_audio", secret, chunks)
+        assert (status, "524288 bytes" in json.loads(body)["message"]) == (413, True)
+        assert "retry-after" not in headers
+    else:
+        with pytest.raises(PayloadTooLarge):
+            await ask(app, "/upload_audio", secret, chunks, declared)
+    assert (await ask(app, "/upload_audio", secret, [bytes(1 << 19)]))[0] == 200  # nothing of it was counted
 
 
 async def test_a_classic_key_opens_voice_detection_alone(guard: Guard) -> None:
