@@ -102,7 +102,11 @@ class Quotas:
         async def count(limiter: FixedWindowRateLimiter) -> bool:
             if not await limiter.test(item, key.sha256, name, cost=amount):
                 return False
-            return await limiter.hit(item, key.sha256, name, cost=amount)
+            if await limiter.hit(item, key.sha256, name, cost=amount):
+                return True
+            # Others were counted in between.
+            await limiter.storage.incr(item.key_for(key.sha256, name), item.get_expiry(), amount=-amount)
+            return False
 
         return await self._by(count)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -171,6 +172,18 @@ async def test_what_is_refused_is_not_counted(store: str) -> None:
     assert (standings["bytes"].left, standings["bytes"].window_s) == (0, 86400)
     assert await quotas.spend(key(), "bytes", 1 << 40)  # no quota
     assert await quotas.standings(key()) == []
+    await quotas.aclose()
+
+
+async def test_what_is_refused_beside_others_is_not_counted(store: str) -> None:
+    """Each of them finds room before one is counted."""
+    quotas = Quotas(str(Settings().redis_url) if Settings().redis_url else None)
+    for number in range(5):
+        mine = CallerKey(name="many", sha256=hash_key(str(number)), bytes_per_day=100)
+        answers = await asyncio.gather(*(quotas.spend(mine, "bytes", 60) for _ in range(8)))
+        assert sum(answers) == 1
+        assert (await quotas.standings(mine))[0].left == 40
+        assert await quotas.spend(mine, "bytes", 40)
     await quotas.aclose()
 
 
