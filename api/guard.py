@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from api.asked import VOICE_DETECTION
 from api.auth import INVALID, is_known, presented_key
 from core.errors import Forbidden, PayloadTooLarge, TooManyRequests
 from core.settings import Settings
-from storage.keys import CallerKey, KnownKeys, open_keys
+from storage.keys import IN_REDIS, CallerKey, KnownKeys, open_keys
 from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, RedisClient, StoreUnavailable
 
 T = TypeVar("T")
@@ -214,6 +215,8 @@ class Guard:
 
     def __init__(self, settings: Settings) -> None:
         """Takes the configuration; ``key_store`` names a store."""
+        if settings.key_store != IN_REDIS and not os.access(settings.key_store, os.F_OK):
+            log.warning("KEY_STORE: there is no file %s, and so no key in it", settings.key_store)
         url = str(settings.redis_url) if settings.redis_url else None
         self._redis = RedisClient(url) if url else None
         self._keys = KnownKeys(open_keys(settings.key_store, self._redis))

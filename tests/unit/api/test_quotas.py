@@ -154,6 +154,18 @@ async def test_a_damaged_file_is_named_in_one_line(
     assert vars(caplog.records[-1])["why"] == said
 
 
+def test_a_file_of_keys_that_is_not_there_is_named_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every caller is refused, as each whose key is wrong."""
+    path = tmp_path / "keys.json"
+    Guard(Settings(key_store=str(path)))
+    assert [(one.levelname, str(path) in one.getMessage()) for one in caplog.records] == [("WARNING", True)]
+    path.write_text("[]")
+    Guard(Settings(key_store=str(path)))
+    assert len(caplog.records) == 1
+
+
 def key(**quotas: int) -> CallerKey:
     return CallerKey(name="lab", sha256=hash_key("x"), **quotas)
 
