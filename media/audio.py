@@ -47,6 +47,7 @@ log = logging.getLogger("bundle.ffmpeg")
 
 MAX_ALLOCATION = 1 << 24  # bytes at once; the index of 600 s of AAC at 96 kHz has 1.4 MB, a cover picture some
 MAX_FRAME_VALUES = 1 << 22  # over all channels; the longest frames, of 255 channels of Opus, have 1.5 million
+MOST_DAMAGED = 50  # packets beside as many as were good
 PROBED = CODECS - {"vorbis"}  # decoders that may be opened before their headers were checked
 
 NO_SOUND = "the file holds no sound track"
@@ -79,7 +80,7 @@ class _Memory(io.BytesIO):
         super().__init__(data)
         self._limits = limits
 
-    def _read_ffmpeg(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         self._limits.check_time()
         return super().read(size)
 
@@ -145,7 +146,7 @@ def _claimed_seconds(container: Any, stream: Any) -> float:
 
 def _feed(container: Any, stream: Any, sink: Sink, *, claims_length: bool) -> None:
     part: tuple[int, int] | None = None
-    for frame in _frames(container, stream):
+    for frame in _frames(container, stream, sink.limits):
         found = (frame.sample_rate, frame.layout.nb_channels)
         if part is None:
             sink.begin(*found, _claimed_seconds(container, stream) * found[0] if claims_length else 0.0)
@@ -166,7 +167,7 @@ def _feed(container: Any, stream: Any, sink: Sink, *, claims_length: bool) -> No
         raise BadRequest(DAMAGED)
 
 
-def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
+def _frames(container: Any, stream: Any, limits: AudioLimits) -> Iterator[av.AudioFrame]:
     """Yields decoded frames; damaged packets are skipped, and a file of which most is damaged ends with an error."""
     good = bad = 0
     vorbis = stream.codec_context.name == "vorbis"
@@ -178,6 +179,7 @@ def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
             break
         except (av.FFmpegError, OSError, ValueError):
             break  # cut off in the middle of a packet or an index
+        limits.check_time()
         if vorbis:
             _check_packet(packet)
         try:
@@ -185,6 +187,8 @@ def _frames(container: Any, stream: Any) -> Iterator[av.AudioFrame]:
             good += bool(frames)
         except (av.FFmpegError, OSError, ValueError):
             bad += 1
+            if bad > good + MOST_DAMAGED:
+                break
             continue
         yield from frames
     if bad > good:

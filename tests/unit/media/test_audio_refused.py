@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,6 +62,24 @@ def test_bomb_of_silence_stops_at_the_limit() -> None:
 def test_deadline(name: str) -> None:
     with pytest.raises(TimedOut):
         decode(encode(name, tone(48_000), 48_000), limits=AudioLimits(deadline=time.monotonic() - 1))
+
+
+NO_FRAME = b"#!AMR\n" + b"\x7c" * 100_000  # of frames that are all damaged
+
+
+@pytest.mark.parametrize(
+    ("deadline", "error"),
+    [(1, TimedOut), (30, TimedOut), (500, BadRequest)],
+    ids=["while it is probed", "while packets are damaged", "not reached, as so many damaged packets are not tried"],
+)
+def test_deadline_of_a_recording_that_brings_no_frame(
+    deadline: int, error: type[ServiceError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = itertools.count()
+    monkeypatch.setattr("media.samples.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with pytest.raises(error):
+        decode(NO_FRAME, limits=AudioLimits(deadline=deadline))
+    assert next(moments) < 510
 
 
 @pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"m4a"}))
