@@ -48,6 +48,9 @@ log = logging.getLogger("bundle.ffmpeg")
 MAX_ALLOCATION = 1 << 24  # bytes at once; the index of 600 s of AAC at 96 kHz has 1.4 MB, a cover picture some
 MAX_FRAME_VALUES = 1 << 22  # over all channels; the longest frames, of 255 channels of Opus, have 1.5 million
 MOST_DAMAGED = 50  # packets beside as many as were good
+# Each packet costs some microseconds, however little is in it. QuickTime's ADPCM has 1500 a second at 96 kHz; the
+# free ones are enough for sound of any rate in packets of 4 KB.
+FREE_PACKETS, PACKETS_A_SECOND = 10_000, 2000
 PROBED = CODECS - {"vorbis"}  # decoders that may be opened before their headers were checked
 
 NO_SOUND = "the file holds no sound track"
@@ -170,6 +173,7 @@ def _feed(container: Any, stream: Any, sink: Sink, *, claims_length: bool) -> No
 def _frames(container: Any, stream: Any, limits: AudioLimits) -> Iterator[av.AudioFrame]:
     """Yields decoded frames; damaged packets are skipped, and a file of which most is damaged ends with an error."""
     good = bad = 0
+    packets_left = float(FREE_PACKETS)
     vorbis = stream.codec_context.name == "vorbis"
     packets = container.demux(stream)
     while True:
@@ -180,6 +184,9 @@ def _frames(container: Any, stream: Any, limits: AudioLimits) -> Iterator[av.Aud
         except (av.FFmpegError, OSError, ValueError):
             break  # cut off in the middle of a packet or an index
         limits.check_time()
+        packets_left -= 1
+        if packets_left < 0:
+            raise BadRequest("the audio is damaged: there is hardly any sound in its packets")
         if vorbis:
             _check_packet(packet)
         try:
@@ -190,6 +197,7 @@ def _frames(container: Any, stream: Any, limits: AudioLimits) -> Iterator[av.Aud
             if bad > good + MOST_DAMAGED:
                 break
             continue
+        packets_left += PACKETS_A_SECOND * sum(frame.samples / max(1, frame.sample_rate) for frame in frames)
         yield from frames
     if bad > good:
         raise BadRequest("the audio is damaged: most of it could not be decoded")

@@ -138,9 +138,14 @@ def element(name: str, body: bytes | int) -> bytes:
 
 
 def matroska(
-    rate: float, channels: int, packets: Sequence[bytes], algorithm: int | None = None, seconds: float = 0.0
+    rate: float,
+    channels: int,
+    packets: Sequence[bytes],
+    algorithm: int | None = None,
+    seconds: float = 0.0,
+    blocks: int = 1,
 ) -> bytes:
-    """8-bit sound in one block of at most 256 packets, by a compression if one is named."""
+    """8-bit sound in equal blocks of at most 256 packets each, by a compression if one is named."""
     audio = element("b5", struct.pack(">d", rate)) + element("9f", channels) + element("6264", 8)
     encoding = (
         b"" if algorithm is None else element("6d80", element("6240", element("5034", element("4254", algorithm))))
@@ -149,7 +154,7 @@ def matroska(
     info = element("2ad7b1", 1_000_000) + element("4489", struct.pack(">d", seconds * 1000))
     sizes = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets[:-1])
     block = b"\x81\0\0\2" + bytes([len(packets) - 1]) + sizes + b"".join(packets)
-    cluster = element("1f43b675", element("e7", 0) + element("a3", block))
+    cluster = element("1f43b675", element("e7", 0) + element("a3", block) * blocks)
     segment = element("1549a966", info) + element("1654ae6b", element("ae", track)) + cluster
     return element("1a45dfa3", element("4282", b"webm")) + element("18538067", segment)
 

@@ -36,6 +36,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/media/test_hostile_audio.py",),
         ),
         Case(
+            "Recordings that bring no sound, or hardly any, however much is read and tried",
+            "Given up at the deadline, or after some packets",
+            (
+                "unit/media/test_audio_refused.py::test_deadline_of_a_recording_that_brings_no_frame",
+                "unit/media/test_hostile_audio.py::test_the_corpus_costs_little_and_is_refused",
+            ),
+        ),
+        Case(
             "Picture headers of any numbers; one row or column; decompression bombs; endless scans",
             "Refused by the header, before a pixel is decoded",
             (

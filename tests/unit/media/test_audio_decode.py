@@ -146,6 +146,11 @@ def test_other_names_of_the_same_container(found: str, declared: str) -> None:
     assert containers.is_declared(found, declared)
 
 
+def test_more_packets_than_any_other_codec_makes() -> None:
+    """QuickTime's ADPCM has 64 samples in a packet, and so 1500 of them a second."""
+    assert decoded(mux("aiff", "adpcm_ima_qt", tone(96_000, 10.0), 96_000)).duration_s == pytest.approx(10.0, abs=0.01)
+
+
 def test_film_without_sound() -> None:
     with pytest.raises(BadRequest, match="no sound track"):
         decoded(film(sound=False))
