@@ -48,6 +48,7 @@ log = logging.getLogger("bundle.ffmpeg")
 MAX_ALLOCATION = 1 << 24  # bytes at once; the index of 600 s of AAC at 96 kHz has 1.4 MB, a cover picture some
 MAX_FRAME_VALUES = 1 << 22  # over all channels; the longest frames, of 255 channels of Opus, have 1.5 million
 MOST_DAMAGED = 50  # packets beside as many as were good
+PROBE_BYTES = 1 << 20  # of a file before its sound is decoded: FFmpeg keeps these packets, 500 bytes and more for each
 # Each packet costs some microseconds, however little is in it. QuickTime's ADPCM has 1500 a second at 96 kHz; the
 # free ones are enough for sound of any rate in packets of 4 KB.
 FREE_PACKETS, PACKETS_A_SECOND = 10_000, 2000
@@ -98,6 +99,7 @@ def _open(data: bytes, limits: AudioLimits, demuxer: str | None) -> Any:
         "format_whitelist": ",".join(DEMUXERS),
         "codec_whitelist": ",".join(PROBED),
         "protocol_whitelist": "none",
+        "probesize": str(PROBE_BYTES),
         "max_streams": str(most_tracks(data)),
         "threads": "1",
     }

@@ -31,7 +31,8 @@ class Case(NamedTuple):
 CASES: dict[str, tuple[Case, ...]] = {
     "Hostile bytes": (
         Case(
-            "Audio headers of any numbers: rates, channels, lengths, counts, tags, codebooks, in every container",
+            "Audio headers of any numbers: rates, channels, lengths, counts, tags, codebooks, in every container; "
+            "packets by the hundred thousand",
             "400, 413 or 422; never more than 300 MB above idle, measured in a child process with bounded memory",
             ("unit/media/test_hostile_audio.py",),
         ),

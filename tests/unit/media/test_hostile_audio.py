@@ -38,6 +38,7 @@ CORPUS: dict[str, bytes] = {
     "m4a of ALAC in frames of eight million samples": hostile.mp4(1, 3, entry=hostile.alac(8_000_000, 2, 44_100)),
     "vorbis of 256 large codebooks": hostile.ogg_vorbis(16_000, 1, 256, 14, 16),
     "opus of 255 channels": hostile.ogg_opus(255, 255),
+    "aac of 750,000 frames of 7 bytes": hostile.adts(4, 2, 7) * 750_000,
     "webm of a sample in each packet": hostile.matroska(48_000, 1, [b"\0"] * 256, blocks=50),
     "webm of one packet of 30 MB": hostile.matroska(768_000, 1, [bytes(30 << 20)]),
 }
