@@ -22,6 +22,7 @@ from media.signatures import not_picture
 
 END, START_OF_SCAN = 0xD9, 0xDA
 MAX_SEGMENTS = 10_000  # that are looked at; a camera writes some tens, large notes take some hundreds
+MAX_READS, READ_BYTES = 5 * MAX_SEGMENTS, 64  # of a file: so many, and one for so many bytes; usual parts have more
 
 # What begins a segment: within coded data, 0xFF is followed by 0 or a restart marker (0xD0 to 0xD7).
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
@@ -114,11 +115,26 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     return Header(image, full, beside)
 
 
+class _Parts(io.BytesIO):
+    """A file that is refused when it is read in very many small parts: Pillow keeps each segment and each chunk."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = MAX_READS + len(data) // READ_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise BadRequest("the picture is damaged: it has too many small parts")
+        return super().read(size)
+
+
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise BadRequest("the picture file is empty")
+    file = io.BytesIO(data) if data.startswith(b"BM") else _Parts(data)  # a BMP in runs is rightly read byte by byte
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
     except DAMAGE as error:
         kind = not_picture(data)
         words = f"the file is not a picture of a known kind ({PICTURE_LABELS})"

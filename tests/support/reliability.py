@@ -53,6 +53,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
         ),
         Case(
+            "Pictures of segments or chunks by the ten thousand",
+            "Refused before memory was taken for each",
+            (
+                "unit/media/test_image_bounds.py::test_segments_without_end_are_not_followed",
+                "unit/media/test_image_bounds.py::test_chunks_without_end_are_not_kept",
+            ),
+        ),
+        Case(
             "Files that are cut off or damaged at random",
             "Decoded or refused, never a crash",
             ("unit/media/test_image.py::test_damaged_files_are_decoded_or_refused_but_never_crash",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -135,6 +136,32 @@ def test_scans_of_anything_can_be_counted(data: bytes) -> None:
 
 def test_segments_without_end_are_not_followed() -> None:
     plain = encode(corners(), "JPEG")
-    with pytest.raises(BadRequest, match="scans"):
+    with pytest.raises(BadRequest, match="small parts"):
         decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 20_000 + plain[2:])
     assert decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 2_000 + plain[2:]).shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("place", [33, -12], ids=["before the pixels", "after them"])  # after IHDR; before IEND
+def test_chunks_without_end_are_not_kept(place: int) -> None:
+    plain = encode(corners(), "PNG")
+    chunk = struct.pack(">I4sI", 0, b"abCd", zlib.crc32(b"abCd"))
+    with pytest.raises(BadRequest, match="small parts"):
+        decode_image(plain[:place] + chunk * 30_000 + plain[place:])
+    assert decode_image(plain[:place] + chunk * 2_000 + plain[place:]).shape == (32, 48, 3)
+
+
+def test_a_picture_in_small_chunks_is_read() -> None:
+    rows = (b"\0" + np.random.default_rng(row).bytes(3 * 1500) for row in range(1000))
+    pixels = zlib.compress(b"".join(rows), 0)
+    parts = [pixels[start : start + 256] for start in range(0, len(pixels), 256)]
+    assert len(parts) > 17_000
+    chunks = [(b"IDAT", part) for part in parts[:-1]]
+    assert decode_image(png((1500, 1000, 8, 2), parts[-1], *chunks)).shape == (1000, 1500, 3)
+
+
+def test_a_picture_in_runs_of_a_byte_is_read() -> None:
+    width, height = 1000, 100
+    info = struct.pack("<IiiHHIIIIII", 40, width, height, 1, 8, 1, 0, 0, 0, 256, 0)
+    runs = (b"\1\5" * width + b"\0\0") * height + b"\0\1"
+    head = b"BM" + struct.pack("<IHHI", 0, 0, 0, 54 + 1024)
+    assert decode_image(head + info + bytes(1024) + runs).shape == (height, width, 3)
