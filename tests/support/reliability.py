@@ -53,11 +53,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
         ),
         Case(
-            "Pictures of segments or chunks by the ten thousand",
-            "Refused before memory was taken for each",
+            "Pictures of segments or chunks, and recordings of marks of tags, by the ten thousand",
+            "Refused or overwritten before memory was taken for each",
             (
                 "unit/media/test_image_bounds.py::test_segments_without_end_are_not_followed",
                 "unit/media/test_image_bounds.py::test_chunks_without_end_are_not_kept",
+                "unit/media/test_audio_refused.py::test_tags_by_the_hundred_thousand_cost_no_memory",
             ),
         ),
         Case(

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from core.errors import BadRequest, PayloadTooLarge, ServiceError, TimedOut
 from media.audio import AudioLimits, decode
+from media.containers import without_tags
 from tests.support.audio_bytes import ENCODERS, decoded, encode, tone, wav
 from tests.support.served import ROOT
 
@@ -152,6 +154,7 @@ INDEX_BOMB = """
 import resource, sys
 from core.errors import BadRequest
 from media.audio import AudioLimits, decode
+from media.containers import without_tags
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     decode(sys.stdin.buffer.read(), limits=AudioLimits())
@@ -170,6 +173,17 @@ def test_m4a_that_states_an_endless_index_costs_no_memory() -> None:
     command = [sys.executable, "-c", INDEX_BOMB]
     done = subprocess.run(command, input=bytes(data), capture_output=True, check=True, cwd=ROOT, timeout=60)
     assert int(done.stdout) < 100_000  # kilobytes
+
+
+def test_tags_by_the_hundred_thousand_cost_no_memory() -> None:
+    data = b"\xff\xfb\x90\0" + b"ID3\2ID3\3ID3\4ID3\5" * 50_000
+    tracemalloc.start()
+    try:
+        cleaned = without_tags(data)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
+    assert cleaned == b"\xff\xfb\x90\0" + (bytes(12) + b"ID3\5") * 50_000
 
 
 def test_messages_name_no_library_and_no_path() -> None:
