@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import html
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,12 @@ import fastapi_offline
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.requests import Request
 
+from api.asked import FURTHER
 from core.settings import get_settings
+from tasks.questions import questions
 
 COMPRESSIBLE = ("text/", "application/json", "image/svg+xml")  # recordings and photographs are compressed already
+SAMPLES = {".flac": "audio/flac", ".mp3": "audio/mpeg", ".wav": "audio/wav", ".jpg": "image/jpeg"}
 SMALLEST = 1000  # bytes; smaller files fit into one packet as they are
 GZIP, BROTLI = "gzip", "br"
 NEVER = re.compile(r"q=0(\.0*)?")
@@ -122,9 +126,23 @@ HEADERS = {
 def landing() -> HTMLResponse:
     """The page that a browser gets at ``/``, which shares that address with JSON."""
     text = (_ROOT / "landing.html").read_text()
+    if FURTHER:
+        text = text.replace("Five questions", f"{len(questions())} questions")
+        text = text.replace("  </main>", "".join(map(_card, FURTHER)) + "  </main>")
     if not get_settings().playground:
         text = text.replace(TRY_IT, "")
     return HTMLResponse(text, headers=HEADERS | {"vary": "accept"})
+
+
+def _card(name: str) -> str:
+    """A further question; the five are in the page itself, with the routes of the services that they replace."""
+    path, file = f"/v1/classify/{name}", "recording.wav" if questions()[name].kind == "audio" else "picture.jpg"
+    return f"""    <section class="card" aria-labelledby="{name}">
+      <h2 id="{name}">{html.escape(questions()[name].text)}</h2>
+      <code class="route">POST {path}</code>
+      <pre><code>curl <span data-origin>http://localhost:3000</span>{path} -F file=@{file}</code></pre>
+    </section>
+"""
 
 
 def docs(request: Request) -> Response:

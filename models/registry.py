@@ -1,7 +1,4 @@
-"""The one list of models: every folder below ``models/`` that exports a ``SPEC``.
-
-``python -m models.registry`` prints the README's table of what their weights may be used for.
-"""
+"""The one list of models: every folder below ``models/`` that exports a ``SPEC``."""
 
 from __future__ import annotations
 
@@ -60,6 +57,12 @@ def weights(name: str) -> Path:
     return _ROOT / name / "weights"
 
 
+@functools.cache
+def samples() -> dict[str, Path]:
+    """The samples that models bring with them, by the names under which they are given out."""
+    return {file: _ROOT / name / "samples" / file for name, spec in specs().items() for file, _ in spec.samples}
+
+
 def complete(name: str) -> Path:
     """The bundled weights with all files of a store entry, the parts that models share among them.
 
@@ -82,15 +85,3 @@ def complete(name: str) -> Path:
             with contextlib.suppress(OSError):  # another process was first
                 part.rename(made)
     return made
-
-
-def licences_table() -> str:
-    """A line for each kind of terms, with the models that have them."""
-    models: dict[str, list[str]] = {}
-    for name, spec in specs().items():
-        models.setdefault(spec.licence, []).append(f"[{spec.title}](models/{name}/CARD.md)")
-    return "".join(f"| {', '.join(titles)} | {licence} |\n" for licence, titles in models.items())
-
-
-if __name__ == "__main__":
-    print(licences_table(), end="")

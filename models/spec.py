@@ -57,6 +57,9 @@ class ModelSpec:
         measures: What the network measures beside the classes, in the order of the columns behind the logits.
         built_on: Folder below ``models/`` whose network and pre-processing it has; its own where none is given.
         licence: What the data that the bundled weights learned from allows, in a few words; the card has the rest.
+        question: The question in words, where no task of its own asks it; the description where none is given.
+        samples: Files of the model's folder ``samples`` (WAV, FLAC, MP3 or JPEG), each with its true class. The server
+            gives them out under these names, so no other example may have the same.
     """
 
     name: str
@@ -72,6 +75,8 @@ class ModelSpec:
     measures: tuple[str, ...] = ()
     built_on: str | None = None
     licence: str = ""
+    question: str = ""
+    samples: tuple[tuple[str, str], ...] = ()
 
     @property
     def home(self) -> str:

@@ -83,7 +83,7 @@ def _further(spec: ModelSpec) -> Question:
         return Conclusion.of(found.join())
 
     kind: Kind = "audio" if isinstance(spec.input, AudioInput) else "face"
-    return _single(spec.name.replace("_", "-"), spec.description, spec.name, kind, classify)
+    return _single(spec.name.replace("_", "-"), spec.question or spec.description, spec.name, kind, classify)
 
 
 _BUNDLED = (

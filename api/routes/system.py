@@ -13,10 +13,11 @@ from api.answers import answers
 from api.openapi import errors, example
 from api.responses import error_response
 from api.schemas import Readiness
-from api.static import HEADERS, asset, docs, static_text
+from api.static import HEADERS, SAMPLES, asset, docs, static_text
 from core import metrics
 from core.errors import NotFound
 from media import examples
+from models import registry
 from scheduling.runner_client import RETRY_AFTER_S
 
 router = APIRouter(tags=["service"])
@@ -53,9 +54,11 @@ async def exposition() -> Response:
 @router.get("/examples/{name}", include_in_schema=False)
 async def example_file(name: str) -> Response:
     """A file to try the routes with."""
-    if name not in examples.MEDIA_TYPES:
-        raise NotFound(f"the examples are {', '.join(examples.MEDIA_TYPES)}")
-    return FileResponse(examples.path(name), media_type=examples.MEDIA_TYPES[name])
+    if name in examples.MEDIA_TYPES:
+        return FileResponse(examples.path(name), media_type=examples.MEDIA_TYPES[name])
+    if (sample := registry.samples().get(name)) is not None:
+        return FileResponse(sample, media_type=SAMPLES[sample.suffix])
+    raise NotFound(f"the examples are {', '.join([*examples.MEDIA_TYPES, *registry.samples()])}")
 
 
 @router.get("/docs", include_in_schema=False)

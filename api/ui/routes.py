@@ -18,7 +18,7 @@ from api.auth import check_voice_key
 from api.bodies import check_plain, media_type, read_json
 from api.responses import preferred
 from api.schemas import AnalyzeRequest
-from api.static import HEADERS, static_file
+from api.static import HEADERS, SAMPLES, static_file
 from api.ui.questions import Questions, respond
 from api.v1.batch import MEDIA_TYPE as PROGRESS
 from api.v1.catalogue import card_page
@@ -35,13 +35,7 @@ LIST = "examples.json"
 # What the page loads from its folder; each module says in its first line what it is for.
 PART_TYPES = {".css": "text/css", ".js": "text/javascript"}
 PARTS = {path.name: PART_TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in PART_TYPES}
-MEDIA_TYPES = {
-    ".json": "application/json",
-    ".flac": "audio/flac",
-    ".mp3": "audio/mpeg",
-    ".wav": "audio/wav",
-    ".jpg": "image/jpeg",
-}
+MEDIA_TYPES = {".json": "application/json"} | SAMPLES
 
 # What the page lets files be chosen of, and how it calls them.
 TAKES = {
@@ -63,10 +57,10 @@ def part_file(request: Request, name: str) -> Response | None:
 
 
 def example_file(request: Request, name: str) -> Response | None:
-    """An example, or their list; None when there is no such thing."""
-    if name not in _examples():
+    """An example, a model's sample, or the list of the examples; None when there is no such thing."""
+    path = EXAMPLES / name if name in _examples() else registry.samples().get(name)
+    if path is None:
         return None
-    path = EXAMPLES / name
     return static_file(request, path, MEDIA_TYPES[path.suffix], HEADERS)
 
 
@@ -118,10 +112,21 @@ def _panel(name: str, model: str) -> dict[str, object]:
     spec = registry.specs()[model]
     return {
         "id": name,
-        "title": spec.title,
+        "tab": spec.title,
+        "title": spec.question or spec.title,
         "about": spec.description,
         "takes": "audio" if isinstance(spec.input, AudioInput) else "picture",
         "classes": spec.classes,
+        "examples": [
+            {
+                "question": name,
+                "file": file,
+                "title": file.partition(".")[0].replace("_", " ").capitalize(),
+                "truth": truth,
+                "credit": "in the model's card",
+            }
+            for file, truth in spec.samples
+        ],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,15 +17,20 @@ import httpx
 import pytest
 
 from tests.browser.conftest import browser
-from tests.browser.panels import ask
+from tests.browser.panels import ask, click_example
 from tests.support.audio_bytes import tone, wav
-from tests.support.markdown import blocks
+from tests.support.markdown import Block, blocks
 from tests.support.served import ROOT, Bundle, serve
 from tests.support.shapes import assert_error
 
 pytestmark = pytest.mark.served
 
 PAGE = ROOT / "docs" / "adding-a-model.md"
+
+
+def file_name(block: Block) -> str:
+    """The file that a block is, which its first line says in a comment."""
+    return block.text.splitlines()[0].removeprefix("# ").removeprefix("<!-- ").removesuffix(" -->")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +44,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)  # the commands change some of them
-    for block in blocks(PAGE, "python"):
-        path = folder / block.text.splitlines()[0].removeprefix("# ")
+    for block in blocks(PAGE, "python", "markdown"):
+        path = folder / file_name(block)
         assert not path.exists(), "only new files"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text.split("\n", 1)[1])
@@ -62,8 +68,22 @@ def key(tree: Path, key_file: Path) -> str:
 
 
 @pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data sets with one for the sixth model: ten loud tones and ten quiet ones."""
+    folder = tmp_path_factory.mktemp("datasets")
+    (folder / "loudness").mkdir()
+    lines = ["file,label,split,group_id"]
+    for number in range(20):
+        label, level = [("loud", 0.5), ("quiet", 0.001)][number % 2]
+        (folder / "loudness" / f"{number}.wav").write_bytes(wav(level * tone(16_000, 1.0), 16_000))
+        lines += [f"{number}.wav,{label},{split},{number}" for split in ("train", "val")]
+    (folder / "loudness" / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def extended(
-    tree: Path, store: Path, key: str, key_file: Path, tmp_path_factory: pytest.TempPathFactory
+    tree: Path, store: Path, key: str, key_file: Path, datasets: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bundle]:
     """The bundle with its sixth question and a store of keys: the page's commands, and the last one's server."""
     home = tmp_path_factory.mktemp("home") / "bentoml"
@@ -72,7 +92,7 @@ def extended(
     *commands, last = block.text.splitlines()
     assert last == "make serve"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    variables = {**os.environ, "BENTOML_HOME": str(home), "PATH": path}
+    variables = {**os.environ, "BENTOML_HOME": str(home), "PATH": path, "DATASETS_DIR": str(datasets)}
     for command in commands:
         command = f"{command} VENV={sys.prefix}" if command.startswith("make") else command
         run = subprocess.run(
@@ -93,6 +113,30 @@ def test_it_is_served(extended: Bundle, key: str) -> None:
         assert_error(client.post("/api/loudness", files={"audio": b"words"}), 400, "not audio")
         assert client.get("/readyz").json()["models"]["loudness"] == "ready"
         assert 'model="loudness"' in client.get("/metrics").text
+
+
+def test_its_samples_are_given_out_and_are_what_they_are_said_to_be(extended: Bundle, key: str) -> None:
+    with extended.client(headers={"x-api-key": key}) as client:
+        (panel,) = client.get("/ui/server").json()["further"]
+        assert [example["truth"] for example in panel["examples"]] == ["loud", "quiet"]
+        for example in panel["examples"]:
+            sample = client.get(f"/examples/{example['file']}")
+            assert sample.headers["content-type"] == "audio/wav"
+            assert client.get(f"/ui/examples/{example['file']}").content == sample.content
+            (item,) = client.post("/v1/classify/loudness", files={"file": sample.content}).json()["items"]
+            assert item["prediction"] == example["truth"]
+        assert "loud.wav" in client.get("/examples/nothing.wav").json()["message"]
+
+
+def test_the_pages_show_its_question_and_its_card(extended: Bundle) -> None:
+    with extended.client() as client:
+        page = client.get("/", headers={"accept": "text/html"}).text
+        assert "6 questions about" in page
+        assert (
+            page.index("Did a human or an AI") < page.index("Is this recording loud or quiet?") < page.index("</main>")
+        )
+        assert "/v1/classify/loudness -F file=@recording.wav" in page
+        assert "20 validation clips" in client.get("/ui/cards/loudness").text
 
 
 def test_every_address_of_it_needs_a_key(extended: Bundle) -> None:
@@ -122,6 +166,35 @@ def test_it_is_asked_in_every_other_way(extended: Bundle, key: str, tree: Path, 
     run = subprocess.run(command, cwd=tree, text=True, capture_output=True, check=False, timeout=200)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["answer"] == "loud"
+    run = subprocess.run([*command[:3], "--help"], cwd=tree, text=True, capture_output=True, check=True, timeout=60)
+    assert "Is this recording loud or quiet?" in run.stdout
+
+
+ASK_THE_GENERATED = """
+import sys
+from media_classification_client import AuthenticatedClient
+from media_classification_client.api.loudness import loudness
+from media_classification_client.models import LoudnessBody
+from media_classification_client.types import File
+
+client = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2], prefix="", auth_header_name="x-api-key")
+with open("models/loudness/samples/loud.wav", "rb") as sample:
+    body = LoudnessBody(audio=File(payload=sample, file_name="loud.wav"))
+    print(loudness.sync(client=client, body=body).loudness.value)
+"""
+
+
+def test_a_generated_client_asks_it(extended: Bundle, key: str, tree: Path) -> None:
+    """The Python one as ``make clients`` makes it, of the document that ``make openapi`` wrote."""
+    (line,) = re.findall(r"openapi-python-client (generate.*?)\n\n", (ROOT / "Makefile").read_text(), re.DOTALL)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # of ruff, which formats what is generated
+    program = [sys.executable, "-m", "openapi_python_client", *line.replace("\\\n", " ").split()]
+    ask_it = [sys.executable, "-c", ASK_THE_GENERATED, extended.url, key]
+    for command in (program, ask_it):
+        variables = {**os.environ, "PATH": path, "PYTHONPATH": "clients/python"}
+        run = subprocess.run(command, cwd=tree, env=variables, text=True, capture_output=True, check=False, timeout=200)
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.strip() == "loud"
 
 
 @pytest.mark.browser
@@ -132,8 +205,11 @@ def test_the_playground_has_a_panel_for_it_with_a_field_for_the_key(extended: Bu
         page.goto("/ui#loudness")
         panel = page.get_by_role("tabpanel", name="Loudness", exact=True)
         panel.get_by_label("Choose files").set_input_files(tmp_path / "loud.wav")
+        assert panel.get_by_role("heading", name="Is this recording loud or quiet?").is_visible()
         assert "needs an API key" in ask(panel).inner_text()
         panel.get_by_label("API key").fill(key)
+        assert "In truth: Quiet. The answer is right." in click_example(panel, "Quiet").inner_text()
+        panel.get_by_label("Choose files").set_input_files(tmp_path / "loud.wav")
         panel.get_by_role("button", name="Ask", exact=True).click()
         assert panel.locator(".verdict").inner_text() == "Loud"
 
@@ -163,9 +239,18 @@ def test_it_is_in_the_document(extended: Bundle, tree: Path) -> None:
 
 
 def test_the_code_of_the_page_is_in_the_style_of_the_project(tree: Path) -> None:
-    names = [block.text.splitlines()[0].removeprefix("# ") for block in blocks(PAGE, "python")]
+    names = [file_name(block) for block in blocks(PAGE, "python")]
     for command in (["ruff", "check"], ["ruff", "format", "--check"]):
         run = subprocess.run(
             [sys.executable, "-m", *command, *names], cwd=tree, text=True, capture_output=True, check=False, timeout=200
         )
         assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_tests_of_documents_and_golden_answers_know_it(extended: Bundle, tree: Path) -> None:
+    assert extended.process.poll() is None  # its commands have run
+    files = ["docs/test_cards.py", "docs/test_readme.py", "unit/api/test_segments.py", "unit/models/test_golden.py"]
+    chosen = "not on_the_map and (loudness or not no_probability_has_moved)"  # the tree is no Git repository
+    command = [sys.executable, "-m", "pytest", "-m", "not served", "-k", chosen, *(f"tests/{file}" for file in files)]
+    run = subprocess.run(command, cwd=tree, text=True, capture_output=True, check=False, timeout=280)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -33,7 +33,7 @@ def groupings(name: str, train: Sequence[Clip]) -> dict[str, Key]:
     if DATASETS[name] == "voice_deepfake":
         seen = {clip.fields["system"] for clip in train}
         return {"system": system_kind(seen), "language": lambda clip: LANGUAGES[clip.fields["language"]]}
-    return {"source": lambda clip: clip.fields.get("source", "")}
+    return {"source": lambda clip: clip.fields.get("source", "not stated")}
 
 
 def system_kind(seen: set[str]) -> Key:

@@ -3,7 +3,7 @@
 A block begins with ``<!-- figures: NAME -->`` and ends with ``<!-- end -->``. NAME is ``overview``, a model, or a model
 with ``-network`` or ``-calibration`` behind it; ``left-out`` and ``NAME-left-out`` are filled from what
 ``training.protocol`` measured, ``NAME-robustness`` from what ``training.robustness`` did, ``NAME-refused`` from what
-``training.refused`` did.
+``training.refused`` did. ``licences`` is made of each ``SPEC``.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ def _present(match: str) -> str:
 
 def _content(block: str, results: Figures, left_out: Figures, present: str) -> str:
     name, _, kind = block.partition("-")
+    if block == "licences":
+        return _licences()
     if block == "overview" and results:
         return overview(results)
     if block == LEFT_OUT and left_out:
@@ -143,6 +145,14 @@ def _title(name: str) -> str:
 
 def _licence(name: str) -> str:
     return registry.specs()[MEMBERS[0] if name == ENSEMBLE else name].licence
+
+
+def _licences() -> str:
+    """The README's first table: a line for each kind of terms, with the models that have them."""
+    models: dict[str, list[str]] = {}
+    for name, spec in registry.specs().items():
+        models.setdefault(spec.licence, []).append(_title(name))
+    return table(("weights", "may be used"), "--", [(", ".join(titles), terms) for terms, titles in models.items()])
 
 
 def _card(name: str, found: Figures) -> str:

@@ -58,10 +58,10 @@ export const PANELS = [
 const capitalised = (name) => name[0].toUpperCase() + name.slice(1);
 
 /** Adds the panel of a further question, of which the server says what its model says of itself. */
-export function addPanel({ id, title, about, takes, classes }) {
+export function addPanel({ id, tab, title, about, takes, classes }) {
   const words = Object.fromEntries(classes.map((name) => [name, capitalised(name)]));
   const short = classes.length < 4 ? `${capitalised(classes.join(" or "))}?` : `${classes.length} classes`;
-  PANELS.push({ id, tab: title, short, title, about, takes, words });
+  PANELS.push({ id, tab, short, title, about, takes, words });
 }
 
 /** How a class is spoken of; weights from elsewhere may bring classes of their own. */

@@ -23,6 +23,7 @@ export function know(server) {
   state.server = { ...state.server, ...server }; // a server of an earlier version says less
   for (const question of state.server.further) {
     addPanel(question);
+    state.examples.push(...question.examples);
     state.panels[question.id] = empty();
   }
   state.shown = named() ?? state.shown;
