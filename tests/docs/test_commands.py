@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from models import registry
 from tests.support.redis_server import free_port
 from tests.support.served import ROOT, START_S, TOGETHER, Bundle, environment, wait_for
 
@@ -111,7 +112,7 @@ def test_a_server_that_is_ready_greets_with_three_lines(store: Path, folder: Pat
         bundle.wait_until_ready()
         wait_for(lambda: "/api/voice-detection" in (folder / "out").read_text(), START_S)
         *saved, listens, playground, keys = (folder / "out").read_text().splitlines()
-        assert len([line for line in saved if re.fullmatch(r"\w+:\w{16}", line)]) == len(saved) == 7
+        assert len([line for line in saved if re.fullmatch(r"\w+:\w{16}", line)]) == len(saved) == len(registry.specs())
         assert listens == f"Listening on {bundle.url}, documents at {bundle.url}/docs"
         assert playground == f"Playground: {bundle.url}/ui"
         if key:
