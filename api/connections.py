@@ -54,6 +54,7 @@ class Connection(HttpToolsProtocol):
         head_s: Longest time for the head of a request, from its first byte or the connection (seconds).
         keep_s: How long it is kept after an answer (seconds).
         silent_since: Since when nothing has been asked on it, on the loop's clock; None while a request is under way.
+        asked_at: When its last request began, after its head; on the loop's clock.
         closing_since: Since when it waits for its caller to read the rest of an answer, as far as that was seen.
     """
 
@@ -65,6 +66,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.timeout_keep_alive = self.keep_s  # type: ignore[assignment]  # uvicorn says int, and hands it to the loop
         self.silent_since: float | None = None
+        self.asked_at = 0.0
         self.closing_since: float | None = None
         self._idle_bytes = self._headers = self._chunks = self._body = 0
 
@@ -73,13 +75,18 @@ class Connection(HttpToolsProtocol):
         """Whether it waits for a further request, after an answer."""
         return self.timeout_keep_alive_task is not None
 
+    @property
+    def is_uploading(self) -> bool:
+        """Whether a body is incomplete, and no request before it waits for its answer."""
+        return self.cycle is not None and self.cycle.more_body and not self.pipeline
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for a head."""
         super().connection_made(transport)
         self.silent_since = self.loop.time()
         if Connection.watch is None or Connection.watch.loop is not self.loop:
             Connection.watch = Watch(self.loop, self.connections)
-        Connection.watch.ensure_room()
+        Connection.watch.ensure_room(self)
 
     def data_received(self, data: bytes) -> None:
         """Reads; of a connection that was kept, the time for the head begins."""
@@ -107,7 +114,7 @@ class Connection(HttpToolsProtocol):
         """Ends the wait for a head."""
         self._idle_bytes = 0
         super().on_headers_complete()
-        self.silent_since = None
+        self.silent_since, self.asked_at = None, self.loop.time()
         if len(self.pipeline) > MAX_AHEAD:
             raise Abuse
 
@@ -145,15 +152,25 @@ class Watch:
         self._logged_at = -LOG_EVERY_S
         self._look()
 
-    def ensure_room(self) -> None:
-        """Closes the silent connections that are oldest, where descriptors run out; those without a head first."""
+    def ensure_room(self, newcomer: Connection) -> None:
+        """Closes connections where descriptors run out: the oldest silent ones, those without a head first.
+
+        Where no other is silent, the oldest whose bodies are incomplete; where all wait for answers, the newcomer.
+        """
         if self._others + len(self._connections) < self._most:
             return
-        silent = [one for one in self._silent() if not one.transport.is_closing()]
-        self._close(heapq.nsmallest(CLOSED_AT_ONCE, silent, key=lambda one: (one.is_kept, one.silent_since)))
+        others = [one for one in self._connections if one is not newcomer and isinstance(one, Connection)]
+        others = [one for one in others if not one.transport.is_closing()]
+        silent = [one for one in others if one.silent_since is not None]
+        uploads = [one for one in others if one.is_uploading]
+        self._close(
+            heapq.nsmallest(CLOSED_AT_ONCE, silent, key=lambda one: (one.is_kept, one.silent_since))
+            or heapq.nsmallest(CLOSED_AT_ONCE, uploads, key=lambda one: one.asked_at)
+            or [newcomer]
+        )
         now = self.loop.time()
-        if self._closed and now - self._logged_at >= LOG_EVERY_S:
-            log.warning("few descriptors are left: silent connections were closed", extra={"closed": self._closed})
+        if now - self._logged_at >= LOG_EVERY_S:
+            log.warning("few descriptors are left: connections were closed", extra={"closed": self._closed})
             self._closed, self._logged_at = 0, now
 
     def _look(self) -> None:

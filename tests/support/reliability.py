@@ -114,6 +114,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/api/test_silent_connections.py",),
         ),
         Case(
+            "Uploads that never end, twice as many as there are descriptors",
+            "Where descriptors run out and no connection is silent, the oldest of them are closed; new clients still "
+            "get in, and a request that waits for its answer keeps its connection",
+            ("unit/api/test_silent_connections.py::test_uploads_that_never_end_shut_no_client_out",),
+        ),
+        Case(
             "Heads, trailers and addresses without end, requests by the thousand before the first answer, chunks of a "
             "byte, floods of pings, answers that are not read",
             "The connection is closed, with 400 where that can be said, and no other client waits",

@@ -21,6 +21,7 @@ from tests.support.served import ROOT, wait_for
 HEAD_S, KEEP_S, DESCRIPTORS = 1.0, 6.0, 128
 LARGE = 64 << 20  # bytes; far more than sockets hold
 SLOW_S = 0.15  # for each message
+LATE_S = 5.0  # until an answer
 PING_S = 20.0  # between two pings of a WebSocket, and until its answer, as uvicorn has it
 PROGRAM = f"""
 import asyncio, logging, resource, sys, uvicorn
@@ -44,6 +45,7 @@ async def app(scope, receive, send):
     elif scope["type"] == "http":
         while (await receive()).get("more_body"):
             pass
+        await asyncio.sleep({LATE_S} if scope["path"] == "/late" else 0)
         body = bytes({LARGE}) if scope["path"] == "/large" else b"ok"
         length = str(len(body)).encode()
         await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}})
@@ -168,6 +170,24 @@ def test_many_silent_connections_shut_no_client_out(server: Server) -> None:
         wait_for(server.answers, 20)
         assert is_answered(kept, ASK)
     assert server.log().count("WARNING few descriptors") == 1
+
+
+def test_uploads_that_never_end_shut_no_client_out(tmp_path: Path) -> None:
+    """The one silent connection was that of the newcomer, which was reset; a request that waits is never closed."""
+    upload = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1"
+    with started(tmp_path / "log", HEAD_S) as server, contextlib.ExitStack() as open_ones:
+        waiting = open_ones.enter_context(server.connect())
+        waiting.sendall(ASK.replace(b"/", b"/late", 1))
+        uploads = []
+        for _ in range(2 * DESCRIPTORS):
+            uploads.append(open_ones.enter_context(server.connect()))
+            uploads[-1].sendall(upload)
+        time.sleep(0.5)
+        for _ in range(DESCRIPTORS):
+            assert server.answers()
+        assert is_answered(waiting, b"")
+        assert is_answered(uploads[-1], b"2")
+        assert is_closed(uploads[0])
 
 
 class Broken:
