@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Self
 
 import certifi
@@ -29,6 +26,7 @@ from core.settings import Settings
 from media.addresses import PORTS, Address, AllowedHosts, parse_address, parse_url, redirected
 from media.encodings import NotReadableError, TooLargeError, compressions, decompress
 from media.exchange import LoopThread, ProtocolError, Response, Tempo, Unreachable, ask
+from media.lookups import Lookups
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -38,8 +36,6 @@ CONNECT_TIMEOUT_S = 5.0  # for one address; a SYN is repeated after 1 s and 3 s
 LEAST_BYTES_PER_S = 1000.0
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 USER_AGENT = "Mozilla/5.0 (compatible; audio-analysis)"
-
-_DNS_THREADS = ThreadPoolExecutor(16, thread_name_prefix="dns")  # its own: a stuck name server holds up no other work
 
 TOO_SLOW = "the server of the audio took too long to answer"
 FAILED = "the server of the audio could not be reached or broke off"
@@ -74,39 +70,21 @@ class FetchLimits:
         )
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Asks the system's resolver.
-
-    Args:
-        host: Name in ASCII.
-        port: Port that is to be reached.
-
-    Returns:
-        Addresses, best first.
-
-    Raises:
-        OSError: The name is unknown, or no resolver answers.
-    """
-    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_DNS_THREADS, ask)
-    return list(dict.fromkeys(str(item[4][0]) for item in found))
-
-
 class Fetcher:
     """Downloads files; one for a process."""
 
     def __init__(
-        self, limits: FetchLimits, *, resolver: Resolver = resolve, verify: ssl.SSLContext | None = None
+        self, limits: FetchLimits, *, resolver: Resolver | None = None, verify: ssl.SSLContext | None = None
     ) -> None:
         """Takes its bounds.
 
         Args:
             limits: Bounds of each download.
-            resolver: Turns a name into addresses; awaited in the thread of the downloads.
+            resolver: Turns a name into addresses, in the thread of the downloads; by default ``Lookups``.
             verify: Trusted certificates; by default those of the certifi package and of the system.
         """
         self._limits = limits
-        self._resolver = resolver
+        self._resolver = resolver or Lookups().resolve
         self._verify = verify or _trusted()
         self._tempo = Tempo(min(CONNECT_TIMEOUT_S, limits.idle_s), limits.idle_s, LEAST_BYTES_PER_S)
         self._thread = LoopThread("downloads")
@@ -129,6 +107,7 @@ class Fetcher:
             PayloadTooLarge: More bytes than allowed.
             Unprocessable: The file is empty.
             TimedOut: The server is too slow.
+            Unavailable: Too many host names are being looked up.
             UpstreamError: The server cannot be found or reached, or answers with an error, too many redirects, or
                 mostly with something else than a file.
         """
@@ -167,6 +146,7 @@ class Fetcher:
 
         Raises:
             BadRequest: One address is refused.
+            Unavailable: As ``fetch``.
             UpstreamError: The name is unknown.
         """
         host = url.raw_host.decode("ascii")

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 
 from media.addresses import AllowedHosts
-from media.fetch import Fetcher, FetchLimits, Resolver, resolve
+from media.fetch import Fetcher, FetchLimits, Resolver
 
 LOCAL = ("127.0.0.1",)
 METADATA = "http://169.254.169.254/latest/meta-data/"
@@ -29,7 +29,7 @@ def names(**table: Sequence[str] | str) -> Resolver:
 async def fetcher(
     allow: Sequence[str] = LOCAL,
     *,
-    resolver: Resolver = resolve,
+    resolver: Resolver | None = None,
     verify: ssl.SSLContext | None = None,
     max_bytes: int = 100_000,
     timeout_s: float = 20.0,

@@ -101,6 +101,11 @@ CASES: dict[str, tuple[Case, ...]] = {
             "Not reached, unless `ALLOWED_PRIVATE_HOSTS` says so",
             ("unit/media/test_addresses.py", "unit/media/test_fetch_redirects.py"),
         ),
+        Case(
+            "200 host names of one domain, or 64 of as many, whose name servers do not answer",
+            "One domain holds up nobody else; with many, what cannot begin within 3 s gets 503 with `Retry-After`",
+            ("unit/media/test_lookups.py",),
+        ),
     ),
     "Load": (
         Case(
