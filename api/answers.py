@@ -76,6 +76,7 @@ class Answers:
                 cannot be kept.
         """
         question = self._questions["heart-sound"]
+        self.context.ensure_room(*question.models)
         heart_sound.check_upload(data, declared, layout, self.context.limits)
         is_file = heart_sound.is_file(data, declared)
         read = None if is_file else heart_sound.pcm_reader(layout, amplification)
