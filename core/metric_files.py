@@ -27,7 +27,7 @@ class MetricFile(MmapedDict):
     """A file of metrics that is made, and grows, only where the disk has room.
 
     A series without a place is counted in memory by ``prometheus_client``, which writes the whole value each time. So
-    the first write after there is room puts right what the file missed. Whoever calls holds the library's lock.
+    the first write after there is room puts right what the file missed. Every caller holds the library's lock.
     """
 
     _full = False  # whether the last try of any file failed

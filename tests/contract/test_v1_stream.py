@@ -308,29 +308,6 @@ async def test_keys_quotas_and_length(
     assert int(spent.value.response.headers["retry-after"]) >= 1
 
 
-async def test_a_key_leaves_places_to_others(
-    keyed: tuple[Bundle, Path], spoken: bytes, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle, path = keyed
-    url = address(bundle, "audio-scene")
-    options: list[dict[str, Any]] = []
-    for name in ("greedy", "modest"):
-        assert await asyncio.to_thread(keys.main, ["--store", str(path), "add", name]) == 0
-        options.append({"additional_headers": {"x-api-key": capsys.readouterr().out.strip()}})
-    await asyncio.sleep(3)
-    greedy, modest = options
-    async with contextlib.AsyncExitStack() as held:
-        sockets = [await held.enter_async_context(connect(url, **greedy)) for _ in range(16)]
-        with pytest.raises(InvalidStatus) as refused:
-            await ask(url, b"", **greedy)
-        assert refused.value.response.status_code == 429
-        assert int(refused.value.response.headers["retry-after"]) >= 1
-        assert len(await ask(url, spoken[: 2 * RATE], **modest)) == 1
-        await sockets[0].send("end")
-        await read_all(sockets[0])
-        assert len(await ask(url, spoken[: 2 * RATE], **greedy)) == 1
-
-
 async def test_pages_of_other_origins_and_the_end_of_the_server(
     keyed: tuple[Bundle, Path], spoken: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import bentoml
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.support.served import KEY, ROOT, TOGETHER, Bundle, serve, wait_for
 
@@ -94,6 +97,27 @@ def test_quotas(keyed: Bundle, key_file: Path, voice: bytes) -> None:
         assert refused.json()["request_id"] == refused.headers["x-request-id"]
     assert "5 requests" in spent.json()["message"]
     assert "bytes of this day" in chunked.json()["message"]
+
+
+def test_a_key_leaves_places_of_live_streams_to_others(keyed: Bundle, key_file: Path) -> None:
+    url = f"{keyed.url.replace('http', 'ws')}/v1/stream/audio-scene"
+    greedy, modest = ({"x-api-key": command(key_file, "add", name)} for name in ("greedy", "modest"))
+    wait_for(lambda: httpx.get(keyed.url, headers=modest).status_code == 404)  # 404: the key is known
+
+    def opened(headers: dict[str, str]) -> tuple[int, int]:
+        """The status, and after how many seconds to come back."""
+        try:
+            with connect(url, additional_headers=headers) as socket:
+                socket.send("end")
+                return 101, 0
+        except InvalidStatus as refused:
+            return refused.response.status_code, int(refused.response.headers["retry-after"])
+
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(connect(url, additional_headers=greedy)) for _ in range(16)]
+        assert (opened(greedy), opened(modest)) == ((429, 10), (101, 0))
+        sockets[0].close()
+        wait_for(lambda: opened(greedy) == (101, 0))
 
 
 def test_pages_health_and_preflights_need_no_key(keyed: Bundle) -> None:

@@ -82,7 +82,7 @@ async def test_what_cannot_be_looked_up_soon_is_told_to_come_back(
 
 
 async def test_who_gives_up_leaves_the_lookup_in_its_place(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It cannot be cancelled: whoever asked again and again would have all threads."""
+    """It cannot be cancelled: one caller who asks again and again would have all threads."""
     monkeypatch.setattr(lookups, "LINE_S", 0.3)
     most = lookups.AT_ONCE_OF_A_DOMAIN
     async with fetcher(ALLOW) as one:
