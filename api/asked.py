@@ -6,27 +6,10 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.responses import prefers_html
-from models import registry
-
-VOICE_DETECTION = "ai-voice"
-# The models that answer each of the five. A test compares them with ``tasks.questions``.
-_BUNDLED = {
-    "voice-gender": ("voice_gender",),
-    "face-gender": ("face_gender",),
-    "heart-sound": ("heart_sound",),
-    "audio-scene": ("audio_scene",),
-    VOICE_DETECTION: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
-}
-# A question for each further model of the registry, under the model's own name.
-FURTHER = {
-    name.replace("_", "-"): (name,)
-    for name in registry.specs()
-    if name not in {model for models in _BUNDLED.values() for model in models}
-}
-MODELS = _BUNDLED | FURTHER  # of every question
+from tasks.names import AI_VOICE, FURTHER, MODELS
 
 UNDER = ("/v1/classify/", "/ui/ask/", "/v1/stream/")  # addresses that end with the question
-TYPED = {name: f"/v1/{name}" for name in MODELS} | {VOICE_DETECTION: "/v1/voice-detection"}  # of BentoML's methods
+TYPED = {name: f"/v1/{name}" for name in MODELS} | {AI_VOICE: "/v1/voice-detection"}  # of BentoML's methods
 # What is asked at each other address. A test compares it with the addresses that there are.
 _ASKED_AT = {
     "/api/detect-gender": "voice-gender",
@@ -34,7 +17,7 @@ _ASKED_AT = {
     "/predict": "face-gender",
     "/upload_audio": "heart-sound",
     "/analyze-audio": "audio-scene",
-    "/api/voice-detection": VOICE_DETECTION,
+    "/api/voice-detection": AI_VOICE,
 } | {path: name for name, path in TYPED.items()}
 
 

@@ -21,12 +21,12 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from api.asked import VOICE_DETECTION
 from api.auth import INVALID, is_known, presented_key
 from core.errors import Forbidden, PayloadTooLarge, TooManyRequests
 from core.settings import Settings
 from storage.keys import IN_REDIS, CallerKey, KnownKeys, open_keys
 from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, RedisClient, StoreUnavailable
+from tasks.names import AI_VOICE
 
 T = TypeVar("T")
 
@@ -236,7 +236,7 @@ class Guard:
         """
         given = presented_key(headers)
         # What is configured for voice detection holds beside the store.
-        if question == VOICE_DETECTION and is_known(given, self._voice_keys):
+        if question == AI_VOICE and is_known(given, self._voice_keys):
             return Visit("API_KEYS", None, self._quotas)
         key = await self._keys.find(given)
         if key is None:

@@ -19,8 +19,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import asked
-from api.asked import TYPED, VOICE_DETECTION
+from api.asked import TYPED
 from api.auth import check_voice_key
 from api.bodies import read_file, read_json
 from api.responses import error_response, to_response
@@ -31,6 +30,7 @@ from core.request import CURRENT
 from models import registry
 from models.messages import HeartResult
 from models.spec import AudioInput
+from tasks import names
 
 if TYPE_CHECKING:  # runner processes load this module too, and need nothing of what answers
     from api.answers import Answers
@@ -38,9 +38,9 @@ if TYPE_CHECKING:  # runner processes load this module too, and need nothing of 
 T = TypeVar("T")
 
 ENSEMBLE = "voice_deepfake"  # what the metrics call the three models of AI voices together
-KEYED = TYPED[VOICE_DETECTION]
+KEYED = TYPED[names.AI_VOICE]
 # The models that each method asks.
-MODELS = {TYPED[question]: models for question, models in asked.MODELS.items()}
+MODELS = {TYPED[question]: models for question, models in names.MODELS.items()}
 UNIFORM = "/v1/classify/"  # the methods below it are answered by ``api.routes.classify``
 CACHED = TYPED["audio-scene"]  # may be answered though its model has no room
 PICKLE = "application/vnd.bentoml+pickle"
@@ -170,10 +170,10 @@ def _single(question: str, model: str) -> Any:
     return bentoml.api(route=TYPED[question], input_spec=form)(noted(ask))
 
 
-for _question in asked.MODELS:
+for _question in names.MODELS:
     _method = _classifier(_question)
     setattr(NativeMethods, _method.name, _method)
-for _question, (_model,) in asked.FURTHER.items():
+for _question, (_model,) in names.FURTHER.items():
     setattr(NativeMethods, _model, _single(_question, _model))
 
 

@@ -17,8 +17,8 @@ import fastapi_offline
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.requests import Request
 
-from api.asked import FURTHER
 from core.settings import get_settings
+from tasks.names import FURTHER
 from tasks.questions import questions
 
 COMPRESSIBLE = ("text/", "application/json", "image/svg+xml")  # recordings and photographs are compressed already

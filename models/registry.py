@@ -12,8 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from models import encoder
-from models.encoder import HEAD, assemble
+from models import completion, encoder
 from models.processing import Processor
 from models.spec import ModelSpec
 
@@ -64,16 +63,16 @@ def samples() -> dict[str, Path]:
 
 
 def complete(name: str) -> Path:
-    """The bundled weights with all files of a store entry, the parts that models share among them.
+    """The bundled weights with all files of a store entry.
 
-    Where a model shares parts, the folder is made in ``COMPLETED`` when it is first asked for, and again when a file of
-    the source tree has changed.
+    Where git has some of them elsewhere, the folder is made in ``COMPLETED`` when it is first asked for, and again when
+    a file of the source tree has changed.
     """
     folder = weights(name)
-    if not (folder / HEAD).exists():
+    if completion.is_whole(folder):
         return folder
     content = hashlib.sha256()
-    for path in (*sorted(folder.iterdir()), *sorted(encoder.WEIGHTS.rglob("*"))):
+    for path in (*sorted(folder.rglob("*")), *sorted(encoder.WEIGHTS.rglob("*"))):
         content.update(path.read_bytes() if path.is_file() else b"")
     made = COMPLETED / f"{name}-{content.hexdigest()[:16]}"
     if not made.exists():
@@ -81,7 +80,7 @@ def complete(name: str) -> Path:
         with tempfile.TemporaryDirectory(dir=COMPLETED) as place:
             part = Path(place) / "entry"
             shutil.copytree(folder, part)
-            assemble.complete(part)
+            completion.complete(part)
             with contextlib.suppress(OSError):  # another process was first
                 part.rename(made)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from bentoml.exceptions import NotFound
 
 from models import encoder
 from models.calibration import Calibration
+from models.completion import complete
 from models.encoder import HEAD
-from models.encoder.assemble import complete
 from models.spec import ModelSpec
+from models.values import IR_MODEL
 
-IR_MODEL = Path("openvino") / "model.xml"
 RECORD = "export.json"
+MADE = "made"  # in the record: files that an entry has and git does not, with their digests
 FILES = "files.json"  # SHA-256 of every other file of an entry of the store
 MODEL_FILE = "model.yaml"  # which BentoML writes
 DIFFERENCE = "max_probability_difference"
@@ -116,14 +118,10 @@ def check(weights: Path) -> dict[str, Any]:
     """
     try:
         record: dict[str, Any] = json.loads((weights / RECORD).read_text())
-        for name, expected in record["sha256"].items():
-            if _digest(weights / name) != expected:
-                raise WeightsError(f"{weights.parent.name}: {name} is not the file that was exported")
+        _compare(weights, weights.parent.name, record["sha256"])
         if (weights / HEAD).exists():  # the other parts are the shared encoder's
             shared = json.loads((encoder.WEIGHTS / RECORD).read_text())["sha256"]
-            for name, expected in shared.items():
-                if _digest(encoder.WEIGHTS / name) != expected:
-                    raise WeightsError(f"encoder: {name} is not the file that was exported")
+            _compare(encoder.WEIGHTS, "encoder", shared)
             record["sha256"] |= {f"encoder/{name}": expected for name, expected in shared.items()}
         if not record[DIFFERENCE] <= MAX_DIFFERENCE:
             raise WeightsError(
@@ -132,6 +130,12 @@ def check(weights: Path) -> dict[str, Any]:
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{weights.parent.name}: weights are missing or have no readable record") from error
     return record
+
+
+def _compare(folder: Path, title: str, expected: Mapping[str, str]) -> None:
+    for name, digest in expected.items():
+        if _digest(folder / name) != digest:
+            raise WeightsError(f"{title}: {name} is not the file that was exported")
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -200,6 +204,7 @@ def save(spec: ModelSpec, weights: Path, profile: str = "compact", **origin: Any
     with bentoml.models.create(tag, labels=labels, metadata=metadata) as model:
         shutil.copytree(weights, model.path, dirs_exist_ok=True)
         complete(Path(model.path))
+        _compare(Path(model.path), spec.name, record.get(MADE, {}))
         (Path(model.path) / FILES).write_text(json.dumps(file_digests(Path(model.path)), indent=1) + "\n")
     return tag
 

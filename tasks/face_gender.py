@@ -7,8 +7,9 @@ from media.cost import picture_bytes
 from media.faces import crop_face, locate_faces
 from media.image import decode_image
 from tasks.base import Ask, Conclusion, FoundFace, Steps
+from tasks.names import MODELS
 
-MODEL = "face_gender"
+(MODEL,) = MODELS["face-gender"]
 
 
 def find(image: bytes, size: int, max_pixels: int) -> FoundFace:

@@ -18,6 +18,7 @@ from models.heart_sound.silence import heart
 from models.spec import AudioInput, ModelSpec
 from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
 from tasks.base import Answer, Ask, Conclusion, FoundFace, Steps
+from tasks.names import AI_VOICE, FURTHER, MODELS
 from tasks.problems import of_picture, of_speech
 
 Kind = Literal["audio", "face"]
@@ -61,20 +62,18 @@ class Question:
 @functools.cache
 def questions() -> dict[str, Question]:
     """The five questions, and one for each further model of the registry."""
-    asked = {name for question in _BUNDLED for name in question.models}
-    further = [_further(spec) for name, spec in registry.specs().items() if name not in asked]
+    further = [_further(name, registry.specs()[model]) for name, (model,) in FURTHER.items()]
     return {question.name: question for question in (*_BUNDLED, *further)}
 
 
-def _single(
-    name: str, text: str, model: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]], **further: Any
-) -> Question:
+def _single(name: str, text: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]], **further: Any) -> Question:
     """The question of one model; ``further`` are fields of ``Question``."""
     further = {"problems": of_picture} | further if kind == "face" else further
+    (model,) = MODELS[name]
     return Question(name, text, (model,), kind, lambda source, _: classify(source), model, **further)
 
 
-def _further(spec: ModelSpec) -> Question:
+def _further(name: str, spec: ModelSpec) -> Question:
     """The question of a model that no task is written for: all windows, weighed by their lengths."""
 
     def classify(source: DecodedAudio | FoundFace) -> Steps[Conclusion]:
@@ -83,28 +82,25 @@ def _further(spec: ModelSpec) -> Question:
         return Conclusion.of(found.join())
 
     kind: Kind = "audio" if isinstance(spec.input, AudioInput) else "face"
-    return _single(spec.name.replace("_", "-"), spec.question or spec.description, spec.name, kind, classify)
+    return _single(name, spec.question or spec.description, kind, classify)
 
 
 _BUNDLED = (
     _single(
         "voice-gender",
         "Is this voice male or female?",
-        voice_gender.MODEL,
         "audio",
         voice_gender.classify,
         kept=active,
         problems=of_speech,
     ),
-    _single("face-gender", "Is this face male or female?", face_gender.MODEL, "face", face_gender.classify),
-    _single(
-        "heart-sound", "What does this heart sound show?", heart_sound.MODEL, "audio", heart_sound.classify, kept=heart
-    ),
-    _single("audio-scene", "Speech, music, noise or silence?", audio_scene.MODEL, "audio", audio_scene.classify),
+    _single("face-gender", "Is this face male or female?", "face", face_gender.classify),
+    _single("heart-sound", "What does this heart sound show?", "audio", heart_sound.classify, kept=heart),
+    _single("audio-scene", "Speech, music, noise or silence?", "audio", audio_scene.classify),
     Question(
-        "ai-voice",
+        AI_VOICE,
         "Did a human or an AI speak this?",
-        voice_deepfake.MEMBERS,
+        MODELS[AI_VOICE],
         "audio",
         lambda audio, settings: voice_deepfake.classify(audio, settings.voting),
         voice_deepfake.NAME,

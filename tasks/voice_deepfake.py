@@ -23,6 +23,7 @@ from tasks.base import (
     speech_weights,
 )
 from tasks.explanation import explain
+from tasks.names import AI_VOICE, MODELS
 
 SAMPLE_RATE = 16_000  # Hz
 MAX_S = 30.0  # of speech; more is not looked at
@@ -31,7 +32,7 @@ ARTIFICIAL = "AI_GENERATED"
 
 NAME = "voice_deepfake"  # the members together, in the metrics of what is done once for all of them
 # In the order of the configured weights.
-MEMBERS = ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp")
+MEMBERS = MODELS[AI_VOICE]
 FIRST, *OTHERS = MEMBERS  # the first one finds speech
 
 Sound = NDArray[np.float32]

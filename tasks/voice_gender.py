@@ -5,8 +5,9 @@ from __future__ import annotations
 from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
 from tasks.base import Ask, Conclusion, Steps, speech_weights
+from tasks.names import MODELS
 
-MODEL = "voice_gender"
+(MODEL,) = MODELS["voice-gender"]
 
 
 def classify(audio: DecodedAudio) -> Steps[Conclusion]:

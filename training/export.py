@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from engine.compiled import CompiledEngine, computes_bf16
 from models.calibration import Calibration
-from models.store import BF16_DIFFERENCE, DIFFERENCE, IR_MODEL, MAX_DIFFERENCE, RECORD
+from models.store import BF16_DIFFERENCE, DIFFERENCE, MAX_DIFFERENCE, RECORD
+from models.values import IR_MODEL
 
 Arrays = Mapping[str, NDArray[Any]]
 Shapes = Mapping[str, list[int]]  # of each input by name; -1 for an axis of any length

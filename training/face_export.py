@@ -1,19 +1,31 @@
-"""A face network as it is kept: Keras' file with kernels of 16 bits, and OpenVINO's form of TensorFlow's SavedModel."""
+"""A face network as it is kept: Keras' file with kernels of 16 bits, and OpenVINO's form of TensorFlow's SavedModel.
+
+The values of both are the same, so that git has those of Keras' file alone.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from models.completion import KERAS_VALUES
 from models.face_gender.backend import keras
 from models.face_gender.network import INPUT, NATIVE, load_native
+from models.store import MADE, RECORD
+from models.values import IR_MODEL, IR_VALUES, PLACES
 from training import export as compiled
+from training.places import name_places
+
+AXES = {2: (1, 0), 4: (3, 2, 0, 1)}
 
 
 def save(model: keras.Model, weights: Path) -> None:
@@ -63,4 +75,36 @@ def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
         ValueError: It is too large.
     """
     model = load_native(weights)
-    return compiled.save(convert(model), weights, lambda batch: answers(model, batch), batches)
+    difference = compiled.save(convert(model), weights, lambda batch: answers(model, batch), batches)
+    keep_once(weights)
+    return difference
+
+
+def keep_once(weights: Path) -> None:
+    """Takes the compiled form's values out of a weights folder, and records where the native file has them."""
+    made = {IR_VALUES.as_posix(): compiled.digest(weights / IR_VALUES)}
+    name_places(weights / IR_MODEL, _held(weights / NATIVE))
+    (weights / PLACES).chmod(compiled.READABLE)
+    record = json.loads((weights / RECORD).read_text())
+    kept = {path.relative_to(weights).as_posix(): compiled.digest(path) for path in compiled.weight_files(weights)}
+    (weights / RECORD).write_text(json.dumps(record | {"sha256": kept, MADE: made}, indent=1) + "\n")
+
+
+def _held(native: Path) -> dict[bytes, tuple[str, list[object]]]:
+    """The arrays of a Keras file as OpenVINO keeps them, and where they lie in the file.
+
+    TensorFlow's kernels are [height, width, in, out] and [in, out], OpenVINO's [out, in, height, width] and [out, in].
+    """
+    with zipfile.ZipFile(native) as archive:
+        content = archive.read(KERAS_VALUES)
+    held: dict[bytes, tuple[str, list[object]]] = {}
+
+    def add(_: str, node: object) -> None:
+        if isinstance(node, h5py.Dataset) and node.dtype == np.float32:
+            axes = AXES.get(node.ndim, tuple(range(node.ndim)))
+            values = np.asarray(node).transpose(axes).astype("<f2").tobytes()
+            held[values] = ("halved", [node.id.get_offset(), list(node.shape), list(axes)])
+
+    with h5py.File(io.BytesIO(content)) as file:
+        file.visititems(add)
+    return held

@@ -25,7 +25,7 @@ from models import registry
 from models.calibration import Calibration
 from models.face_gender import SPEC
 from models.face_gender.processing import PROCESSOR
-from models.store import IR_MODEL
+from models.values import IR_MODEL
 from training import robustness
 from training.data.datasets import Clip, class_indices, datasets_dir, read_manifest
 

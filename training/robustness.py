@@ -136,16 +136,19 @@ def microphones(delay_s: float) -> Change:
     return add
 
 
+AROUND = {
+    f"{seconds} s of {what} {place}": quiet(*((seconds, 0) if place == "before" else (0, seconds)), level)
+    for what, level in (("silence", None), ("room tone (-40 dB)", 40.0))
+    for seconds in (5, 15, 30)
+    for place in ("before", "after")
+}
 CHANGES: Mapping[str, Change] = {
     "mu-law at 8 kHz": sound.telephone,
     "noise at 20 dB": noise(20),
     "noise at 10 dB": noise(10),
     "20 dB louder": gain(20),
     "20 dB quieter": gain(-20),
-    "15 s of silence before": quiet(15, 0),
-    "15 s of silence after": quiet(0, 15),
-    "30 s of silence after": quiet(0, 30),
-    "15 s of room tone after (-40 dB)": quiet(0, 15, 40),
+    **AROUND,
     "a pause of 2 s inside": pause(2.0),
     "two microphones, 0.75 ms apart": microphones(0.75e-3),
     "3 % faster or slower": lambda audio, rng: augment.Speed(0.03)(audio, rng),
@@ -157,7 +160,7 @@ OF_HEARTS: Mapping[str, Change] = {  # as a loose cable or a lost packet of a wi
     "a click": click(5.0),
     "5 clicks": click(5.0, 5),
 }
-MUSICAL = ("voice_gender", ENSEMBLE)  # music behind a scene makes another scene
+MUSICAL = ("voice_gender", HEARTS, ENSEMBLE)  # music behind a scene makes another scene
 
 
 def conditions(name: str, clips: Sequence[Clip], data: Path, folder: Path) -> dict[str, list[Clip]]:

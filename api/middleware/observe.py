@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.asked import MODELS, question_of
+from api.asked import question_of
 from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import RequestState, working_for
 from media.containers import offered
+from tasks.names import MODELS
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

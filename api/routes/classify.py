@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
 from api.answers import admitted, answers
-from api.asked import VOICE_DETECTION
 from api.auth import check_voice_key
 from api.bodies import is_json, media_type, read_files, read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
@@ -20,6 +19,7 @@ from api.v1.catalogue import describe
 from api.v1.schemas import ClassifyRequest, ClassifyResponse, InputItem, ModelList
 from core.errors import BadRequest, NotFound
 from media.examples import MUSIC_URL
+from tasks.names import AI_VOICE
 from tasks.questions import Question, questions
 from tasks.run import Context
 
@@ -95,7 +95,7 @@ async def classify(
     began = asyncio.get_running_loop().time()
     asked = _question(question)
     bundle = answers(request)
-    if question == VOICE_DETECTION:
+    if question == AI_VOICE:
         check_voice_key(request.scope, bundle.context.settings.keys, request.headers)
     context = admitted(request, *asked.models).context
     batch = Batch(context, asked, await _inputs(request, context, asked), began)

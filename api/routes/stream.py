@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.answers import Answers
-from api.asked import VOICE_DETECTION
 from api.auth import CALLER, SUBPROTOCOL, check_voice_key
 from api.responses import to_response
 from core import metrics
@@ -40,6 +39,7 @@ from core.request import CURRENT, StreamState
 from media.opus import OpusStream
 from media.samples import QUALITY, DecodedAudio, Samples
 from models.spec import AudioInput
+from tasks.names import AI_VOICE
 from tasks.questions import Question, questions
 from tasks.run import Context
 
@@ -277,7 +277,7 @@ def _admit(socket: WebSocket, question: str, kind: str, rate: str, state: Stream
         raise NotFound(f"the questions are {', '.join(questions())}")
     state.question = question
     _check_origin(socket, context.settings.cors_origins)
-    if question == VOICE_DETECTION:
+    if question == AI_VOICE:
         check_voice_key(socket.scope, context.settings.keys, socket.headers)
     if asked.kind != "audio":
         raise BadRequest(f"{question} is about pictures: only sound can be streamed")

@@ -13,7 +13,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from api.answers import admitted, answers
-from api.asked import FURTHER, VOICE_DETECTION
 from api.auth import check_voice_key
 from api.bodies import check_plain, media_type, read_json
 from api.responses import preferred
@@ -26,6 +25,7 @@ from core.errors import BadRequest, NotFound
 from media.containers import PICTURE_LABELS, SOUND_LABELS, offered
 from models import registry
 from models.spec import AudioInput
+from tasks.names import AI_VOICE, FURTHER
 from tasks.questions import questions
 
 PAGE = Path(__file__).parent / "page"
@@ -100,7 +100,7 @@ async def server(request: Request) -> Response:
     settings = answers(request).context.settings
     about = {
         "further": [_panel(name, model) for name, (model,) in FURTHER.items()],
-        "keyed": list(questions()) if settings.key_store else [VOICE_DETECTION],
+        "keyed": list(questions()) if settings.key_store else [AI_VOICE],
         "has_keys": bool(settings.keys or settings.key_store),
         "max_body_bytes": settings.max_body_bytes,
         "takes": TAKES,
@@ -143,7 +143,7 @@ async def ask(request: Request, name: str) -> Response:
     """A recording or a picture in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
     if (question := questions().get(name)) is None:
         raise NotFound(f"the questions are {', '.join(questions())}")
-    if name == VOICE_DETECTION:
+    if name == AI_VOICE:
         check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
     asked = Questions(answers(request).context)
     if media_type(request) == "application/json":

@@ -6,7 +6,6 @@ The encoder lies once in the source tree. Each store entry gets the whole networ
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,23 +14,16 @@ from typing import Any
 import numpy as np
 
 from models.encoder import COMPILED, HEAD, LEVELS, NATIVE, PLACES, WEIGHTS
+from models.values import IR_MODEL, filled
 
-JOINED = Path("openvino") / "model.xml"
 
-
-def complete(folder: Path) -> None:
-    """Adds the encoder to a folder with a head: its native file, and the compiled form of both together.
-
-    Args:
-        folder: Of a model's weights; one that has a compiled form, or no head, stays as it is.
-    """
-    if not (folder / HEAD).exists() or (folder / JOINED).exists():
-        return
+def join(folder: Path) -> None:
+    """Adds the encoder to a folder with a head: its native file, and the compiled form of both together."""
     import openvino as ov  # only where a folder is completed: the API process does not need it
 
     shutil.copyfile(WEIGHTS / NATIVE, folder / NATIVE)
-    (folder / JOINED.parent).mkdir(exist_ok=True)
-    ov.save_model(joined(folder / HEAD), folder / JOINED, compress_to_fp16=False)
+    (folder / IR_MODEL.parent).mkdir(exist_ok=True)
+    ov.save_model(joined(folder / HEAD), folder / IR_MODEL, compress_to_fp16=False)
 
 
 def joined(head: Path) -> Any:
@@ -65,12 +57,7 @@ def read(weights: Path) -> Any:
     """
     import openvino as ov
 
-    native, places = (weights / NATIVE).read_bytes(), json.loads((weights / PLACES).read_text())
-    values = bytearray(places["bytes"])
-    for target, source, size in places["copied"]:
-        values[target : target + size] = native[source : source + size]
-    for target, constant in places["constants"]:
-        values[target : target + len(constant) // 2] = bytes.fromhex(constant)
+    values = filled(weights / PLACES, (weights / NATIVE).read_bytes())
     return ov.Core().read_model((weights / COMPILED).read_bytes(), ov.Tensor(np.frombuffer(values, np.uint8)))
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from models.completion import KERAS as NATIVE
 from models.face_gender import SPEC
 from models.face_gender.backend import IMAGENET_MEAN, keras, layers
 
-NATIVE = "model.keras"
 INPUT = "input_values"
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16's five blocks
 WIDTHS = (12, 24, 48, 96, 160)  # channels of the blocks; VGG16 has 64, 128, 256, 512, 512

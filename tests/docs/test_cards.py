@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from api.asked import FURTHER
 from models import registry
 from models.calibration import Calibration
+from tasks.names import FURTHER
 from tasks.voice_deepfake import MEMBERS
 from training import evaluate, protocol, refused, robustness
 from training.evaluation import tables

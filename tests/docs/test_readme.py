@@ -23,9 +23,9 @@ import httpx
 import pytest
 
 from api.app import build_app
-from api.asked import FURTHER
 from core.settings import runner_table, table
 from models import registry
+from tasks.names import FURTHER
 from tests.support import badges
 from tests.support.markdown import Block, blocks
 from tests.support.redis_server import free_port

@@ -1,4 +1,4 @@
-"""One path: evaluation, command line and service give the same probabilities for the bundled samples."""
+"""One path: evaluation, command line, routes, playground and typed methods give the same probabilities."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.asked import TYPED
 from cli.ask import local_context
 from core.settings import Settings
 from engine.predictor import Predictor
@@ -42,6 +43,8 @@ _, *TOGETHER = [name for name in registry.specs() if name != "face_gender"]
 TOLERANCE = 1e-6
 OTHER_ORDER = 2e-4  # of sums in float32
 ROUNDING = 0.05 + 1e-6  # of a confidence in percent with one digit
+
+WHOLE = ("voice-gender", "face-gender")  # their typed methods say the probability of each class
 
 Probabilities = Mapping[str, float]
 
@@ -93,6 +96,29 @@ def served(name: str, client: httpx.Client) -> list[Probabilities]:
     return [ask(path) for path in SAMPLES[name]]
 
 
+def by_playground(name: str, client: httpx.Client) -> list[Probabilities]:
+    """Probabilities as the playground's page gets them."""
+
+    def ask(path: Path) -> Probabilities:
+        answer = client.post(f"/ui/ask/{name}", content=path.read_bytes(), headers={"x-api-key": KEY})
+        return {share["name"]: share["probability"] for share in answer.json()["report"]["shares"]}
+
+    return [ask(path) for path in SAMPLES[name]]
+
+
+def by_method(name: str, client: httpx.Client) -> list[Probabilities]:
+    """Probabilities as BentoML's typed method says them, of a question whose method says all."""
+
+    def ask(path: Path) -> Probabilities:
+        file = {"image" if name == "face-gender" else "audio": path.read_bytes()}
+        answer = client.post(TYPED[name], files=file).json()
+        if name == "face-gender":
+            return {one["class"]: one["probability"] for one in answer["predictions"]["predictions"]}
+        return {one["label"]: one["score"] for one in answer}
+
+    return [ask(path) for path in SAMPLES[name]]
+
+
 def assert_alike(
     name: str, one: Sequence[Probabilities], other: Sequence[Probabilities], tolerance: float = TOLERANCE
 ) -> None:
@@ -134,4 +160,5 @@ def test_the_service_says_the_very_same_one_by_one(store: Path, engine: str) -> 
         settings["RUNNERS_TOGETHER"] = ", ".join(TOGETHER)
     with serve(store, settings) as bundle, bundle.client() as client:
         for name in SAMPLES:
-            assert_alike(name, served(name, client), by_command(name, engine))
+            for asked in (served, by_playground, *((by_method,) if name in WHOLE else ())):
+                assert_alike(name, asked(name, client), by_command(name, engine))

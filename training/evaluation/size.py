@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.store import IR_MODEL
+from models.values import IR_MODEL
 
 MEGABYTE = 1e6  # bytes
 

@@ -203,7 +203,7 @@ def _targets(name: str, found: Figures) -> str:
     rows = []
     for target in TARGETS[name]:
         figure, met = target.reached(found)
-        aim = f"{target.title} {'at most' if target.most else 'at least'} {target.value:.2f}"
+        aim = f"{target.title} {'at most' if target.most else 'at least'} {target.value:g}"
         rows.append((aim + (" (beyond)" if target.beyond else ""), f"{figure:.3f}", "yes" if met else "no"))
     return table(("aimed at", "reached", "met"), "-r-", rows)
 

@@ -1,4 +1,4 @@
-"""What the models are meant to reach on the validation parts, and whether they do."""
+"""What the models are meant to reach, and whether they do so on the validation parts; cards say so of other figures."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class Target:
 
 TARGETS: Mapping[str, Sequence[Target]] = {
     "voice_gender": (
-        Target("accuracy", ("accuracy",), 0.96),
+        Target("accuracy", ("accuracy",), 0.975),
         Target("accuracy", ("accuracy",), 0.99, beyond=True),
     ),
     "face_gender": (
-        Target("accuracy, ages 20 to 69", ("groups", "ages", "20 to 69", "accuracy"), 0.95),
-        Target("accuracy, all ages", ("accuracy",), 0.93),
+        Target("accuracy, ages 20 to 69", ("groups", "ages", "20 to 69", "accuracy"), 0.955),
+        Target("accuracy, all ages", ("accuracy",), 0.945),
+        Target("accuracy, all ages", ("accuracy",), 0.96, beyond=True),
         Target("gap between ethnicities", ("ethnicity_gap", "accuracy"), 0.02, beyond=True, most=True),
     ),
     "heart_sound": (
@@ -53,11 +54,13 @@ TARGETS: Mapping[str, Sequence[Target]] = {
         Target("accuracy", ("accuracy",), 0.85, beyond=True),
     ),
     "audio_scene": (
-        Target("accuracy", ("accuracy",), 0.95),
-        Target("accuracy", ("accuracy",), 0.98, beyond=True),
+        Target("accuracy", ("accuracy",), 0.975),
+        Target("accuracy", ("accuracy",), 0.985, beyond=True),
     ),
     ENSEMBLE: (
-        Target("ROC-AUC", ("roc_auc",), 0.85),
-        Target("equal error rate, unseen systems", ("unseen_systems", "eer"), 0.12, beyond=True, most=True),
+        Target("ROC-AUC", ("roc_auc",), 0.94),
+        Target("equal error rate", ("eer",), 0.13, most=True),
+        Target("ROC-AUC", ("roc_auc",), 0.96, beyond=True),
+        Target("equal error rate", ("eer",), 0.10, beyond=True, most=True),
     ),
 }

@@ -18,11 +18,12 @@ from sklearn.linear_model import LogisticRegression
 
 from engine.compiled import CompiledEngine, computes_bf16
 from models.calibration import Calibration
+from models.completion import complete
 from models.encoder import HEAD
-from models.encoder.assemble import JOINED, complete
 from models.encoder.network import load_native
 from models.encoder.processing import PROCESSOR
 from models.store import BF16_DIFFERENCE, DIFFERENCE, MAX_DIFFERENCE, RECORD
+from models.values import IR_MODEL
 from training import export
 from training.fitting.augment import Audio
 
@@ -223,7 +224,7 @@ def record(weights: Path, clips: Sequence[Audio]) -> float:
 
 def _difference(folder: Path, clips: Sequence[Audio], precision: str) -> float:
     """Largest difference of a probability between the forms of a complete folder."""
-    compiled, native = CompiledEngine(folder / JOINED, precision=precision), load_native(folder)
+    compiled, native = CompiledEngine(folder / IR_MODEL, precision=precision), load_native(folder)
     calibration, largest = Calibration.load(folder), 0.0
     for start in range(0, len(clips), BATCH):
         batch = PROCESSOR.collate([PROCESSOR.prepare(clip).features for clip in clips[start : start + BATCH]])

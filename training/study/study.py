@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from engine.predictor import Predictor
-from models import registry
+from models import completion, registry
 from models.store import Entry
 from training import evaluate
 from training.data.datasets import Clip, Split, datasets_dir, read_manifest
@@ -90,6 +90,7 @@ class Study:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             command.main([*arguments, *(() if full else quick)])
+        completion.complete(out)
         history = History.load(out)
         assert history is not None  # noqa: S101 - every training command writes it
         self.trained = Training(out, history, "\n".join(printed.getvalue().splitlines()[-3:]))

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.types import Message
 
-from api import asked
 from api.methods import ANSWERS, KEYED, MODELS, UNIFORM, AddressBody, JsonBody, NativeMethods, VoiceBody
 from core.errors import BadRequest, UnsupportedMedia
 from runners import all_runners
+from tasks import names
 from tasks.questions import questions
 from tasks.voice_deepfake import MEMBERS
 from tests.unit.scheduling.test_shedding import Runner, bundle
@@ -67,5 +67,5 @@ def test_every_method_says_which_models_it_asks() -> None:
     assert set(MODELS) == {route for route in routes if not route.startswith(UNIFORM)}
     assert routes - set(MODELS) == {f"{UNIFORM}{name}" for name in questions()}
     assert MODELS[KEYED] == MEMBERS
-    assert {name: question.models for name, question in questions().items()} == asked.MODELS
+    assert {name: question.models for name, question in questions().items()} == names.MODELS
     assert {name for names in MODELS.values() for name in names} == set(all_runners())

@@ -19,9 +19,9 @@ from engine.compiled import CompiledEngine
 from engine.predictor import Predictor
 from models import registry
 from models.encoder import LEVELS, NATIVE, PLACES, SAMPLE_RATE, WEIGHTS, assemble
-from models.encoder.assemble import JOINED, complete
 from models.encoder.network import Encoder, load_native
 from models.encoder.processing import PROCESSOR, QUIETEST_DBFS, frame_levels, log_mel, measured_levels
+from models.values import IR_MODEL
 from tasks import base
 from tests.support.served import DATA
 
@@ -50,7 +50,7 @@ def predictors() -> dict[str, Predictor]:
 @pytest.mark.parametrize("name", MODELS)
 def test_native_and_compiled_agree_and_batch_mates_change_nothing(name: str) -> None:
     folder = registry.complete(name)
-    native, compiled = load_native(folder), CompiledEngine(folder / JOINED, precision="f32")
+    native, compiled = load_native(folder), CompiledEngine(folder / IR_MODEL, precision="f32")
     clips = [PROCESSOR.prepare(read(path)).features for path in VOICES] + [PROCESSOR.prepare(tone(300, 0.7)).features]
     together = compiled.infer(PROCESSOR.collate(clips))
     for clip, row in zip(clips, together, strict=True):
@@ -144,12 +144,3 @@ def test_silence_around_a_voice_changes_its_answer_little(
     for name in ("voice_gender", "deepfake_encoder"):
         one, other = predictors[name].answer([clip, around])
         assert abs(one.probabilities[0] - other.probabilities[0]) < 0.1
-
-
-def test_a_folder_is_completed_once(tmp_path: Path) -> None:
-    complete(tmp_path)  # no head: nothing to complete
-    assert not list(tmp_path.iterdir())
-    whole = registry.complete("voice_gender")
-    assert registry.complete("voice_gender") == whole
-    expected = "head.npz", "encoder.safetensors", "openvino/model.xml", "openvino/model.bin", "export.json"
-    assert {path.relative_to(whole).as_posix() for path in whole.rglob("*.*")} >= set(expected)

@@ -19,12 +19,13 @@ from models.calibration import Calibration
 from models.face_gender import SPEC
 from models.face_gender.processing import PROCESSOR
 from models.processing import InvalidItem
-from models.store import IR_MODEL, check
+from models.store import check
+from models.values import IR_MODEL
 
 FACES = Path(__file__).parents[2] / "data" / "faces"
 ANSWERS = {"female_1": "female", "female_2": "female", "female_3": "female", "male_1": "male"}
 GOLDEN_SKIN = (204.1, 165.8, 144.1)  # mean red, green and blue in the middle of the face of female_1
-WEIGHTS = registry.weights(SPEC.name)
+WEIGHTS = registry.complete(SPEC.name)
 
 
 @pytest.fixture(scope="module")

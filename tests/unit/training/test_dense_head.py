@@ -10,10 +10,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from models.completion import complete
 from models.encoder import FEATURES, HEAD, LEVELS
-from models.encoder.assemble import JOINED, complete
 from models.encoder.network import load_native
 from models.encoder.processing import PROCESSOR
+from models.values import IR_MODEL
 from training.evaluation.folds import Split, by_group
 from training.fitting import dense
 
@@ -87,5 +88,5 @@ def test_the_compiled_form_gives_the_native_form_s_logits(tmp_path: Path, speech
     batch = PROCESSOR.collate([PROCESSOR.prepare(sound).features for sound in sounds])
     with torch.inference_mode():
         native = load_native(tmp_path)(*(torch.from_numpy(array) for array in batch.values())).numpy()
-    (compiled,) = ov.compile_model(tmp_path / JOINED, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(batch).values()
+    (compiled,) = ov.compile_model(tmp_path / IR_MODEL, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(batch).values()
     np.testing.assert_allclose(compiled, native, atol=1e-3, rtol=1e-3)

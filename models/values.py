@@ -1,0 +1,35 @@
+"""The values of a compiled form, taken from a native file that holds them too: git keeps them once."""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+IR_MODEL = Path("openvino") / "model.xml"  # the graph of a compiled form, in a folder of weights
+IR_VALUES = IR_MODEL.with_suffix(".bin")
+PLACES = IR_MODEL.with_suffix(".json")  # where the native file's values lie in the compiled form's, instead of these
+
+
+def filled(places: Path, native: bytes) -> bytearray:
+    """The values of a compiled form.
+
+    Args:
+        places: As ``training.places`` writes it. ``copied`` lists where bytes go to, where they are in the native file,
+            and how many. ``halved`` lists where values of 16 bits go to, where those of 32 bits are, the shape of
+            these and the order of their axes over there. ``constants`` lists places and bytes that it lacks.
+        native: The native file's content, not compressed.
+    """
+    said = json.loads(places.read_text())
+    values = bytearray(said["bytes"])
+    for target, source, size in said["copied"]:
+        values[target : target + size] = native[source : source + size]
+    for target, source, shape, axes in said.get("halved", ()):
+        array = np.frombuffer(native, "<f4", prod(shape), source).reshape(shape).transpose(axes)
+        content = array.astype("<f2").tobytes()
+        values[target : target + len(content)] = content
+    for target, constant in said["constants"]:
+        values[target : target + len(constant) // 2] = bytes.fromhex(constant)
+    return values

@@ -1,0 +1,18 @@
+"""The questions by name and the models that answer each: apart from the tasks, since runner processes load this too."""
+
+from __future__ import annotations
+
+from models import registry
+
+AI_VOICE = "ai-voice"
+_BUNDLED = {
+    "voice-gender": ("voice_gender",),
+    "face-gender": ("face_gender",),
+    "heart-sound": ("heart_sound",),
+    "audio-scene": ("audio_scene",),
+    AI_VOICE: ("deepfake_encoder", "deepfake_cnn", "deepfake_mlp"),
+}
+_ANSWERING = {model for models in _BUNDLED.values() for model in models}
+# A question for each further model of the registry, under the model's own name.
+FURTHER = {name.replace("_", "-"): (name,) for name in registry.specs() if name not in _ANSWERING}
+MODELS = _BUNDLED | FURTHER  # of every question
