@@ -21,7 +21,7 @@ from tqdm import tqdm
 from core.errors import Unprocessable
 from engine.compiled import CompiledEngine
 from media.faces import cut_out_face
-from models import registry
+from models import completion, registry
 from models.calibration import Calibration
 from models.face_gender import SPEC
 from models.face_gender.processing import PROCESSOR
@@ -181,9 +181,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.face_robustness", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: DATASETS_DIR)")
     parser.add_argument("--most", type=int, default=MOST, help="pictures of each source (%(default)s)")
-    parser.add_argument("--weights", type=Path, default=registry.weights(SPEC.name))
+    parser.add_argument("--weights", type=Path, help="folder of the weights (default: the bundled ones)")
     options = parser.parse_args(arguments)
-    found = measure(ServedModel(options.weights), unseen(datasets_dir(options.data), options.most))
+    weights = options.weights or registry.complete(SPEC.name)
+    completion.complete(weights)
+    found = measure(ServedModel(weights), unseen(datasets_dir(options.data), options.most))
     print(json.dumps(found, indent=1))
     robustness.keep({SPEC.name: found})
     return 0

@@ -163,6 +163,19 @@ def test_a_patient_or_recorder_is_left_out_and_other_sounds_are_learned(tmp_path
         assert set(split.test.tolist()) <= others
 
 
+def test_recorders_are_also_left_out_without_what_has_no_formal_licence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "NO_FORMAL_LICENCE", "heart_sounds_more")
+    clips = recipe.RECIPE.clips(data_sets(tmp_path))
+    schemes = recipe.RECIPE.schemes(clips)
+    for split, whole in zip(
+        schemes["recorders left out; without PASCAL's"], schemes["recorders left out"], strict=True
+    ):
+        assert split.test.tolist() == whole.test.tolist()
+        assert "heart_sounds_more" not in {clips[place].fields["source"] for place in split.train}
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # OpenVINO still traces
 def test_one_command_makes_the_same_bytes_again(tmp_path: Path) -> None:
     data = data_sets(tmp_path / "data")

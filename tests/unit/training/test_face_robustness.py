@@ -57,7 +57,7 @@ def test_quarter_turns_leave_the_answer_as_it_was_measured() -> None:
 
 
 def test_the_bundled_network_is_asked_as_it_is_served() -> None:
-    served = ServedModel(registry.weights(SPEC.name))
+    served = ServedModel(registry.complete(SPEC.name))
     portrait = cv2.imread(str(FACES / "male_1.jpg"))
     assert SPEC.classes[int(served(np.asarray(portrait, np.uint8)).argmax())] == "male"
     assert np.isnan(served(np.asarray(cv2.imread(str(FACES / "no_face.jpg")), np.uint8))).all()
