@@ -25,6 +25,8 @@ NODE_MODULES := clients/typescript/node_modules/.package-lock.json
 	deployments screenshots lock image up down test-containers container-figures clean
 
 COVERING := --cov --cov-report=
+LEAST_COVERED := 95  # per cent of the lines and branches of what is served, by unit and contract tests
+SERVED_TESTS = -m "not parallel and not alone and not containers" -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 MEASURED = COVERAGE_RCFILE=$(CURDIR)/tests/coverage_served.toml $(BIN)/coverage
 # What `make mutants` changes, as mutmut names it.
 MUTATED := \
@@ -55,7 +57,12 @@ ifdef PYTEST_ARGS
 else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m parallel -n 2 --dist loadfile --no-loadscope-reorder \
 	  $(if $(COVERAGE),$(COVERING)) tests/unit
-	$(BIN)/python -m pytest -rs -m "not parallel and not alone and not containers" -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+ifdef COVERAGE
+	$(MEASURED) run -m pytest -rs $(SERVED_TESTS) tests/contract
+	$(MEASURED) combine --quiet --append
+	$(MEASURED) report --fail-under=$(LEAST_COVERED)
+endif
+	$(BIN)/python -m pytest -rs $(SERVED_TESTS) $(if $(COVERAGE),--ignore=tests/contract)
 	$(BIN)/python -m pytest -rs -m alone tests/unit
 endif
 
