@@ -124,16 +124,14 @@ def name_request(span: Span | None, method: str, route: str, status: int, about:
         _mark_failed(span, str(status))
 
 
-def step(name: str, **attributes: Attribute) -> AbstractContextManager[object]:
+def step(name: str) -> AbstractContextManager[object]:
     """A step of the current request."""
-    return nullcontext() if _tracer is None else _step(_tracer, name, attributes)
+    return nullcontext() if _tracer is None else _step(_tracer, name)
 
 
 @contextlib.contextmanager
-def _step(tracer: Tracer, name: str, attributes: Mapping[str, Attribute]) -> Iterator[None]:
-    with tracer.start_as_current_span(
-        name, attributes=attributes, record_exception=False, set_status_on_exception=False
-    ) as span:
+def _step(tracer: Tracer, name: str) -> Iterator[None]:
+    with tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
         try:
             yield
         except BaseException as error:

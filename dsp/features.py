@@ -51,7 +51,6 @@ FEATURES: tuple[Feature, ...] = (
     Feature("spectral_flux"),
 )
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-UNITS: dict[str, str] = {feature.name: feature.unit for feature in FEATURES}
 
 
 def extract(samples: Float) -> Float:

@@ -15,32 +15,17 @@ HOP = 256  # samples: 16 ms
 BINS = WINDOW // 2 + 1  # frequencies 0, 15.625, ... 8000 Hz
 
 
-def frames(samples: Float, length: int = WINDOW, hop: int = HOP) -> Float:
-    """Overlapping pieces of a signal, without a copy.
-
-    Args:
-        samples: float32 [samples], at least ``length`` of them.
-        length: Samples of a piece.
-        hop: Samples from one piece to the next.
-
-    Returns:
-        float32 [1 + (samples - length) // hop, length], a read-only view.
-    """
-    return np.lib.stride_tricks.sliding_window_view(samples, length)[::hop]
-
-
-def centred(samples: Float, length: int = WINDOW, mode: str = "constant") -> Float:
-    """Pads by half a window on both sides, so that frame ``i`` is centred on sample ``i * hop``.
+def centred(samples: Float, mode: str = "constant") -> Float:
+    """Pads by half a window on both sides, so that frame ``i`` is centred on sample ``i * HOP``.
 
     Args:
         samples: float32 [samples].
-        length: Samples of a window.
         mode: ``constant`` (zeros) or ``edge``, as ``numpy.pad`` has them.
 
     Returns:
-        float32 [samples + length].
+        float32 [samples + WINDOW].
     """
-    half = length // 2
+    half = WINDOW // 2
     edges = (samples[0], samples[-1]) if mode == "edge" else (0.0, 0.0)
     return np.concatenate(
         [np.full(half, edges[0], np.float32), samples, np.full(half, edges[1], np.float32)], dtype=np.float32
@@ -56,7 +41,7 @@ def spectrum(samples: Float) -> NDArray[np.complex64]:
     Returns:
         complex64 [1 + samples // HOP, BINS].
     """
-    pieces = frames(centred(samples))
+    pieces = np.lib.stride_tricks.sliding_window_view(centred(samples), WINDOW)[::HOP]
     result: NDArray[np.complex64] = np.fft.rfft(pieces * window(WINDOW), axis=1).astype(np.complex64, copy=False)
     return result
 
@@ -66,17 +51,16 @@ def frequencies() -> Float:
     return np.linspace(0, SAMPLE_RATE / 2, BINS, dtype=np.float32)
 
 
-def fit_duration(samples: Float, min_s: float, max_s: float, rate: int = SAMPLE_RATE) -> Float:
+def fit_duration(samples: Float, min_s: float, max_s: float) -> Float:
     """Cuts a signal that is too long, pads one that is too short with zeros at its end.
 
     Args:
-        samples: float32 [samples].
+        samples: float32 [samples] at ``SAMPLE_RATE``.
         min_s: Shortest result (seconds).
         max_s: Longest result (seconds).
-        rate: Samples per second (Hz).
 
     Returns:
         float32, between ``min_s`` and ``max_s`` long.
     """
-    kept = samples[: round(max_s * rate)]
-    return np.pad(kept, (0, max(0, round(min_s * rate) - kept.size)))
+    kept = samples[: round(max_s * SAMPLE_RATE)]
+    return np.pad(kept, (0, max(0, round(min_s * SAMPLE_RATE) - kept.size)))

@@ -23,11 +23,6 @@ PREEMPHASIS = 0.97
 FLOOR = np.float32(np.finfo(np.float32).eps)  # smallest energy before the logarithm: about -92 dBFS of white noise
 
 
-def frames(samples: int) -> int:
-    """Number of whole frames in a clip of so many samples."""
-    return max(0, 1 + (samples - FRAME) // HOP)
-
-
 def samples_for(count: int) -> int:
     """Fewest samples that make so many frames."""
     return FRAME + (count - 1) * HOP

@@ -45,11 +45,6 @@ class MelConfig:
     centre: bool = True
     window: int = 0
 
-    def frames(self, samples: int) -> int:
-        """Number of frames of a clip of so many samples."""
-        padded = samples + 2 * (self.fft // 2) * self.centre
-        return max(0, 1 + (padded - self.fft) // self.hop)
-
 
 def power(audio: Float, fft: int, hop: int, *, centre: bool = True, length: int = 0) -> Float:
     """Power spectrogram.

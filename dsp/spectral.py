@@ -21,18 +21,17 @@ CONTRAST_SHARE = 0.02  # share of a band's bins taken as its peaks, and as its v
 HIGHEST_DB_RANGE = 80.0  # dB: anything further below the loudest value of a clip is raised to that
 
 
-def decibels(power: Float, dynamic_range: float = HIGHEST_DB_RANGE) -> Float:
-    """Power in dB re 1, with a floor relative to the largest value.
+def decibels(power: Float) -> Float:
+    """Power in dB re 1, at most ``HIGHEST_DB_RANGE`` below the largest value.
 
     Args:
         power: float32, any shape, not negative.
-        dynamic_range: Distance of the floor from the largest value (dB).
 
     Returns:
         float32, same shape.
     """
     level = 10 * np.log10(np.maximum(power, np.float32(POWER_FLOOR)))
-    result: Float = np.maximum(level, level.max() - np.float32(dynamic_range))
+    result: Float = np.maximum(level, level.max() - np.float32(HIGHEST_DB_RANGE))
     return result
 
 

@@ -81,14 +81,9 @@ def check_audio(item: NDArray[Any]) -> Features:
     return samples
 
 
-def stack(batch: Sequence[Features], name: str = "input_values") -> dict[str, NDArray[Any]]:
-    """Builds a batch of features that all have one shape.
-
-    Args:
-        batch: Arrays of equal shape.
-        name: Name of the network's input.
-    """
-    return {name: np.stack(batch).astype(np.float32, copy=False)}
+def stack(batch: Sequence[Features]) -> dict[str, NDArray[Any]]:
+    """Builds a batch, ``input_values``, of features that all have one shape."""
+    return {"input_values": np.stack(batch).astype(np.float32, copy=False)}
 
 
 def pad(batch: Sequence[Features], multiple: int) -> tuple[Features, NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from librosa.onset import onset_strength
 from numpy.typing import NDArray
 
 from dsp import spectral, temporal
-from dsp.features import FEATURE_NAMES, UNITS, extract, named
+from dsp.features import FEATURE_NAMES, FEATURES, extract, named
 from dsp.framing import HOP, SAMPLE_RATE, WINDOW, Float, fit_duration, spectrum
 from dsp.spectral import phase_coherence
 
@@ -54,9 +54,10 @@ def test_the_names_are_those_of_the_specification() -> None:
         "pitch_mean pitch_std jitter shimmer hnr zcr rms_energy rms_variance tempo phase_coherence spectral_flux"
     )
     assert FEATURE_NAMES[26:] == tuple(rest.split())
-    assert UNITS["spectral_centroid"] == "Hz"
-    assert UNITS["jitter"] == "ratio"
-    assert UNITS["hnr"] == "dB"
+    units = {feature.name: feature.unit for feature in FEATURES}
+    assert units["spectral_centroid"] == "Hz"
+    assert units["jitter"] == "ratio"
+    assert units["hnr"] == "dB"
 
 
 def test_the_spectrum_is_librosas(voice: Float) -> None:

@@ -43,12 +43,11 @@ def test_digital_silence_is_the_floor() -> None:
 @pytest.mark.parametrize("samples", [0, 1, 399])
 def test_less_than_a_frame_has_no_frames(samples: int) -> None:
     assert kaldi.log_mel(np.zeros(samples, np.float32), 64).shape == (0, 64)
-    assert kaldi.frames(samples) == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 512])
 def test_frames_and_samples_agree(count: int) -> None:
     samples = kaldi.samples_for(count)
-    assert kaldi.frames(samples) == count
-    assert kaldi.frames(samples - 1) == count - 1
-    assert kaldi.log_mel(clip(samples / kaldi.SAMPLE_RATE + 1e-6, 1)[:samples], 64).shape == (count, 64)
+    whole = clip(samples / kaldi.SAMPLE_RATE + 1e-6, 1)[:samples]
+    assert kaldi.log_mel(whole, 64).shape == (count, 64)
+    assert kaldi.log_mel(whole[:-1], 64).shape == (count - 1, 64)

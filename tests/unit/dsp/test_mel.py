@@ -40,7 +40,7 @@ def test_equals_librosa(config: mel.MelConfig) -> None:
     )
     ours = mel.mel_power(audio, config)
     assert ours.dtype == np.float32
-    assert ours.shape == (config.frames(len(audio)), config.bands)
+    assert ours.shape == theirs.T.shape
     np.testing.assert_allclose(ours, theirs.T, rtol=2e-3, atol=1e-6 * float(theirs.max()))
     expected = 10 * np.log10(np.maximum(theirs.T, 1e-10))
     np.testing.assert_allclose(mel.log_mel(audio, config), expected, atol=0.02)
@@ -61,9 +61,7 @@ def test_scales_are_inverse() -> None:
 
 
 def test_too_short_without_centring_has_no_frames() -> None:
-    config = CONFIGS[1]
-    assert config.frames(100) == 0
-    assert mel.log_mel(np.zeros(100, np.float32), config).shape == (0, 128)
+    assert mel.log_mel(np.zeros(100, np.float32), CONFIGS[1]).shape == (0, 128)
 
 
 def test_silence_is_finite() -> None:

@@ -39,7 +39,7 @@ class Processor:
         return Prepared(item[:1], {"first": float(item[0])})
 
     def collate(self, batch: Sequence[Features]) -> dict[str, NDArray[Any]]:
-        return stack(batch, "x")
+        return stack(batch)
 
 
 class Engine:
@@ -57,7 +57,7 @@ class Engine:
         pass
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        values = inputs["x"][:, 0]
+        values = inputs["input_values"][:, 0]
         self.sizes.append(len(values))
         if 99 in values:
             raise RuntimeError("engine failure")
@@ -165,7 +165,7 @@ class Gpu(Engine):
     device = "simulated"
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        time.sleep(0.004 * -(-len(inputs["x"]) // 32))
+        time.sleep(0.004 * -(-len(inputs["input_values"]) // 32))
         return super().infer(inputs)
 
 
@@ -179,7 +179,7 @@ class SharedGpu(Gpu):
     log: list[tuple[str, SharedGpu]]
 
     def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        if len(inputs["x"]) == 1:  # what is measured anyhow goes on to more
+        if len(inputs["input_values"]) == 1:  # what is measured anyhow goes on to more
             return super().infer(inputs)
         self.log.append(("begin", self))
         logits = super().infer(inputs)
@@ -224,7 +224,7 @@ def test_processes_of_one_model_measure_once(tmp_path: Path) -> None:
 def test_memory_is_given_back_though_the_search_breaks_off(tmp_path: Path) -> None:
     class Broken(SharedGpu):
         def infer(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-            if len(inputs["x"]) > 4:
+            if len(inputs["input_values"]) > 4:
                 raise MemoryError
             return super().infer(inputs)
 
