@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.settings import Voting
+from dsp.framing import SAMPLE_RATE, fit_duration
 from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
 from tasks.base import (
@@ -25,7 +26,6 @@ from tasks.base import (
 from tasks.explanation import explain
 from tasks.names import AI_VOICE, MODELS
 
-SAMPLE_RATE = 16_000  # Hz
 MAX_S = 30.0  # of speech; more is not looked at
 MIN_S = 1.0  # shorter audio is padded
 ARTIFICIAL = "AI_GENERATED"
@@ -124,16 +124,8 @@ def conclude(predictions: Sequence[Prediction], voting: Voting) -> Conclusion:
 
 
 def fit(samples: Sound) -> Sound:
-    """Cuts to the longest and pads with silence to the shortest length.
-
-    Args:
-        samples: float32 [n] at ``SAMPLE_RATE``.
-
-    Returns:
-        float32 [between ``MIN_S`` and ``MAX_S``].
-    """
-    samples = samples[: round(MAX_S * SAMPLE_RATE)]
-    return np.pad(samples, (0, max(0, round(MIN_S * SAMPLE_RATE) - samples.size)))
+    """Cuts speech to ``MAX_S``, or pads it with silence to ``MIN_S``; float32 [n] at ``SAMPLE_RATE``."""
+    return fit_duration(samples, MIN_S, MAX_S)
 
 
 def _both(before: Answered | None, found: Answered) -> Answered:
