@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # runner processes load this module too, and need nothing of 
 
 T = TypeVar("T")
 
-ENSEMBLE = "voice_deepfake"  # what the metrics call the three models of AI voices together
 KEYED = TYPED[names.AI_VOICE]
 # The models that each method asks.
 MODELS = {TYPED[question]: models for question, models in names.MODELS.items()}
@@ -93,7 +92,7 @@ class JsonBody(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no 
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """Reads JSON, and nothing but JSON."""
         models = MODELS[request.scope["path"]]
-        name = models[0] if len(models) == 1 else ENSEMBLE
+        name = models[0] if len(models) == 1 else names.ENSEMBLE
         body: Self = await noted(read_json)(request, cls, request.scope[ANSWERS].context, name, *models)
         return body
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models import registry
 
 AI_VOICE = "ai-voice"
+ENSEMBLE = "voice_deepfake"  # the three models of AI voices together, in the metrics of what is done once for all
 _BUNDLED = {
     "voice-gender": ("voice_gender",),
     "face-gender": ("face_gender",),

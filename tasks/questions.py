@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import NotFound
 from core.settings import Settings
 from dsp.temporal import active
 from media.audio import DecodedAudio, Samples
@@ -18,7 +19,7 @@ from models.heart_sound.silence import heart
 from models.spec import AudioInput, ModelSpec
 from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
 from tasks.base import Answer, Ask, Conclusion, FoundFace, Steps
-from tasks.names import AI_VOICE, FURTHER, MODELS
+from tasks.names import AI_VOICE, ENSEMBLE, FURTHER, MODELS
 from tasks.problems import of_picture, of_speech
 
 Kind = Literal["audio", "face"]
@@ -66,6 +67,17 @@ def questions() -> dict[str, Question]:
     return {question.name: question for question in (*_BUNDLED, *further)}
 
 
+def question_named(name: str) -> Question:
+    """The question of a name that a caller gives.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
+    if (found := questions().get(name)) is None:
+        raise NotFound(f"the questions are {', '.join(questions())}")
+    return found
+
+
 def _single(name: str, text: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]], **further: Any) -> Question:
     """The question of one model; ``further`` are fields of ``Question``."""
     further = {"problems": of_picture} | further if kind == "face" else further
@@ -103,7 +115,7 @@ _BUNDLED = (
         MODELS[AI_VOICE],
         "audio",
         lambda audio, settings: voice_deepfake.classify(audio, settings.voting),
-        voice_deepfake.NAME,
+        ENSEMBLE,
         cuts=True,
         piece_s=voice_deepfake.MAX_S,
         kept=active,

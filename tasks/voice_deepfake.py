@@ -30,9 +30,7 @@ MAX_S = 30.0  # of speech; more is not looked at
 MIN_S = 1.0  # shorter audio is padded
 ARTIFICIAL = "AI_GENERATED"
 
-NAME = "voice_deepfake"  # the members together, in the metrics of what is done once for all of them
-# In the order of the configured weights.
-MEMBERS = MODELS[AI_VOICE]
+MEMBERS = MODELS[AI_VOICE]  # in the order of the configured weights
 FIRST, *OTHERS = MEMBERS  # the first one finds speech
 
 Sound = NDArray[np.float32]

@@ -17,16 +17,15 @@ from api.responses import preferred
 from api.v1.batch import MEDIA_TYPE, Batch, BatchLines, Input, collect
 from api.v1.catalogue import describe
 from api.v1.schemas import ClassifyRequest, ClassifyResponse, InputItem, ModelList
-from core.errors import BadRequest, NotFound
+from core.errors import BadRequest
 from media.examples import MUSIC_URL
 from tasks.names import AI_VOICE
-from tasks.questions import Question, questions
+from tasks.questions import Question, question_named, questions
 from tasks.run import Context
 
 router = APIRouter(tags=["uniform"])
 
 KEY = "file"  # of the form
-NAMES = list(questions())
 EXAMPLE = {
     "question": "audio-scene",
     "items": [
@@ -83,7 +82,8 @@ def _responses() -> dict[int | str, dict[str, Any]]:
 async def classify(
     request: Request,
     question: Annotated[
-        str, Path(json_schema_extra={"enum": NAMES}, examples=["audio-scene"], description="What is asked.")
+        str,
+        Path(json_schema_extra={"enum": list(questions())}, examples=["audio-scene"], description="What is asked."),
     ],
 ) -> Response:
     """Files in a form under the key `file`, or addresses and base64 in JSON, up to `MAX_BATCH_ITEMS` in a request.
@@ -93,7 +93,7 @@ async def classify(
     `ai-voice` needs a key, as `/api/voice-detection` does.
     """
     began = asyncio.get_running_loop().time()
-    asked = _question(question)
+    asked = question_named(question)
     bundle = answers(request)
     if question == AI_VOICE:
         check_voice_key(request.scope, bundle.context.settings.keys, request.headers)
@@ -115,17 +115,6 @@ async def models(request: Request) -> ModelList:
     """What is served at this moment, with the figures that were measured on clips that the weights never met."""
     context = answers(request).context
     return ModelList(models=[await describe(model, context.settings) for model in context.models.values()])
-
-
-def _question(name: str) -> Question:
-    """The question of an address.
-
-    Raises:
-        NotFound: There is none of this name.
-    """
-    if (found := questions().get(name)) is None:
-        raise NotFound(f"the questions are {', '.join(NAMES)}")
-    return found
 
 
 async def _inputs(request: Request, context: Context, question: Question) -> list[Input]:

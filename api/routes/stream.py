@@ -27,7 +27,6 @@ from core import metrics
 from core.errors import (
     BadRequest,
     Forbidden,
-    NotFound,
     PayloadTooLarge,
     ServiceError,
     TimedOut,
@@ -40,7 +39,7 @@ from media.opus import OpusStream
 from media.samples import QUALITY, DecodedAudio, Samples
 from models.spec import AudioInput
 from tasks.names import AI_VOICE
-from tasks.questions import Question, questions
+from tasks.questions import Question, question_named
 from tasks.run import Context
 
 EVERY_S = 1.0  # an answer for so much new sound
@@ -273,8 +272,7 @@ def _admit(socket: WebSocket, question: str, kind: str, rate: str, state: Stream
     if not isinstance(found, Answers):
         raise Unavailable("the service is starting", retry_after=1)
     context = found.context
-    if (asked := questions().get(question)) is None:
-        raise NotFound(f"the questions are {', '.join(questions())}")
+    asked = question_named(question)
     state.question = question
     _check_origin(socket, context.settings.cors_origins)
     if question == AI_VOICE:

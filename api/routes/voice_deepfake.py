@@ -14,7 +14,8 @@ from api.bodies import read_json
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.schemas import VoiceRequest, VoiceResponse
 from media.examples import read
-from tasks.voice_deepfake import MEMBERS, NAME
+from tasks.names import ENSEMBLE
+from tasks.voice_deepfake import MEMBERS
 
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of `API_KEY` or `API_KEYS`.")
 
@@ -50,4 +51,4 @@ async def voice_detection(request: Request) -> VoiceResponse:
     The example is of [LibriSpeech](https://www.openslr.org/12), reader Andrew Miller, CC BY 4.0, cut and coded as Opus.
     """
     bundle = admitted(request, *MEMBERS)
-    return await bundle.voice_detection(await read_json(request, VoiceRequest, bundle.context, NAME, *MEMBERS))
+    return await bundle.voice_detection(await read_json(request, VoiceRequest, bundle.context, ENSEMBLE, *MEMBERS))

@@ -26,7 +26,7 @@ from media.containers import PICTURE_LABELS, SOUND_LABELS, offered
 from models import registry
 from models.spec import AudioInput
 from tasks.names import AI_VOICE, FURTHER
-from tasks.questions import questions
+from tasks.questions import question_named, questions
 
 PAGE = Path(__file__).parent / "page"
 EXAMPLES = Path(__file__).parent / "examples"
@@ -141,8 +141,7 @@ def card(name: str) -> Response:
 @router.post("/ui/ask/{name}", include_in_schema=False)
 async def ask(request: Request, name: str) -> Response:
     """A recording or a picture in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
-    if (question := questions().get(name)) is None:
-        raise NotFound(f"the questions are {', '.join(questions())}")
+    question = question_named(name)
     if name == AI_VOICE:
         check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
     asked = Questions(answers(request).context)
