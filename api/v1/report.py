@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,25 +35,6 @@ def bounds(kept: NDArray[np.bool_], window: int, piece: int) -> list[tuple[int, 
         parts: Sequence[NDArray[np.int32]] = split(places[start : start + piece], window)  # type: ignore[arg-type, assignment]
         found += [(int(part[0]), int(part[-1]) + 1) for part in parts]
     return found
-
-
-def named(rows: Sequence[dict[str, float]], spans: Sequence[tuple[float, float]]) -> list[dict[str, object]]:
-    """Segments of an answer.
-
-    Args:
-        rows: Probabilities of each window.
-        spans: Start and end of each (seconds); there may be more than were asked about.
-    """
-    return [
-        {
-            "start": round(start, 3),
-            "end": round(end, 3),
-            "prediction": (best := max(row, key=lambda name: row[name])),
-            "confidence": row[best],
-            "probabilities": row,
-        }
-        for row, (start, end) in zip(rows, itertools.islice(spans, len(rows)), strict=True)
-    ]
 
 
 def report(
@@ -106,8 +86,17 @@ def _sound(question: Question, audio: DecodedAudio, prediction: Prediction, spec
 def _segments(question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec) -> list[Segment]:
     if len(prediction.rows) < 2:
         return []
-    found = spans(question, audio, spec)
-    return [Segment.model_validate(one) for one in named(prediction.windows, found)]
+    rows = prediction.windows
+    found = spans(question, audio, spec)[: len(rows)]  # there may be more windows than were asked about
+    return [_segment(row, start, end) for row, (start, end) in zip(rows, found, strict=True)]
+
+
+def _segment(row: Mapping[str, float], start: float, end: float) -> Segment:
+    """One window with its probabilities, from ``start`` to ``end`` (seconds)."""
+    best = max(row, key=lambda name: row[name])
+    return Segment(
+        start=round(start, 3), end=round(end, 3), prediction=best, confidence=row[best], probabilities=dict(row)
+    )
 
 
 def spans(question: Question, audio: DecodedAudio, spec: ModelSpec) -> list[tuple[float, float]]:
