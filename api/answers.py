@@ -10,7 +10,7 @@ import functools
 import platform
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from api.schemas import (
     ClassScore,
@@ -137,20 +137,23 @@ class Answers:
         )
 
 
-def answers(request: Request) -> Answers:
-    """What answers in this process.
+def answers(connection: HTTPConnection) -> Answers:
+    """The ``Answers`` of this process.
+
+    Args:
+        connection: A request or a WebSocket.
 
     Raises:
         Unavailable: The process is still starting.
     """
-    found = getattr(request.app.state, "answers", None)
+    found = getattr(connection.app.state, "answers", None)
     if not isinstance(found, Answers):
         raise Unavailable("the service is starting", retry_after=1)
     return found
 
 
-def admitted(request: Request, *models: str) -> Answers:
-    """What answers in this process, if the models of the request have room for it.
+def admitted(request: HTTPConnection, *models: str) -> Answers:
+    """The ``Answers`` of this process, if the models of the request have room for it.
 
     Asked before a body is read, which costs memory and time as well; the operations ask again when it is there.
 

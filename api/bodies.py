@@ -7,7 +7,7 @@ methods load this file in every process, so it imports nothing that answers.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -80,9 +80,9 @@ class _MemoryParser(MultiPartParser):
         self.is_whole = True
 
 
-def media_type(request: Request) -> str:
-    """The request's content type without parameters, in small letters; empty when there is none."""
-    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+def media_type(headers: Mapping[str, str]) -> str:
+    """The content type that a request states, without parameters and in lower case; empty when it states none."""
+    return headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def check_plain(request: Request) -> None:
@@ -105,7 +105,7 @@ def audio_type(request: Request) -> str:
         UnsupportedMedia: It is a form or JSON, or compressed.
     """
     check_plain(request)
-    found = media_type(request)
+    found = media_type(request.headers)
     if found.startswith("multipart/") or is_json(found):
         raise UnsupportedMedia(f"send the recording itself as the body, not as {found[:100]}")
     return declared_container(found)
@@ -160,7 +160,7 @@ async def read_files(request: Request, key: str, most: int) -> list[tuple[str, b
 async def _form(request: Request, key: str, most: int) -> AsyncIterator[tuple[FormData, bool]]:
     """A form, and whether its last boundary was there."""
     check_plain(request)
-    if (found := media_type(request)) != MULTIPART:
+    if (found := media_type(request.headers)) != MULTIPART:
         if found:
             raise UnsupportedMedia(f"send the file as {MULTIPART} under the key '{key}', not as {found[:100]}")
         raise BadRequest(f"no file: send {MULTIPART} with a file under the key '{key}'")
@@ -224,7 +224,7 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
         ServiceError: As ``Context.ensure_room``, for a large body.
     """
     check_plain(request)
-    found = media_type(request)
+    found = media_type(request.headers)
     if found and not is_json(found):
         raise UnsupportedMedia(f"send the body as application/json, not as {found[:100]}")
     data = (await request.body()).removeprefix(BYTE_ORDER_MARK)

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.asked import TYPED
 from api.auth import check_voice_key
-from api.bodies import read_file, read_json
+from api.bodies import media_type, read_file, read_json
 from api.responses import error_response, to_response
 from api.schemas import ClassScore, FaceResponse, SceneResponse, VoiceRequest, VoiceResponse
 from api.v1.schemas import ClassifyResponse, InputItem, ItemAnswer
@@ -187,7 +187,7 @@ def admit(answers: Answers, scope: Scope) -> None:
     path, headers = scope["path"], Headers(scope=scope)
     if path == KEYED:
         check_voice_key(scope, answers.context.settings.keys, headers)
-    if headers.get("content-type", "").split(";")[0].strip().lower() == PICKLE:
+    if media_type(headers) == PICKLE:
         raise UnsupportedMedia(f"{PICKLE} is not read")
     if path != CACHED:
         answers.context.ensure_room(*MODELS[path])

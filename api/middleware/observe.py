@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.asked import question_of
+from api.bodies import media_type
 from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import RequestState, working_for
@@ -117,7 +118,7 @@ def _trace_id(headers: Headers) -> str:
 
 def _content_type(headers: Headers) -> str:
     """What the caller says that the body is, where it is a type that exists."""
-    given = headers.get("content-type", "").split(";")[0].strip().lower()
+    given = media_type(headers)
     return given if given in CONTENT_TYPES else given and "other"
 
 

@@ -125,7 +125,7 @@ async def _inputs(request: Request, context: Context, question: Question) -> lis
         ServiceError: As ``read_json`` and ``read_files``.
     """
     most = context.settings.max_batch_items
-    if not is_json(media_type(request)):
+    if not is_json(media_type(request.headers)):
         files = await read_files(request, KEY, most)
         return [Input(PurePath(name).name[:256], data) for name, data in files]
     body = await read_json(request, ClassifyRequest, context, question.label, *question.models)

@@ -20,7 +20,7 @@ from fastapi import APIRouter, WebSocket
 from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from api.answers import Answers
+from api.answers import answers
 from api.auth import CALLER, SUBPROTOCOL, check_voice_key
 from api.responses import to_response
 from core import metrics
@@ -31,7 +31,6 @@ from core.errors import (
     ServiceError,
     TimedOut,
     TooManyRequests,
-    Unavailable,
 )
 from core.memory import hold
 from core.request import CURRENT, StreamState
@@ -268,10 +267,7 @@ def _admit(socket: WebSocket, question: str, kind: str, rate: str, state: Stream
     Raises:
         ServiceError: It is not let in.
     """
-    found = getattr(socket.app.state, "answers", None)
-    if not isinstance(found, Answers):
-        raise Unavailable("the service is starting", retry_after=1)
-    context = found.context
+    context = answers(socket).context
     asked = question_named(question)
     state.question = question
     _check_origin(socket, context.settings.cors_origins)

@@ -145,7 +145,7 @@ async def ask(request: Request, name: str) -> Response:
     if name == AI_VOICE:
         check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
     asked = Questions(answers(request).context)
-    if media_type(request) == "application/json":
+    if media_type(request.headers) == "application/json":
         context, models = answers(request).context, question.models
         where = await read_json(request, AnalyzeRequest, context, question.label, *models)
         work = asked.ask_url(name, where.audio_url)
