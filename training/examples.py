@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.audio import AudioLimits, decode
-from media.faces import crop_face, largest_face
+from media.faces import cut_out_face
 from media.image import decode_image
 from models.spec import ImageInput, ModelSpec, split
 
@@ -22,7 +22,6 @@ FILES = {
 }
 SPEECH = "ai_voice/*_*.*"  # for the three members of the AI-voice ensemble, and for what is not named
 PORTRAITS = "faces/*male_*.jpg"  # for whatever looks at pictures
-MAX_PIXELS = 50_000_000
 
 
 def items(spec: ModelSpec) -> list[NDArray[Any]]:
@@ -52,5 +51,5 @@ def _samples(file: Path, rate: int) -> NDArray[np.float32]:
 
 @functools.cache
 def _face(file: Path, size: int) -> NDArray[np.uint8]:
-    picture = decode_image(file.read_bytes(), max_pixels=MAX_PIXELS)
-    return crop_face(picture, largest_face(picture), size)
+    picture = decode_image(file.read_bytes())
+    return cut_out_face(picture, size)

@@ -44,11 +44,11 @@ def read(kind: AudioInput | ImageInput, file: bytes) -> list[NDArray[Any]]:
     if isinstance(kind, AudioInput):
         decoded = decode(file, limits=AudioLimits(), target_rate=kind.sample_rate)
         return split(decoded.samples, round(kind.window_s * kind.sample_rate))
-    from media.faces import crop_face, largest_face
+    from media.faces import cut_out_face
     from media.image import decode_image
 
-    picture = decode_image(file, max_pixels=50_000_000)
-    return [crop_face(picture, largest_face(picture), kind.size)]
+    picture = decode_image(file)
+    return [cut_out_face(picture, kind.size)]
 
 
 class Model:

@@ -17,6 +17,7 @@ from core.errors import ServiceError
 from core.settings import Settings, Voting, get_settings
 from engine.predictor import Predictor
 from media.audio import AudioLimits, DecodedAudio, decode
+from media.image import MAX_PIXELS
 from media.pcm import PcmFormat
 from models.calibration import Calibration
 from models.messages import InferenceResult
@@ -29,7 +30,6 @@ from training.data.datasets import Clip, class_indices
 
 Rows = NDArray[np.float64]
 
-MAX_PIXELS = 50_000_000
 AMPLIFICATION = 10.0  # the default of /upload_audio
 HEART_FORMAT = PcmFormat()  # in which /upload_audio takes recordings
 
