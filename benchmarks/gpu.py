@@ -33,7 +33,7 @@ from models.calibration import Calibration
 from models.store import Entry
 from scheduling.batch_size import find
 from training.examples import items
-from training.export import digest, weight_files
+from training.export import digests
 from training.published import layout
 from training.published.importing import Source, describe_checkpoint
 
@@ -76,8 +76,7 @@ def write(folder: Path, *, small: bool) -> Path:
 
 def record(folder: Path, difference: float) -> None:
     """Says what a folder holds and how far the device's answers are from the CPU's, so that it can be saved."""
-    digests = {path.relative_to(folder).as_posix(): digest(path) for path in weight_files(folder)}
-    known = {store.DIFFERENCE: difference, store.BF16_DIFFERENCE: difference, "sha256": digests}
+    known = {store.DIFFERENCE: difference, store.BF16_DIFFERENCE: difference, "sha256": digests(folder)}
     (folder / store.RECORD).write_text(json.dumps(known))
 
 

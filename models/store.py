@@ -134,7 +134,7 @@ def check(weights: Path) -> dict[str, Any]:
 
 def _compare(folder: Path, title: str, expected: Mapping[str, str]) -> None:
     for name, digest in expected.items():
-        if _digest(folder / name) != digest:
+        if file_digest(folder / name) != digest:
             raise WeightsError(f"{title}: {name} is not the file that was exported")
 
 
@@ -146,11 +146,12 @@ def file_digests(folder: Path) -> dict[str, str]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in files]
     with ThreadPoolExecutor(2) as threads:
-        digests = dict(zip(names, threads.map(_digest, files), strict=True))
+        digests = dict(zip(names, threads.map(file_digest, files), strict=True))
     return {name: digest for name, digest in digests.items() if name not in (FILES, MODEL_FILE)}
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -158,8 +158,8 @@ def write(encoder: Encoder, folder: Path) -> None:
     ov.save_model(model, folder / COMPILED, compress_to_fp16=True)
     name_places(folder / COMPILED, _held((folder / NATIVE).read_bytes()))
     (folder / NATIVE).chmod(export.READABLE)
-    hashes = {path.relative_to(folder).as_posix(): export.digest(path) for path in export.weight_files(folder)}
-    (folder / RECORD).write_text(json.dumps({"openvino": ov.__version__, "sha256": hashes}, indent=1) + "\n")
+    record = {"openvino": ov.__version__, "sha256": export.digests(folder)}
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _held(native: bytes) -> dict[bytes, tuple[str, list[int]]]:

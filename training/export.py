@@ -5,7 +5,6 @@ Needs the training requirements; serving only reads what this wrote.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.compiled import CompiledEngine, computes_bf16
 from models.calibration import Calibration
-from models.store import BF16_DIFFERENCE, DIFFERENCE, MAX_DIFFERENCE, RECORD
+from models.store import BF16_DIFFERENCE, DIFFERENCE, MAX_DIFFERENCE, RECORD, file_digest
 from models.values import IR_MODEL
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -124,7 +123,7 @@ def save(
         **differences,
         "checked_batches": len(batches),
         "openvino": ov.__version__,
-        "sha256": {path.relative_to(weights).as_posix(): digest(path) for path in weight_files(weights)},
+        "sha256": digests(weights),
     }
     (weights / RECORD).write_text(json.dumps(record, indent=1) + "\n")
     return differences[DIFFERENCE]
@@ -154,7 +153,6 @@ def weight_files(weights: Path) -> list[Path]:
     return sorted(p for p in weights.rglob("*") if p.is_file() and p.name != RECORD)
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def digests(weights: Path) -> dict[str, str]:
+    """SHA-256 of each of ``weight_files``, by its path in the folder."""
+    return {path.relative_to(weights).as_posix(): file_digest(path) for path in weight_files(weights)}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from models.completion import KERAS_VALUES
 from models.face_gender.backend import keras
 from models.face_gender.network import INPUT, NATIVE, load_native
-from models.store import MADE, RECORD
+from models.store import MADE, RECORD, file_digest
 from models.values import IR_MODEL, IR_VALUES, PLACES
 from training import export as compiled
 from training.places import name_places
@@ -82,12 +82,11 @@ def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
 
 def keep_once(weights: Path) -> None:
     """Takes the compiled form's values out of a weights folder, and records where the native file has them."""
-    made = {IR_VALUES.as_posix(): compiled.digest(weights / IR_VALUES)}
+    made = {IR_VALUES.as_posix(): file_digest(weights / IR_VALUES)}
     name_places(weights / IR_MODEL, _held(weights / NATIVE))
     (weights / PLACES).chmod(compiled.READABLE)
-    record = json.loads((weights / RECORD).read_text())
-    kept = {path.relative_to(weights).as_posix(): compiled.digest(path) for path in compiled.weight_files(weights)}
-    (weights / RECORD).write_text(json.dumps(record | {"sha256": kept, MADE: made}, indent=1) + "\n")
+    record = json.loads((weights / RECORD).read_text()) | {"sha256": compiled.digests(weights), MADE: made}
+    (weights / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _held(native: Path) -> dict[bytes, tuple[str, list[object]]]:

@@ -11,7 +11,6 @@ from typing import Any
 from models import store
 from models.published.checkpoint import PIXELS, Checkpoint, CheckpointError, LogMel, Picture, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
-from training.export import digest
 from training.published import labels
 from training.published.compiling import save_compiled
 
@@ -86,7 +85,7 @@ def import_checkpoint(spec: ModelSpec, source: Source, faces: FaceOptions | None
             revision=checkpoint.revision,
             licence=checkpoint.licence,
             labels=dict(checkpoint.labels),
-            files={file.relative_to(source.folder).as_posix(): digest(file) for file in files},
+            files={file.relative_to(source.folder).as_posix(): store.file_digest(file) for file in files},
         )
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from models import completion, registry, store
 from models.values import IR_MODEL, IR_VALUES, PLACES, filled
-from training import export
 from training.places import name_places
 
 FACE = "face_gender"
@@ -29,7 +28,7 @@ def test_the_face_network_lies_in_git_once_and_is_made_as_it_was_exported() -> N
     folder, whole = registry.weights(FACE), registry.complete(FACE)
     assert not (folder / IR_VALUES).exists()
     record = json.loads((folder / store.RECORD).read_text())
-    assert export.digest(whole / IR_VALUES) == record[store.MADE][IR_VALUES.as_posix()]
+    assert store.file_digest(whole / IR_VALUES) == record[store.MADE][IR_VALUES.as_posix()]
     assert (whole / IR_MODEL).read_bytes() == (folder / IR_MODEL).read_bytes()
 
 
@@ -40,7 +39,7 @@ def test_a_file_that_is_made_otherwise_than_it_was_exported_is_not_saved(tmp_pat
     places["halved"][0][1] += 4
     (folder / PLACES).write_text(json.dumps(places))
     record = json.loads((folder / store.RECORD).read_text())
-    record["sha256"][PLACES.as_posix()] = export.digest(folder / PLACES)
+    record["sha256"][PLACES.as_posix()] = store.file_digest(folder / PLACES)
     (folder / store.RECORD).write_text(json.dumps(record))
     with pytest.raises(store.WeightsError, match=r"face_gender: openvino/model.bin is not the file that was exported"):
         store.save(registry.specs()[FACE], folder)
