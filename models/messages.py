@@ -84,7 +84,7 @@ class Kept(BaseModel):
     )
 
 
-class Entry(Kept):
+class CacheEntry(Kept):
     """A result in the cache.
 
     Attributes:
@@ -110,5 +110,5 @@ class SceneData(Kept):
     classification: SceneClass
 
 
-class SceneEntry(SceneData, Entry):
+class SceneEntry(SceneData, CacheEntry):
     """The same in the cache."""

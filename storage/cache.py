@@ -27,7 +27,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from core import errors, memory, metrics
 from core.errors import ServiceError
-from models.messages import Entry, Kept
+from models.messages import CacheEntry, Kept
 from storage.cache_backends import CacheStore, RedisStore, SqliteStore
 from storage.redis_client import RedisClient, StoreUnavailable
 
@@ -100,7 +100,7 @@ class SingleFlight(Generic[T]):
             del self._computations[key]
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=CacheEntry)
 K = TypeVar("K", bound=Kept)
 
 LEASE_S = 10.0  # a process that dies while it computes holds the others up for this long

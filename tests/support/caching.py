@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from models.messages import Entry
+from models.messages import CacheEntry
 from storage.cache import Cached, ResultCache
 from storage.cache_backends import RedisStore, SqliteStore
 from storage.redis_client import RedisClient
@@ -17,7 +17,7 @@ URL = "https://media.example/a.wav?token=s3cret"
 VERSION = "audio_scene:1"
 
 
-class Found(Entry):
+class Found(CacheEntry):
     """What the producers below find."""
 
     model: str = "audio_scene:1"
