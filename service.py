@@ -25,6 +25,7 @@ from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
 from runners import places
+from runners.base import API
 from runners.configuration import check, try_data_dir
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ Runners = type("Runners", (), {name: bentoml.depends(service) for name, service 
 
 
 @bentoml.service(
-    name="MediaClassifier",
+    name=API,
     workers=settings.api_workers,
     http={"host": settings.host, "port": settings.port},
     # ``api.middleware.limits`` bounds every request in the contract's shape; this is for what it cannot reach.
@@ -85,7 +86,7 @@ class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]
 
         try_data_dir(settings)
         metrics.start_api(VERSION)
-        tracing.start("MediaClassifier")
+        tracing.start(API)
         proxies = {name: getattr(self, place.service.name) for name, place in places().items()}
         self.answers = Answers(assemble(settings, proxies))
         http_app().state.answers = self.answers

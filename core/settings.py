@@ -160,9 +160,7 @@ VOTING = {
 class Settings(BaseSettings):
     """The bundle's settings; each field is the environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=False
-    )
+    model_config = SettingsConfigDict(env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True)
 
     host: Annotated[str, AfterValidator(_check_ip)] = Field("127.0.0.1", description="Address that is listened on.")
     port: int = Field(3000, ge=1, le=65535, description="Port that is listened on.")

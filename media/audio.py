@@ -38,10 +38,10 @@ from media.containers import (
     without_tags,
 )
 from media.downmix import BLOCK_VALUES
-from media.samples import AudioLimits, DecodedAudio, Samples, Sink, resample
+from media.samples import AudioLimits, DecodedAudio, Samples, Sink
 from media.signatures import not_sound
 
-__all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode", "resample"]
+__all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode"]
 
 log = logging.getLogger("bundle.ffmpeg")
 

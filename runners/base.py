@@ -96,7 +96,7 @@ def install_batcher() -> None:
     dispatcher.CorkDispatcher.controller = send_all  # type: ignore[method-assign]  # as is a method
 
 
-API = "MediaClassifier"  # the service that asks the runners
+API = "MediaClassifier"  # name of the service that asks the runners (``service.py``)
 LOOK_EVERY_S = 0.1
 RETRY_S = 10.0  # between two starts of a runner whose model cannot be served
 

@@ -11,7 +11,8 @@ import soundfile
 
 from core.errors import BadRequest, PayloadTooLarge
 from media import containers
-from media.audio import AudioLimits, decode, resample
+from media.audio import AudioLimits, decode
+from media.samples import resample
 from tests.support.audio_bytes import ENCODERS, decoded, encode, film, mux, tone, wav
 
 LIMITS = AudioLimits()
