@@ -20,6 +20,7 @@ from tasks import heart_sound
 from tasks.base import Answer
 from tasks.questions import Question
 from tasks.run import Context
+from tasks.voice_deepfake import ARTIFICIAL
 
 Report = dict[str, Any]
 
@@ -69,7 +70,7 @@ def report(question: Question, answer: Answer) -> Report:
     found = answer.found
     said: Report = {"answer": found.prediction, "confidence": round(found.confidence, DIGITS)}
     if found.verdict is not None:
-        members = {name: member.probabilities["AI_GENERATED"] for name, member in found.members.items()}
+        members = {name: member.probabilities[ARTIFICIAL] for name, member in found.members.items()}
         said |= {"members": _rounded(members), "explanation": found.explanation}
     else:
         said["probabilities"] = _rounded(dict(found.probabilities))

@@ -147,9 +147,6 @@ class FoundFace:
     others: Sequence[Face] = ()
 
 
-Source = DecodedAudio | FoundFace
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the AI-voice ensemble says.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from tasks.names import AI_VOICE, MODELS
 
 MAX_S = 30.0  # of speech; more is not looked at
 MIN_S = 1.0  # shorter audio is padded
-ARTIFICIAL = "AI_GENERATED"
+ARTIFICIAL: Final = "AI_GENERATED"
 
 MEMBERS = MODELS[AI_VOICE]  # in the order of the configured weights
 FIRST, *OTHERS = MEMBERS  # the first one finds speech
@@ -151,7 +152,7 @@ def decide(scores: Sequence[float], voting: Voting) -> Verdict:
     low, high = voting.uncertain
     uncertain, threshold = low < score < high, voting.threshold
     if score > threshold:
-        return Verdict(score, "AI_GENERATED", 0.5 + 0.5 * (score - threshold) / (1.0 - threshold), uncertain)
+        return Verdict(score, ARTIFICIAL, 0.5 + 0.5 * (score - threshold) / (1.0 - threshold), uncertain)
     return Verdict(score, "HUMAN", 0.5 + 0.5 * (threshold - score) / threshold, uncertain)
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from api.answers import admitted, answers
 from api.auth import check_voice_key
 from api.bodies import is_json, media_type, read_files, read_json
+from api.middleware.observe import REQUEST_ID
 from api.openapi import MODEL_ERRORS, errors, example, json_body
 from api.responses import preferred
 from api.v1.batch import MEDIA_TYPE, Batch, BatchLines, Input, collect
@@ -58,7 +59,7 @@ def _body() -> dict[str, Any]:
     named: dict[str, Any] = {
         "name": "x-request-id",
         "in": "header",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+        "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"},
     }
     named["description"] = "An id for the answer, the logs and the errors; one is made where none is given."
     return extra | {"security": [{}, {"APIKeyHeader": []}], "parameters": [named]}

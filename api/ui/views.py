@@ -16,6 +16,7 @@ from media.audio import DecodedAudio
 from tasks.base import FoundFace as Found
 from tasks.base import Prediction
 from tasks.explanation import MEMBER_TITLES, NEED_VOICE, bundled_reference
+from tasks.voice_deepfake import ARTIFICIAL
 
 Place = Literal["inside", "below", "above", "not measurable"]
 
@@ -187,7 +188,7 @@ def found_face(found: Found) -> FoundFace:
 def votes(members: Mapping[str, Prediction], weights: Sequence[float]) -> list[Vote]:
     """What each member of the ensemble says, and how much it counts."""
     return [
-        Vote(title=MEMBER_TITLES[name], score=answer.probabilities["AI_GENERATED"], weight=weight)
+        Vote(title=MEMBER_TITLES[name], score=answer.probabilities[ARTIFICIAL], weight=weight)
         for (name, answer), weight in zip(members.items(), weights, strict=True)
     ]
 
