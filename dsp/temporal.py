@@ -150,16 +150,32 @@ def without_pauses(samples: Float, sample_rate: int) -> Float:
 def active(samples: Float, sample_rate: int) -> NDArray[np.bool_]:
     """Which samples are not in a long quiet stretch, bool [n]."""
     frame = round(FRAME_S * sample_rate)
-    count = len(samples) // frame
-    if count == 0:
+    if len(samples) < frame:
         return np.full(len(samples), True)
-    power = np.square(samples[: count * frame].reshape(count, frame), dtype=np.float64).mean(axis=1)
-    levels = np.maximum(10.0 * np.log10(np.maximum(power, 1e-20)), FLOOR_DB)
+    levels = frame_levels(samples, frame, FLOOR_DB)
+    count = len(levels)
     block, shortest, margin = (round(seconds / FRAME_S) for seconds in (BLOCK_S, PAUSE_S, MARGIN_S))
     louds = np.array([_loud(levels[: start + block]) for start in range(0, count, block)])
     louds[louds < louds[-1] - QUIET_DB] = louds[-1]  # nothing has happened yet
     quiet = levels < np.repeat(louds, block)[:count] - QUIET_DB
     return outside_long_runs(quiet, frame, len(samples), shortest, margin)
+
+
+def frame_levels(samples: Float, frame: int, lowest_dbfs: float) -> NDArray[np.float64]:
+    """RMS level of each whole frame; that of all samples where they are fewer than a frame has.
+
+    Args:
+        samples: float32 [n], at least one, in [-1, 1].
+        frame: Samples of a frame.
+        lowest_dbfs: Lower levels, digital silence among them, count as this (dBFS).
+
+    Returns:
+        float64 [frames], in dBFS.
+    """
+    count = samples.size // frame
+    whole = samples[: count * frame].reshape(count, frame) if count else samples.reshape(1, -1)
+    power = np.square(whole, dtype=np.float64).mean(axis=1)
+    return np.asarray(np.maximum(10.0 * np.log10(np.maximum(power, 1e-20)), lowest_dbfs))
 
 
 def _loud(levels: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dsp.framing import Float
+from dsp.temporal import frame_levels
 from media.audio import DecodedAudio
 from media.faces import is_level
 from tasks.base import FoundFace
@@ -33,7 +33,7 @@ def of_speech(audio: DecodedAudio) -> list[str]:
         Of ``too_short``, ``too_quiet``, ``too_noisy`` and ``clipped`` those that hold.
     """
     samples, rate = audio.samples, audio.samples_rate
-    levels = frame_levels(samples, rate)
+    levels = frame_levels(samples, max(1, round(FRAME_S * rate)), FLOOR_DB)
     loud, quiet = np.percentile(levels, (LOUD, QUIET))
     peak = float(np.abs(samples).max(initial=0.0))
     found = {
@@ -49,12 +49,3 @@ def of_picture(found: FoundFace) -> list[str]:
     """Why a picture is hard to judge: ``several_faces``, or a face that is ``turned``."""
     several = ["several_faces"] if found.others else []
     return several if is_level(found.face) else [*several, "turned"]
-
-
-def frame_levels(samples: Float, rate: int) -> Float:
-    """Levels of frames of ``FRAME_S``, float64 [frames] (dBFS); one of all samples where there is less than a frame."""
-    frame = max(1, round(FRAME_S * rate))
-    count = samples.size // frame
-    whole = samples[: count * frame].reshape(count, frame) if count else samples.reshape(1, -1)
-    power = np.square(whole, dtype=np.float64).mean(axis=1)
-    return np.asarray(np.maximum(10.0 * np.log10(np.maximum(power, 1e-20)), FLOOR_DB))

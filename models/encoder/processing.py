@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import temporal
 from dsp.mel import filter_bank, power
 from models.encoder import BANDS, LEVELS, SAMPLE_RATE
 from models.processing import Features, Prepared, check_audio
@@ -26,11 +27,8 @@ PERCENTILES = (5.0, 25.0, 50.0, 75.0)  # of the frames' levels, kept beside the 
 
 
 def frame_levels(samples: Features) -> NDArray[np.float64]:
-    """RMS level of each 20 ms, float64 [frames], in dBFS, at least ``QUIETEST_DBFS``; one frame for a shorter clip."""
-    whole = max(1, len(samples) // FRAME) * FRAME
-    frames = np.pad(samples, (0, max(0, whole - len(samples))))[:whole].reshape(-1, FRAME)
-    mean_square = np.square(frames, dtype=np.float64).mean(axis=1)
-    return np.asarray(np.maximum(10.0 * np.log10(np.maximum(mean_square, 1e-20)), QUIETEST_DBFS), np.float64)
+    """RMS level of each 20 ms, float64 [frames], in dBFS, at least ``QUIETEST_DBFS``; a shorter clip is padded."""
+    return temporal.frame_levels(np.pad(samples, (0, max(0, FRAME - len(samples)))), FRAME, QUIETEST_DBFS)
 
 
 def measured_levels(samples: Features) -> NDArray[np.float32]:
