@@ -35,14 +35,15 @@ from storage.latest import LatestResult
 from storage.redis_client import RedisClient
 from tasks.run import Context
 
-# A replica that came or went is known of after so long; aiohttp's own 10 s is longer than a killed runner needs to be
-# back, at another address.
+# A replica that came or went is noticed after so long. A killed runner is back, at another address, in less than
+# aiohttp's own 10 s.
 ADDRESSES_KEPT_S = 2
 # A name server that is well answers within milliseconds; where a datagram is lost, the C library waits 5 s.
 LOOKUP_TIMEOUT_S = 0.5
 # A name server that restarts is back within seconds; much older addresses may belong to other hosts.
 TRUSTED_S = 60.0
-# Its own, so that a stuck lookup holds up no other work, nor one of a download, whose names strangers give, a runner.
+# Threads of its own, so that a stuck lookup holds up no other work. Callers choose the names of downloads, so lookups
+# of these must not hold up a runner.
 _THREADS = ThreadPoolExecutor(16, thread_name_prefix="runner-dns")
 
 Name = tuple[str, int]  # and port
@@ -56,7 +57,7 @@ class Found(NamedTuple):
 
 
 class ResolverCache(AbstractResolver):
-    """Looks up names, and goes by the last answer for a while where there is none in time.
+    """Looks up names; where no answer comes in time, the last one is used for a while.
 
     Podman's name server drops questions, or knows no name, for the moment in which a container of its network comes or
     goes; a cluster's does while it restarts.

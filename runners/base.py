@@ -1,17 +1,17 @@
-"""What all runners share: a predictor as a BentoML service, its batcher, and a life that is longer than the API's.
+"""What all runners share: a predictor as a BentoML service, its batcher, and a process that ends after the API's.
 
 A runner's port unpickles what it is sent (that is how BentoML services talk to one another): it is for the API service
 alone, on a Unix socket, the loopback interface or an internal network.
 
 The batcher is BentoML's without its waiting, and with several batches at once. For its first calls after every start
 BentoML's holds a lone item back, to learn how a batch's time grows with its size, and later as long as it has seen
-others wait. Where the model is busy, it looks every millisecond whether it still is. Batches gather in the API's queue;
-in the runner an item goes in the moment in which the model is free, with whatever has come in the meantime. And
-BentoML's computes one batch at a time, where the engine has several streams.
+others wait. Where the model is busy, it polls every millisecond whether it still is. Batches gather in the API's queue.
+In the runner an item is sent at the moment in which the model is free, with whatever has arrived in the meantime.
+BentoML's also computes one batch at a time, where the engine has several streams.
 
-The supervisor sends SIGTERM to all its processes at once. The API finishes what is in flight, some of which comes to
-its runner only now: a recording that is still being downloaded or decoded, or that waits in the queue. So a runner
-outlives the API process beside it.
+The supervisor sends SIGTERM to all its processes at once. The API finishes what is in flight. Some of it reaches its
+runner only after the signal: a recording that is still being downloaded or decoded, or that waits in the queue. So a
+runner outlives the API process beside it.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from models.spec import ModelSpec
 from models.store import Entry, WeightsError, tag_to_serve
 
 
-class Places(dispatcher.NonBlockSema):
-    """The batches under way of one batcher; each model has a batcher of its own.
+class BatchSlots(dispatcher.NonBlockSema):
+    """The slots of one batcher, one for each batch under way; each model has a batcher of its own.
 
     Attributes:
-        most: How many there may be at once, known once the models of this process are open: the most of any of them.
+        most: How many there are, known once the models of this process are open: the most of any of them.
     """
 
     most: ClassVar[int] = 1
@@ -57,7 +57,7 @@ class Places(dispatcher.NonBlockSema):
         self._freed = asyncio.Event()
 
     def acquire(self) -> bool:
-        """Takes a place, if one is free."""
+        """Takes a slot, if one is free."""
         if self.is_locked():
             return False
         self._taken += 1
@@ -80,11 +80,11 @@ class Places(dispatcher.NonBlockSema):
 
 
 async def send_all(self: dispatcher.CorkDispatcher[Any, Any]) -> None:
-    """Sends what waits, as soon as there is a place for it; takes the place of BentoML's own loop."""
+    """Sends what waits, as soon as a slot is free; replaces BentoML's own loop."""
     while True:
         async with self._wake_event:
             await self._wake_event.wait_for(self._queue.__len__)
-        await self._sema.wait()  # type: ignore[attr-defined]  # it is one of the places above
+        await self._sema.wait()  # type: ignore[attr-defined]  # it is a ``BatchSlots``
         if inputs := tuple(self._get_inputs()):
             self._sema.acquire()  # type: ignore[no-untyped-call]
             self._loop.create_task(self.outbound_call(inputs))
@@ -92,7 +92,7 @@ async def send_all(self: dispatcher.CorkDispatcher[Any, Any]) -> None:
 
 def install_batcher() -> None:
     """Makes the batchers of this process, which BentoML makes when it serves, such as this module says."""
-    dispatcher.NonBlockSema = Places  # type: ignore[misc]  # a class is replaced
+    dispatcher.NonBlockSema = BatchSlots  # type: ignore[misc]  # a class is replaced
     dispatcher.CorkDispatcher.controller = send_all  # type: ignore[method-assign]  # as is a method
 
 
@@ -224,7 +224,7 @@ class ModelRunner(RunnerProcess):
         tracing.start(self.spec.runner)
         # On an instance, BentoML gives the resolved entry.
         self.predictor = Predictor.open(self.spec, self._entry())
-        Places.most = max(Places.most, self.predictor.engine.streams)
+        BatchSlots.most = max(BatchSlots.most, self.predictor.engine.streams)
         self._warm_up()
         trimmer().note_work()
         metrics.MODEL.labels(self.spec.name, self.predictor.entry.tag, self.predictor.engine.description).set(1)
@@ -241,7 +241,7 @@ class ModelRunner(RunnerProcess):
         """Answers for a batch of decoded inputs, one outcome for each, in order.
 
         Args:
-            requests: The fields of ``InferenceRequest``; on the way here the type is lost.
+            requests: The fields of ``InferenceRequest``, whose type is lost on the way from the API process.
         """
         batch = [InferenceRequest(*fields[: len(InferenceRequest._fields)]) for fields in requests]  # of any version
         parents = [request.traceparent for request in batch]
@@ -255,7 +255,7 @@ class ModelRunner(RunnerProcess):
 
     @bentoml.api  # type: ignore[untyped-decorator]
     async def served(self) -> ServedModel:
-        """What answers here; asked for as a sign of life, too."""
+        """The store entry that this runner serves; the API's probes ask for it too."""
         return ServedModel(
             tag=self.predictor.entry.tag, checkpoint=self.predictor.checkpoint, batches=self.predictor.batches
         )

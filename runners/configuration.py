@@ -1,4 +1,7 @@
-"""What only the rest of the bundle can say of its settings: checked before anything starts."""
+"""Checks of settings that need more than ``core.settings`` knows: models, addresses, the engine, this machine.
+
+They run before anything starts.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def check(settings: Settings) -> None:
 
 
 def try_data_dir(settings: Settings) -> None:
-    """Says at the start that no file can be kept, which the first heart sound would find out otherwise."""
+    """Logs a warning at the start where ``DATA_DIR`` cannot be written, before a heart sound is refused by it."""
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ def try_data_dir(settings: Settings) -> None:
 
 
 def _unknown(names: Iterable[str]) -> str:
-    """What is said of names that no model has; nothing where each has one."""
+    """The message about names that no model has; empty where each is a model's."""
     models = registry.specs()
     unknown = sorted(set(names) - models.keys())
     return f"no model is called {', '.join(unknown)}, there are {', '.join(models)}" if unknown else ""

@@ -1,8 +1,8 @@
 """One process for several models (``RUNNERS_TOGETHER``): for small machines, and for one GPU.
 
 A process that serves a model takes some 90 MB and about a second of processor time before the model is loaded. Models
-that share one share these, the interpreter's lock, and their end. What is decided by model stays so: each has its
-methods in the service, and with them its batcher, its streams, its queue in the API, its metrics and its probes.
+in one process share these costs, the interpreter's lock, and the end of the process. Each still has its own methods in
+the service, and with them its batcher, its streams, its queue in the API, its metrics and its probes.
 """
 
 from __future__ import annotations

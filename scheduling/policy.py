@@ -16,7 +16,7 @@ Long recordings are submitted part by part, so that shorter ones overtake them. 
 of what they cost. So a long one is admitted by all that other long ones have still to submit. This does not count
 against short ones.
 
-Throughput: what has been done is measured, and the waits are expected by it.
+Throughput: the time of finished work is measured, and expected waits are computed from it.
 """
 
 from __future__ import annotations
@@ -127,9 +127,9 @@ class Admission:
                 return None
             if wait_s <= 0 or self._leaves_room(now, wait_s, each_s):  # an idle model takes every request
                 return None
-        return self.tell(wait_s, each_s)
+        return self.reserve(wait_s, each_s)
 
-    def tell(self, wait_s: float, each_s: float) -> int:
+    def reserve(self, wait_s: float, each_s: float) -> int:
         """Makes a reservation for a request that is refused.
 
         Args:
@@ -202,7 +202,7 @@ class LongRecording:
         self.left += more
 
     def announcer(self) -> Callable[[float], None]:
-        """Gives what does the same from another thread, which waits for the event loop."""
+        """Gives a function that does the same from another thread, and waits there for the event loop."""
         loop = asyncio.get_running_loop()
 
         async def announce(seconds: float) -> None:

@@ -64,9 +64,9 @@ class ModelQueue:
     Attributes:
         name: The model, as metrics and messages call it.
         call: Sends a batch to the runner; answers in order.
-        max_in_flight: Batches that the runner computes at once, and so many are under way; of a fast model one more.
-        bounds: Bounds of a batch at this moment; less of a cost where the model is measured to need more than
-            ``BATCH_S`` for it.
+        max_in_flight: Batches that the runner computes at once. So many are under way, and one more of a fast model.
+        bounds: Gives the present bounds of a batch. A lower cost holds where the model is measured to need more than
+            ``BATCH_S`` for theirs.
         max_queue_wait_s: Expected waiting time above which an item is refused (seconds).
         ensure_up: Raises Unavailable while the runner is known to be down.
         throughput: Of the runner, as measured.
@@ -133,7 +133,7 @@ class ModelQueue:
             raise self._refusal(FIRST_S)
         wait = self.expected_wait_s() + self.throughput.expected_work_s(others)
         if wait > self.max_queue_wait_s:
-            raise self._refusal(self._admission.tell(wait, self.throughput.expected_work_s(more)))
+            raise self._refusal(self._admission.reserve(wait, self.throughput.expected_work_s(more)))
 
     @property
     def outlook_s(self) -> tuple[float, float]:
@@ -159,7 +159,7 @@ class ModelQueue:
         if not is_known:
             later = self._admission.ask(wait, each)
         else:
-            later = self._admission.tell(wait, each) if wait > SLACK * self.max_queue_wait_s else None
+            later = self._admission.reserve(wait, each) if wait > SLACK * self.max_queue_wait_s else None
         if later is not None:
             raise self._refusal(later)
 
@@ -170,7 +170,7 @@ class ModelQueue:
         held = sum(entry.request.item.nbytes for entry in self._waiting)
         wait = self.expected_wait_s()
         if wait > SLACK * self.max_queue_wait_s or (self._waiting and held + size > MAX_WAITING_BYTES):
-            raise self._refusal(self._admission.tell(wait, self._each_s()))
+            raise self._refusal(self._admission.reserve(wait, self._each_s()))
 
     def _each_s(self) -> float:
         """Time that one usual item more adds to the wait (seconds)."""
@@ -209,7 +209,7 @@ class ModelQueue:
         try:
             return await entry.answer
         finally:
-            del entry  # or a failure would hold itself, and with it the item
+            del entry  # breaks the reference cycle of a failure, which keeps the item (``storage.cache``)
 
     def _start_sender(self) -> None:
         if len(self._tasks) < self._senders():
@@ -222,12 +222,12 @@ class ModelQueue:
         return self.max_in_flight + (throughput is not None and throughput * self._usual() <= AHEAD_S)
 
     async def _send_all(self) -> None:
-        """Sends batch after batch until nothing is waiting; closes without a pause in which an item could slip in."""
+        """Sends batch after batch until nothing is waiting. After that last look it ends without awaiting anything."""
         try:
             while len(self._tasks) <= self._senders() and (batch := self._take()):
                 await self._send(batch)
         except Exception as error:  # no batch could be chosen, nor would the next sender choose one
-            traceback.clear_frames(error.__traceback__)  # or the failure would hold itself, and with it the items
+            traceback.clear_frames(error.__traceback__)  # breaks the reference cycle of the failure, as above
             self._fail(self._leave(), error)
         finally:
             if (task := asyncio.current_task()) is not None:
@@ -276,7 +276,7 @@ class ModelQueue:
                 if not entry.answer.done():
                     entry.answer.set_result(outcome)
         finally:
-            batch.clear()  # or a failure would hold itself, and with it the items
+            batch.clear()  # breaks the reference cycle of a failure, as above
 
     def _leave(self) -> list[_Entry]:
         """Removes all waiting items."""
@@ -303,8 +303,8 @@ class Model:
     """One model as the API process sees it.
 
     Attributes:
-        bundled: What it is where the bundled entry is served.
-        client: What answers: the way to its runner.
+        bundled: Its description, as of the bundled weights.
+        client: The connection to its runner.
         queue: What is waiting for it.
     """
 

@@ -63,7 +63,7 @@ class RunnerClient:
         self._remote = proxy.to_async
         self._suffix = suffix
         self._down_since: float | None = None
-        self._why = ""  # it was not reached the last time, for the log
+        self._why = ""  # why it was not reached the last time, for the log
         self.known: ServedModel | None = None
         self._asked_at = -math.inf
 
@@ -167,7 +167,7 @@ class RunnerClient:
                     raise self._unavailable()
         finally:
             call.cancel()
-            del call  # or a failure would hold itself, and with it the items
+            del call  # breaks the reference cycle of a failure, which keeps the items (``storage.cache``)
 
     def _method(self, name: str) -> Callable[..., Awaitable[Any]]:
         """A method of the runner, by its name in a process of the model's own."""

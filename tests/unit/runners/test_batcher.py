@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from _bentoml_impl.server import app
 
-from runners.base import LARGEST_BATCH, Places
+from runners.base import LARGEST_BATCH, BatchSlots
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +83,7 @@ async def test_the_batcher_does_not_poll_whether_the_model_is_free(
 async def test_as_many_batches_at_once_as_the_engine_computes(
     batched: Batched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Places, "most", 2)
+    monkeypatch.setattr(BatchSlots, "most", 2)
     asked = []
     for number in range(4):
         asked.append(asyncio.ensure_future(batched.call([number])))

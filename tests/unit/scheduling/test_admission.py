@@ -115,7 +115,7 @@ def test_refused_requests_alone_shut_no_client_out() -> None:
     assert door.ask(0.0, 0.1) is None
     now = max(told) + LATE_S + 1
     assert door.ask(MAX_QUEUE_WAIT_S, 0.1) is None
-    assert door.tell(MAX_QUEUE_WAIT_S + 1, 0.1) == told[0]  # nothing is remembered any more
+    assert door.reserve(MAX_QUEUE_WAIT_S + 1, 0.1) == told[0]  # nothing is remembered any more
 
 
 def test_each_is_told_a_later_time() -> None:

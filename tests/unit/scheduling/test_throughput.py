@@ -124,8 +124,8 @@ def test_a_request_is_refused_for_those_who_were_told_before_unless_the_model_is
 
 def test_work_that_will_have_been_done_before_a_reservation_delays_none_after_it() -> None:
     made = Admission(1.0, Clock())
-    assert [made.tell(0.2, 0.1) for _ in range(4)] == [1] * 4
+    assert [made.reserve(0.2, 0.1) for _ in range(4)] == [1] * 4
 
 
 def test_no_caller_is_told_less_than_a_second() -> None:
-    assert door(Clock()).tell(0.0, 0.0) == 1
+    assert door(Clock()).reserve(0.0, 0.0) == 1
