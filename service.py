@@ -41,8 +41,8 @@ supervisor.warn_of_misspelt()
 # OpenBLAS would otherwise have a thread for every core, and for matrices as small as those here these cost two to five
 # times the processor time of one. The networks have threads of their own (``engine``).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# After that variable is set, as BentoML's server loads NumPy; before anything loads OpenVINO, which then looks for its
-# converter.
+# This comes after that variable is set, because BentoML's server loads NumPy. It comes before OpenVINO is loaded, which
+# would look for its converter.
 if left_out.is_worker():
     left_out.leave_out()
 if "uvicorn" in sys.modules:  # BentoML's workers load it before this file, its supervisor never
@@ -72,7 +72,7 @@ Runners = type("Runners", (), {name: bentoml.depends(service) for name, service 
     traffic={"timeout": settings.request_timeout_s + 30},
     # BentoML's probe hangs for the whole timeout when a runner is down; ``/readyz`` asks the runners itself.
     runner_probe={"enabled": False},
-    # Its metrics make a series of every path that anybody asks for; ``core.metrics`` counts by route.
+    # Its metrics make a series of every path that is requested; ``core.metrics`` counts by route.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
     tracing=tracing.OFF_IN_BENTOML,

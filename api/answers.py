@@ -1,6 +1,6 @@
-"""The five questions in the contract's words: what the tasks conclude, as routes and typed methods answer it.
+"""Answers in the form of the contract: what the tasks conclude, as routes and typed methods return it.
 
-It also holds how a route finds what answers.
+``answers`` and ``admitted`` give a route the ``Answers`` of its process.
 """
 
 from __future__ import annotations

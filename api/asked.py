@@ -1,4 +1,7 @@
-"""Which question each address asks, by name alone: runner processes load this too, and need nothing of what answers."""
+"""Which question each address asks, by name alone.
+
+Runner processes load this module too, so it imports nothing that answers.
+"""
 
 from __future__ import annotations
 

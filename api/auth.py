@@ -1,7 +1,7 @@
 """Who may ask: the keys of callers.
 
-With a store of keys, the middleware lets a request in between limits and dispatch, by its key and what its quotas say,
-before anything of the body is read.
+Where there is a store of keys, the middleware ``Keys`` checks the key of a request and its quotas, before the body is
+read. It stands between the limits and the dispatch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("bundle.keys")
 
-# What pages offer beside their key as WebSocket subprotocols, ``key.<the key>``, percent-encoded: they give no headers.
+# A page cannot give a WebSocket headers. It offers two subprotocols: the first, and ``key.<its key, percent-encoded>``.
 SUBPROTOCOL = "media-stream"
 KEY_SUBPROTOCOL = "key."
 INVALID = "Invalid API key provided"  # the contract's words
@@ -48,7 +48,7 @@ def check_key(known: Sequence[str], headers: Mapping[str, str]) -> None:
 
 
 def is_known(given: str, known: Sequence[str]) -> bool:
-    """Whether a key is one of some; every one is compared, each in constant time: how long it takes says nothing."""
+    """Whether a key is among the known ones; each is compared, in constant time, so that the time tells nothing."""
     matches = [hmac.compare_digest(given.encode(), key.encode()) for key in known]
     return any(matches)
 
@@ -86,11 +86,11 @@ COUNTED_BYTES = 1 << 20
 
 
 class Keys:
-    """ASGI middleware; it is there where the setting ``KEY_STORE`` names a store.
+    """ASGI middleware, installed where the setting ``KEY_STORE`` names a store.
 
     Args:
         app: What it wraps.
-        guard: Gives what knows the keys; asked at the first request.
+        guard: Gives the ``Guard`` of this process; called at the first request.
     """
 
     def __init__(self, app: ASGIApp, *, guard: Callable[[], Guard]) -> None:
@@ -114,13 +114,13 @@ class Keys:
             await response(scope, receive, send)
             return
         scope[CALLER] = visit.name
-        # A WebSocket may declare a length of 0 too, but that is not what its messages have.
+        # A WebSocket may declare a length of 0, which is not that of its messages.
         counted = receive if scope["type"] == "http" and declared.isdigit() else _counting(receive, visit)
         await self.app(scope, counted, _marking(send, visit))
 
 
 def _counting(receive: Receive, visit: Visit) -> Receive:
-    """The channel of a body whose length is not declared."""
+    """The receiving channel of a body whose length is not declared; counts its bytes as they arrive."""
     arrived = body = 0
 
     async def counting() -> Message:
@@ -137,7 +137,7 @@ def _counting(receive: Receive, visit: Visit) -> Receive:
 
 
 def _marking(send: Send, visit: Visit) -> Send:
-    """The channel of the answer, whose head says how the key stands."""
+    """The sending channel; adds the state of the key's quotas to the head of the answer."""
 
     async def marking(message: Message) -> None:
         if message["type"] == "http.response.start":

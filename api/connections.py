@@ -1,9 +1,9 @@
-"""Connections from callers: those that say nothing are closed in time, and those that say too much at once.
+"""Connections from callers: silent ones are closed after a time, abusive ones at once.
 
 uvicorn, which BentoML runs, waits for the head of a request for ever, and keeps a connection on which a request was
 answered for 5 s. It bounds neither the head of a request, nor how many are sent before the first is answered, nor
-chunks of a byte: eight connections took gigabytes within seconds, or held up all others. Its table of protocols is
-told of the ones here before it makes its server.
+chunks of a byte: eight connections took gigabytes within seconds, or held up all others. ``install`` replaces its
+protocols by those of this module, before it makes its server.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Connection(HttpToolsProtocol):
 
 
 class Watch:
-    """Looks at all connections of a process.
+    """Closes connections of a process: late and unread ones, and the oldest where descriptors run out.
 
     Args:
         loop: Its loop.

@@ -1,4 +1,4 @@
-"""Who asks, and whether the quotas of its key have room, where the setting ``KEY_STORE`` names a store of keys.
+"""Finds the caller by its key and counts what it uses, where the setting ``KEY_STORE`` names a store of keys.
 
 Requests a minute and bytes a day of each key are counted by the package ``limits``. Windows are fixed: when one ends,
 all of the quota is there again, so that ``Retry-After`` is exact. What is refused is not counted. With Redis all
@@ -35,7 +35,7 @@ REQUESTS, BYTES = "requests", "bytes"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a key stands with one of its quotas.
+    """The state of one quota of a key.
 
     Attributes:
         name: ``requests`` or ``bytes``.
@@ -112,7 +112,7 @@ class Quotas:
         return await self._by(count)
 
     async def standings(self, key: CallerKey) -> list[Standing]:
-        """How a key stands with the quotas that it has."""
+        """The state of each quota of a key."""
 
         async def look(limiter: FixedWindowRateLimiter) -> list[Standing]:
             found, now = [], time.time()
@@ -160,7 +160,7 @@ class Visit:
 
     Attributes:
         name: Of the caller.
-        headers: How the key stood with its quotas when that was last looked at.
+        headers: The state of the key's quotas when it was last read, for the answer.
     """
 
     def __init__(self, name: str, key: CallerKey | None, quotas: Quotas) -> None:
@@ -224,7 +224,7 @@ class Guard:
         self._voice_keys = settings.keys
 
     async def admit(self, question: str, headers: Mapping[str, str]) -> Visit:
-        """Says who asks.
+        """Finds the caller.
 
         Args:
             question: What is asked.

@@ -56,7 +56,7 @@ def noted(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
         except ServiceError as error:
             if (state := CURRENT.get()) is not None:
                 state.failure = error
-                del state  # or the failure would hold itself
+                del state  # breaks the reference cycle of the failure (``storage.cache``)
             raise
 
     return noting
@@ -146,7 +146,10 @@ class NativeMethods:
 
 
 def _classifier(question: str) -> Any:
-    """The method by which BentoML's clients find the uniform route of a question, which ``Dispatch`` sends there."""
+    """The method by which BentoML's clients find the uniform route of a question.
+
+    It is never called: ``Dispatch`` gives its address to the HTTP application.
+    """
 
     async def classify(self: NativeMethods, items: list[InputItem]) -> ClassifyResponse:
         raise NotFound("this address is answered by the HTTP application")

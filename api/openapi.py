@@ -23,7 +23,7 @@ _REASONS = {
     429: "Too much is waiting for the model, or a quota of the key is used up; `Retry-After` says when to try again.",
     500: "The server failed.",
     502: "The server that the URL names failed.",
-    503: "The model's runner is down; `Retry-After` says when to try again.",
+    503: "The model's runner is down, or the server has too much in hand; `Retry-After` says when to try again.",
     504: "No answer within the time limit.",
     507: "The result cannot be kept: the storage is full or cannot be written.",
 }

@@ -1,4 +1,6 @@
-"""The landing page, that of the API, and what all pages load: nothing from elsewhere, and no script within a page.
+"""The landing page, the page of the API document, and the files that pages load.
+
+Pages load nothing from other hosts, and hold no inline scripts.
 
 Files are compressed once for clients that take gzip, and not sent again while they are unchanged. The two large ones,
 of Swagger UI, lie here in Brotli too, which takes 3 s to make: ``python -m tests.support.packed_pages`` writes them.
@@ -34,7 +36,7 @@ def static_file(request: Request, path: Path, media_type: str, headers: Mapping[
 
     Args:
         request: What the client takes, and which version it has.
-        path: The file; who calls has made sure that it may be served.
+        path: The file; the calling function has checked that it may be served.
         media_type: Its type.
         headers: To send with it.
     """

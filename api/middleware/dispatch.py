@@ -25,7 +25,7 @@ class Dispatch:
 
     Args:
         app: BentoML's application.
-        http_app: Gives the HTTP application; asked at the first request.
+        http_app: Gives the HTTP application; called at the first request.
         native: Paths of the native methods.
     """
 

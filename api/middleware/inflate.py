@@ -1,4 +1,4 @@
-"""A body that its sender compressed by gzip or deflate, as it is read without its compression."""
+"""Undoes gzip and deflate of a request's body while it is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Refuse = Callable[[type[ServiceError], str], ServiceError]  # gives what is to b
 
 
 def beginnings(scope: Scope) -> tuple[bytes, ...]:
-    """How a body begins whose compression is undone here, by what a request's head names; nothing for any other."""
+    """First bytes of a body in the compression that a request's head names; none where it is not undone here."""
     found = compressions(Headers(scope=scope).get("content-encoding", ""))
     if len(found) != 1 or found[0] not in READ:
         return ()
@@ -35,7 +35,7 @@ def as_plain(scope: Scope) -> None:
 class Inflated:
     """The receiving channel of a request, without the compression of its body.
 
-    A body that does not begin so passes as it is: some clients name the compression of a file that has none.
+    A body that begins otherwise passes unchanged: some clients name a compression and send a file without it.
 
     Args:
         receive: The channel as it is.

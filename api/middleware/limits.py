@@ -1,4 +1,4 @@
-"""Around every request: how large, how long, and whether anybody is still waiting for the answer."""
+"""Limits of every request: its size and its time; its work ends when the caller has gone."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Limits:
             if not answer.done():
                 answer.cancel()
                 await asyncio.gather(answer, gone, return_exceptions=True)
-            del answer, gone  # or a failure would hold itself, and with it the body (``storage.cache``)
+            del answer, gone  # breaks the reference cycle of a failure, which keeps the body (``storage.cache``)
 
 
 class _ClientGone(Exception):  # noqa: N818
@@ -150,7 +150,7 @@ class _Exchange:
             raise
 
     def refusal(self) -> ServiceError:
-        """A new one each time: one that was raised, kept here, would hold itself."""
+        """A new one each time: an exception that was raised and is kept here would be a reference cycle."""
         kind, message, retry_after = self.refused or (InternalError, "", None)
         return kind(message, retry_after=retry_after)
 

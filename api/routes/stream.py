@@ -1,7 +1,7 @@
 """Live answers over a WebSocket: sound comes in, and each second an answer about the latest window goes out.
 
-One message is read at a time, and none while a second is being answered: a client that sends faster than it is
-answered, or reads slower, waits by itself, and what it sends waits in its own connection.
+One message is read at a time, and none while a second of sound is being answered. So a client that sends faster than it
+is answered, or reads its answers slowly, holds up only its own connection.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Live:
         self._window: NDArray[np.float32] = np.zeros(0, np.float32)
         self._received = 0  # samples at the model's rate
         self._answered = 0
-        self._due = EVERY_S * self._rate  # as many samples as the next answer is about, or some more
+        self._due = EVERY_S * self._rate  # the next answer is given when so many samples have been received
         hold(4 * self._size + KEPT_BYTES)
 
     async def run(self, socket: WebSocket) -> None:
@@ -190,7 +190,7 @@ class Live:
         await socket.send_text(json.dumps(message))
 
     async def _message(self) -> dict[str, Any]:
-        """What there is to say of the window."""
+        """The message about the window: its answer, or why there is none."""
         self._answered = self._received
         every = EVERY_S * self._rate
         self._due = every * (self._received // every + 1)

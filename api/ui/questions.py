@@ -73,7 +73,7 @@ class _Job:
         return False
 
     async def lines(self) -> AsyncIterator[str]:
-        """What is left to say."""
+        """The remaining lines: progress, then the report or the error."""
         while not self.task.done():
             yield _line(progress=round(self.share, 3))
             await self._next()
@@ -92,7 +92,7 @@ class _Job:
 
 
 class _JobResponse(StreamingResponse):
-    """The lines; a caller who goes takes the work along."""
+    """The lines; when the caller goes, the work is cancelled."""
 
     def __init__(self, job: _Job) -> None:
         super().__init__(job.lines(), media_type=MEDIA_TYPE)

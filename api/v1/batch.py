@@ -85,7 +85,7 @@ class Batch:
             one.content = None
 
     async def _admitted(self, index: int, one: Input) -> ItemAnswer:
-        """Asks; where a model has no room any more for a batch that was let in, waits as long as it says."""
+        """Asks; where a model has no room left for a batch that was let in, waits until its ``Retry-After``."""
         while True:
             try:
                 with lease_apart():  # each try gives back what it read and decoded: waiting holds nothing of it
@@ -126,7 +126,7 @@ def _failed(index: int, name: str, error: Exception) -> ItemError:
 
 
 class BatchLines(StreamingResponse):
-    """A line of JSON for each entry; a caller who goes takes the work along."""
+    """A line of JSON for each entry; when the caller goes, the work is cancelled."""
 
     def __init__(self, batch: Batch) -> None:
         super().__init__(_lines(batch), media_type=MEDIA_TYPE)

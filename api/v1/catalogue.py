@@ -1,4 +1,4 @@
-"""What there is to say of each model: for ``/v1/models``, and its card as a page."""
+"""Descriptions of the models for ``/v1/models``, and their cards as pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAME = (Path(__file__).parent.parent / "ui" / "page" / "card.html").read_text()
 
 
 def card_address(spec: ModelSpec, tag: str) -> str | None:
-    """Where the card of an entry of the model store is; weights of another profile than the bundled have none here."""
+    """Address of the card of a store entry; None for weights of another profile, which have no card in the bundle."""
     is_bundled = tag.partition(":")[0] == spec.name
     return f"/ui/cards/{spec.name}" if is_bundled and card_file(spec.name).exists() else None
 
