@@ -33,9 +33,9 @@ def computes_bf16(core: ov.Core) -> bool:
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-# Largest part of a batch that may be padding: less than a tenth of a second of most clips. A batch gains a processor
-# little where all items have one length, which padding eats up, and each shape that the engine has not met has to be
-# planned (``benchmarks.batch_cost``): of clips there are as many shapes as lengths, of batches many times as many.
+# Largest part of a batch that may be padding: less than a tenth of a second of most clips. On a processor a batch of
+# equal lengths gains little, and padding uses that up. The engine also has to plan each shape that it has not met, and
+# batches have many times as many shapes as single clips (``benchmarks.batch_cost``).
 PADDING = 0.01
 
 
@@ -46,10 +46,12 @@ class CompiledEngine:
     """One compiled network, in one form or two.
 
     A lone batch gets all threads, which halves its time on two cores. Where others are under way, each batch has a
-    stream with threads of its own: all threads for one after the other would do less in a second, as every layer ends
-    with the slowest of them, and on a busy machine one is always late. Both need a compiled form of their own, with the
-    weights in it. So the one for lone batches is made in the background when the first caller has come, a model that
-    is not asked takes no memory for it, and a network of ``LARGE_FROM_BYTES`` has a single stream with all threads.
+    stream with threads of its own. All threads for one batch after the other would do less in a second: every layer
+    ends with the slowest thread, and on a busy machine one is always late.
+
+    Each of the two needs a compiled form of its own, with the weights in it. So the one for lone batches is made in the
+    background when the first caller has come, and a model that is never asked takes no memory for it. A network of
+    ``LARGE_FROM_BYTES`` or more has a single stream with all threads.
 
     Args:
         model: The ``model.xml`` of the compiled form; ``model.bin`` lies beside it.

@@ -32,7 +32,7 @@ class LoopThread:
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Awaits a coroutine that runs in the thread; to cancel this cancels it there.
+        """Awaits a coroutine that runs in the thread; when this is cancelled, so is the coroutine.
 
         Raises:
             Exception: What it raised.

@@ -68,7 +68,7 @@ class _PerThread(threading.local):
 
     def __init__(self) -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it prints beside the structured log
-        cv2.setNumThreads(1)  # pictures are decoded on several threads at once; more threads below them only fight
+        cv2.setNumThreads(1)  # several threads find faces at once; threads below each would only compete for the cores
         self.network: Any = cv2.FaceDetectorYN.create(
             str(MODEL_FILE), "", (CLOSE_UP, CLOSE_UP), MIN_SCORE, MAX_OVERLAP, MAX_CANDIDATES
         )

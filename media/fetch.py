@@ -3,9 +3,9 @@
 A host is resolved once, every address is checked, and the connection goes to a checked address itself, so that a name
 which changes its mind between check and use gains nothing. TLS still verifies the certificate of the name.
 
-Downloads run in the event loop of a thread of their own, so that no server that is asked, however it answers, costs the
-loop that answers requests anything. Beside four downloads of 32 MiB that loop is late by at most 8 ms (73 ms where they
-run in it). A process of their own makes it 45 ms, for the files have to be handed over, and takes more memory.
+Downloads run in the event loop of a thread of their own. So the loop that answers requests is not held up, however a
+server behaves: beside four downloads of 32 MiB it is late by at most 8 ms (73 ms where they run in it). With a process
+of their own it would be 45 ms, since the files have to be handed over, and more memory.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class Fetcher:
     async def _try(self, url: str) -> bytes | tuple[type[ServiceError], str]:
         """Downloads, or says what to raise.
 
-        Raised here it would hold the failure that it is made of, and that the timeout and the task: a ring, by which
-        all that was read stays until a full garbage collection.
+        An exception raised here would refer to its cause, and that to the timeout and the task. This reference cycle
+        would keep all that was read until a full garbage collection.
         """
         try:
             async with asyncio.timeout(self._limits.timeout_s):
@@ -212,7 +212,7 @@ def _request(url: httpx.URL) -> bytes:
     """The head of a request.
 
     Raises:
-        BadRequest: The URL would end its line; ``httpx.URL`` refuses or quotes what could, so this is a second lock.
+        BadRequest: The URL would end its line; ``httpx.URL`` refuses or quotes what could, so this is a second check.
     """
     if not all(0x21 <= byte <= 0x7E for byte in url.raw_path + url.netloc):
         raise BadRequest("that is not a valid URL")

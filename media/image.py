@@ -1,4 +1,4 @@
-"""Pictures from strangers: bytes to an upright RGB array, bounded by their headers before anything is decoded."""
+"""Untrusted pictures: bytes to an upright RGB array, bounded by their headers before anything is decoded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from media.signatures import not_picture
 
 END, START_OF_SCAN = 0xD9, 0xDA
 MAX_SEGMENTS = 10_000  # that are looked at; a camera writes some tens, large notes take some hundreds
-MAX_READS, READ_BYTES = 5 * MAX_SEGMENTS, 64  # of a file: so many, and one for so many bytes; usual parts have more
+# Reads of a file: so many, and one more for so many bytes. Parts of usual pictures are longer.
+MAX_READS, READ_BYTES = 5 * MAX_SEGMENTS, 64
 
 # What begins a segment: within coded data, 0xFF is followed by 0 or a restart marker (0xD0 to 0xD7).
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")

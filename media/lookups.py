@@ -1,4 +1,4 @@
-"""Asks the system's resolver, such that names which are slow to answer hold up few others."""
+"""Looks up host names by the system's resolver, such that slow name servers hold up few other names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="dns")  # its own: a s
 class Lookups:
     """Looks names up; one for an event loop.
 
-    A lookup cannot be cancelled: it keeps its place until the resolver answers, whether anybody waits for it or not.
+    A lookup cannot be cancelled: it keeps its thread until the resolver answers, even where no caller waits for it.
     """
 
     def __init__(self) -> None:

@@ -5,9 +5,9 @@ lease in the store names the one that computes; the others look for its result. 
 the answer is then computed in each process. What comes back from a store is validated by the model that wrote it, and
 what does not pass is deleted and counts as not there.
 
-A failure holds its traceback, which holds the variables of every frame that it came through. A frame that keeps the
-task which failed makes a ring of these, and what was read on the way (a download) stays until a full garbage
-collection. So every function that awaits a task drops its reference to it.
+An exception refers to its traceback, which refers to the variables of every frame that it came through. A frame that
+keeps the task which failed closes a reference cycle. What the frames hold, such as a download, is then kept until a
+full garbage collection. So every function that awaits a task drops its reference to it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SingleFlight(Generic[T]):
             if flight.waiters == 0 and not flight.task.done():
                 self._forget(key, flight)  # the next caller starts a new computation
                 flight.task.cancel()
-            del flight  # or a failure would hold itself
+            del flight  # breaks the reference cycle of a failure
 
     @property
     def waiting(self) -> int:

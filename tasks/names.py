@@ -1,4 +1,7 @@
-"""The questions by name and the models that answer each: apart from the tasks, since runner processes load this too."""
+"""The questions by name, and the models that answer each.
+
+The module is apart from the tasks because runner processes load it too.
+"""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ class Question:
         classify: The task, for a decoded recording or a found face.
         label: What metrics call the work that is done for it before any model is asked.
         cuts: Whether a recording that is longer than the limit is cut, and not refused.
-        piece_s: Of a longer recording than this the models are asked piece after piece (seconds); None where they are
-            asked about all of it at once.
+        piece_s: Length above which a recording is asked about piece after piece (seconds); None where it is asked about
+            as a whole.
         kept: Which samples of a recording are left after the task has cut pauses, bool [n]; None where it cuts none.
         problems: What makes an input hard to judge, beside what the models find.
     """

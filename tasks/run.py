@@ -311,7 +311,7 @@ class Context:
         return kind
 
     async def ask(self, asked: Ask, recording: LongRecording | None = None) -> Answered:
-        """The windows of a recording as a model sees them at once, or a picture, and what it says of each, in order."""
+        """The model's answers for the windows of a recording, or for a picture, in order."""
         found = await self._ask(asked, spec := self.models[asked.model].spec, recording)
         if spec.input != (again := self.models[asked.model].spec).input:
             return await self._ask(asked, again, recording)  # the runner was started again with another model meanwhile
@@ -341,10 +341,10 @@ class Context:
 
 
 async def together(*questions: Coroutine[Any, Any, T]) -> list[T]:
-    """Asks at once; where one fails, the others are called off."""
+    """Asks at once; where one fails, the others are cancelled."""
     tasks = [asyncio.ensure_future(question) for question in questions]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        while tasks:  # none is kept, or a failure would hold itself, and with it the recording
+        while tasks:  # none is kept: a reference cycle of a failure would keep the recording (``storage.cache``)
             tasks.pop().cancel()

@@ -40,8 +40,8 @@ Sound = NDArray[np.float32]
 def classify(audio: DecodedAudio, voting: Voting) -> Steps[Conclusion]:
     """Concludes from what the members say of the first ``MAX_S`` of speech.
 
-    Of a recording that is no longer, all are asked at once. Of a longer one the first member looks at piece after piece
-    until there is enough speech, and the others are asked about what it found.
+    All members are asked at once about a recording of up to that length. Of a longer one, the first member reads piece
+    after piece until there is enough speech. The others are asked about the speech that it found.
 
     Args:
         audio: A recording of any length, at ``SAMPLE_RATE``.
