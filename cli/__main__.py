@@ -80,7 +80,7 @@ def ask(options: argparse.Namespace) -> int:
     Returns:
         The exit status.
     """
-    from cli.ask import answer_all  # the models; a wrong command is told without them
+    from cli.ask import answer_all  # loads the models, which a wrong command does not need
 
     sources = list(expand(options.paths, suffixes(questions()[options.question])))
     if not sources:
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The installed command."""
-    logging.disable(logging.CRITICAL)  # what there is to say of a file stands in its own line
+    logging.disable(logging.CRITICAL)  # the output has a line for each file, with its error
     try:
         status = main()
     except KeyboardInterrupt:

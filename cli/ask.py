@@ -53,7 +53,7 @@ class LocalRunner:
         )
 
     async def alive(self) -> bool:
-        """It is here."""
+        """Always: it runs in this process."""
         return True
 
     async def served(self) -> ServedModel:

@@ -62,7 +62,7 @@ class Unprocessable(ServiceError):  # noqa: N818
 
 
 class TooManyRequests(ServiceError):  # noqa: N818
-    """The queue of the model is full."""
+    """More is waiting than can be answered in time, or a quota or the places for streams are used up."""
 
     status = 429
 
@@ -80,7 +80,7 @@ class UpstreamError(ServiceError):
 
 
 class Unavailable(ServiceError):  # noqa: N818
-    """The model's runner is down."""
+    """A runner or the store of keys is down, or the server has too much in hand."""
 
     status = 503
 

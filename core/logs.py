@@ -29,7 +29,7 @@ END_S = 2.0  # for what is left when the process ends
 
 
 class _NoLock:
-    """In the place of a lock that one thread alone would take."""
+    """Takes the place of a lock that only one thread would use."""
 
     def acquire(self) -> None:
         """Returns at once."""

@@ -83,9 +83,9 @@ def _started_in() -> Path:
 
 
 def _how_it_ended(pid: int) -> dict[str, str | int]:
-    """The signal or the exit code of a child that nobody has waited for yet, as a field of a log line."""
+    """The signal or the exit code of a child that has not been waited for yet, as a field of a log line."""
     until = time.monotonic() + ENDING_S
-    with contextlib.suppress(ChildProcessError, ValueError):  # somebody has waited for it; a signal without a name
+    with contextlib.suppress(ChildProcessError, ValueError):  # it was waited for meanwhile; a signal without a name
         while time.monotonic() < until:
             if found := os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 exited = found.si_code == os.CLD_EXITED

@@ -113,7 +113,7 @@ def request(headers: Mapping[str, str]) -> AbstractContextManager[Span | None]:
 
 
 def name_request(span: Span | None, method: str, route: str, status: int, about: Mapping[str, Attribute]) -> None:
-    """Says what a request was, when that is known."""
+    """Names the span of a request, once its route and its status are known."""
     if span is None:
         return
     span.update_name(f"{method} {route}")

@@ -129,12 +129,13 @@ QUIET_DB = 26.0  # below that a frame is quiet: speech is rarely, room tone of a
 PAUSE_S = 0.6  # quiet stretches of at least this length are cut; shorter ones are the pauses of speech
 MARGIN_S = 0.1  # of a cut stretch that stays at each side, so that no consonant is lost
 FLOOR_DB = -100.0
-# Of a recording, after which loudness is looked at again: what comes later has no say, up to ``QUIET_DB`` louder.
+# Seconds after which the loudness of a recording is measured again. Sound that comes later does not count, unless it is
+# more than ``QUIET_DB`` louder.
 BLOCK_S = 30.0
 
 
 def without_pauses(samples: Float, sample_rate: int) -> Float:
-    """A recording without its long quiet stretches, so that silence around or within speech has no say.
+    """A recording without its long quiet stretches, so that silence around or within speech does not affect answers.
 
     Args:
         samples: float32 [n].

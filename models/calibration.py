@@ -1,4 +1,4 @@
-"""From logits to probabilities that mean what they say.
+"""From logits to calibrated probabilities.
 
 Vector scaling restricted to one temperature and a bias for each class (Guo et al., "On Calibration of Modern Neural
 Networks", ICML 2017; with two classes it is Platt's scaling). The values are fitted on what networks say of clips that

@@ -18,8 +18,9 @@ def filled(places: Path, native: bytes) -> bytearray:
 
     Args:
         places: As ``training.places`` writes it. ``copied`` lists where bytes go to, where they are in the native file,
-            and how many. ``halved`` lists where values of 16 bits go to, where those of 32 bits are, the shape of
-            these and the order of their axes over there. ``constants`` lists places and bytes that it lacks.
+            and how many they are. ``halved`` lists where values of 16 bits go to, where those of 32 bits are in the
+            native file, their shape, and the order of their axes in the compiled form. ``constants`` lists places and
+            bytes that the native file lacks.
         native: The native file's content, not compressed.
     """
     said = json.loads(places.read_text())
