@@ -72,15 +72,16 @@ class Answers:
             amplification: Its gain, limited by the headroom of the loudest sample.
 
         Raises:
-            ServiceError: As ``heart_sound.check_upload`` and ``Context.answer``; InsufficientStorage when the answer
+            ServiceError: As ``heart_sound.check_pcm`` and ``Context.answer``; InsufficientStorage when the answer
                 cannot be kept.
         """
         question = self._questions["heart-sound"]
         self.context.ensure_room(*question.models)
-        heart_sound.check_upload(data, declared, layout, self.context.limits)
-        is_file = heart_sound.is_file(data, declared)
-        read = None if is_file else heart_sound.pcm_reader(layout, amplification)
-        answer = await self.context.answer(question, data, declared=declared if is_file else None, read=read)
+        if heart_sound.is_file(data, declared):
+            answer = await self.context.answer(question, data, declared=declared)
+        else:
+            heart_sound.check_pcm(data, layout, self.context.limits)
+            answer = await self.context.answer(question, data, read=heart_sound.pcm_reader(layout, amplification))
         return await self.keep(answer.found)
 
     async def keep(self, found: Conclusion) -> HeartResult:

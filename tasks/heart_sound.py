@@ -54,16 +54,14 @@ def pcm_reader(layout: PcmFormat, amplification: float) -> Callable[[bytes, Audi
     return lambda data, limits, rate: pcm.decode(data, layout, amplification, limits, rate)
 
 
-def check_upload(data: bytes, declared: str, layout: PcmFormat, limits: AudioLimits) -> None:
-    """Refuses, before any room is taken for it, what is neither a recording nor raw PCM of a possible length.
+def check_pcm(data: bytes, layout: PcmFormat, limits: AudioLimits) -> None:
+    """Refuses a body without a known container, before it is decoded, unless it can be raw PCM of a possible length.
 
     Raises:
         BadRequest: PCM that is too short, or not whole frames.
         PayloadTooLarge: PCM that is too long.
         UnsupportedMedia: Text, a picture, and the like.
     """
-    if is_file(data, declared):
-        return
     if kind := not_sound(data):
         raise UnsupportedMedia(f"the body is {kind}: {TAKEN}")
     if layout.sample_width > 1 and is_text(data):

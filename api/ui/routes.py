@@ -31,6 +31,7 @@ from tasks.questions import question_named, questions
 PAGE = Path(__file__).parent / "page"
 EXAMPLES = Path(__file__).parent / "examples"
 LIST = "examples.json"
+NO_PART = "the playground has no such part"
 
 # What the page loads from its folder; each module says in its first line what it is for.
 PART_TYPES = {".css": "text/css", ".js": "text/javascript"}
@@ -42,26 +43,6 @@ TAKES = {
     "audio": {"labels": SOUND_LABELS, "accept": ",".join(("audio/*", *(one.suffixes[0] for one in offered())))},
     "picture": {"labels": PICTURE_LABELS, "accept": "image/*"},
 }
-
-
-def page_file(request: Request) -> Response:
-    """The page itself."""
-    return static_file(request, PAGE / "playground.html", "text/html", HEADERS)
-
-
-def part_file(request: Request, name: str) -> Response | None:
-    """What the page loads under this name, or None when there is no such thing."""
-    if name not in PARTS:
-        return None
-    return static_file(request, PAGE / name, PARTS[name], HEADERS)
-
-
-def example_file(request: Request, name: str) -> Response | None:
-    """An example, a model's sample, or the list of the examples; None when there is no such thing."""
-    path = EXAMPLES / name if name in _examples() else registry.samples().get(name)
-    if path is None:
-        return None
-    return static_file(request, path, MEDIA_TYPES[path.suffix], HEADERS)
 
 
 @functools.cache
@@ -76,19 +57,24 @@ router = APIRouter(tags=["service"])
 @router.get("/ui", response_class=HTMLResponse, summary="A page to try")
 def playground(request: Request) -> Response:
     """Five panels: record or upload, see the answer and what the model looked at."""
-    return page_file(request)
+    return static_file(request, PAGE / "playground.html", "text/html", HEADERS)
 
 
 @router.get("/ui/page/{name}", include_in_schema=False)
 def part(request: Request, name: str) -> Response:
     """What the page loads."""
-    return served(part_file(request, name))
+    if name not in PARTS:
+        raise NotFound(NO_PART)
+    return static_file(request, PAGE / name, PARTS[name], HEADERS)
 
 
 @router.get("/ui/examples/{name}", include_in_schema=False)
 def example(request: Request, name: str) -> Response:
-    """A file to click, or the list of all."""
-    return served(example_file(request, name))
+    """An example, a model's sample, or the list of the examples."""
+    path = EXAMPLES / name if name in _examples() else registry.samples().get(name)
+    if path is None:
+        raise NotFound(NO_PART)
+    return static_file(request, path, MEDIA_TYPES[path.suffix], HEADERS)
 
 
 @router.get("/ui/server", include_in_schema=False)
@@ -142,12 +128,12 @@ def card(name: str) -> Response:
 async def ask(request: Request, name: str) -> Response:
     """A recording or a picture in the body, or the address of one in JSON, as `/analyze-audio` takes it."""
     question = question_named(name)
+    context = answers(request).context
     if name == AI_VOICE:
-        check_voice_key(request.scope, answers(request).context.settings.keys, request.headers)
-    asked = Questions(answers(request).context)
+        check_voice_key(request.scope, context.settings.keys, request.headers)
+    asked = Questions(context)
     if media_type(request.headers) == "application/json":
-        context, models = answers(request).context, question.models
-        where = await read_json(request, AnalyzeRequest, context, question.label, *models)
+        where = await read_json(request, AnalyzeRequest, context, question.label, *question.models)
         work = asked.ask_url(name, where.audio_url)
     else:
         work = asked.ask(name, await body(request, *question.models))
@@ -167,14 +153,3 @@ async def body(request: Request, *models: str) -> bytes:
     if not (data := await request.body()):
         raise BadRequest("the file is empty")
     return data
-
-
-def served(response: Response | None) -> Response:
-    """A file of the page.
-
-    Raises:
-        NotFound: There is none of this name.
-    """
-    if response is None:
-        raise NotFound("the playground has no such part")
-    return response

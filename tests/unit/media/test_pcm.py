@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from core.errors import BadRequest, PayloadTooLarge
 from media import pcm as raw_pcm
 from media.audio import AudioLimits, decode
-from media.containers import UNKNOWN
 from media.downmix import BLOCK_VALUES
 from media.pcm import PcmFormat, pcm_to_wav
-from tasks.heart_sound import check_upload
+from tasks.heart_sound import check_pcm
 
 
 def values(data: bytes) -> np.ndarray:
@@ -127,7 +126,7 @@ def test_memory_stays_near_the_size_of_the_recording(width: int) -> None:
 @pytest.mark.parametrize(("layout", "frames"), [(PcmFormat(16_000, 1, 1), 96_001), (PcmFormat(8_000, 2, 2), 48_001)])
 def test_what_is_too_long_is_refused_before_it_is_converted(layout: PcmFormat, frames: int) -> None:
     with pytest.raises(PayloadTooLarge, match="longer than 6 seconds"):
-        check_upload(bytes(frames * layout.frame_bytes), UNKNOWN, layout, AudioLimits(max_seconds=6))
+        check_pcm(bytes(frames * layout.frame_bytes), layout, AudioLimits(max_seconds=6))
 
 
 WIDTHS = st.sampled_from([1, 2, 3, 4])
