@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from core.errors import BadRequest
 from media.downmix import BLOCK_VALUES
-from media.samples import MAX_RATE, MIN_RATE, AudioLimits, DecodedAudio, Sink
+from media.samples import MAX_RATE, MIN_RATE, AudioLimits, DecodedAudio, Samples, Sink
 
 Integers = NDArray[np.int32]
 
 MAX_CHANNELS = 256  # far beyond any recorder; the byte rate still fits the 32 bits of a WAV header
 WIDTHS = (1, 2, 3, 4)  # bytes of one sample
+STREAM_SCALE = np.float32(1 / 32768)  # of 16 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,32 @@ def decode(
         sink.check(len(block))
         sink.add(block)
     return sink.finish("wav", True)
+
+
+class PcmStream:
+    """Signed 16-bit little-endian samples, mono, that arrive in pieces of any size.
+
+    Args:
+        rate: Of the samples (Hz).
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._odd = b""  # half of a sample, whose other half comes with the next piece
+
+    def feed(self, data: bytes) -> Iterator[Samples]:
+        """Takes bytes, and yields float32 [at most a second] in [-1, 1)."""
+        data = self._odd + data
+        whole = len(data) - len(data) % 2
+        self._odd = data[whole:]
+        for start in range(0, whole, 2 * self.rate):
+            yield (
+                np.frombuffer(data[start : min(start + 2 * self.rate, whole)], "<i2").astype(np.float32) * STREAM_SCALE
+            )
+
+    def finish(self) -> Iterator[Samples]:
+        """Nothing: every sample was given at once."""
+        return iter(())
 
 
 def _amplified(data: bytes, factor: float, layout: PcmFormat) -> Iterator[Integers]:

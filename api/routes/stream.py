@@ -35,6 +35,7 @@ from core.errors import (
 from core.memory import hold
 from core.request import CURRENT, StreamState
 from media.opus import OpusStream
+from media.pcm import PcmStream
 from media.samples import QUALITY, DecodedAudio, Samples
 from models.spec import AudioInput
 from tasks.names import AI_VOICE
@@ -43,7 +44,6 @@ from tasks.run import Context
 
 EVERY_S = 1.0  # an answer for so much new sound
 IDLE_S = 30.0  # without a message; a microphone sends many a second
-FULL_SCALE = np.float32(1 / 32768)
 KEPT_BYTES = 2 << 20  # a message of the largest size, and what a decoder keeps beside it
 END = "end"  # the text by which a client says that no more comes
 CLOSED_NORMALLY, CLOSED_BY_RULE = 1000, 1008
@@ -71,31 +71,6 @@ class Source(Protocol):
         Raises:
             ServiceError: There was no sound at all.
         """
-
-
-class PcmStream:
-    """Signed 16-bit little-endian samples, mono.
-
-    Args:
-        rate: Of the samples (Hz).
-    """
-
-    def __init__(self, rate: int) -> None:
-        self.rate = rate
-        self._odd = b""  # half of a sample, whose other half comes with the next message
-
-    def feed(self, data: bytes) -> Iterator[Samples]:
-        """As ``Source.feed``."""
-        data = self._odd + data
-        whole = len(data) - len(data) % 2
-        self._odd = data[whole:]
-        size = 2 * round(EVERY_S * self.rate)
-        for start in range(0, whole, size):
-            yield np.frombuffer(data[start : min(start + size, whole)], "<i2").astype(np.float32) * FULL_SCALE
-
-    def finish(self) -> Iterator[Samples]:
-        """Nothing: every sample was given at once."""
-        return iter(())
 
 
 class Live:

@@ -14,6 +14,7 @@ from starlette.types import Message
 from api.routes import stream
 from core.errors import TimedOut
 from core.request import StreamState
+from media.pcm import PcmStream
 from models import registry
 from tasks.questions import questions
 from tasks.run import Context
@@ -40,7 +41,7 @@ async def test_next_to_nothing_for_ever_does_not_hold_a_place(monkeypatch: pytes
             threads=threads,
         )
         question = questions()["audio-scene"]
-        live = stream.Live(cast(Context, context), question, stream.PcmStream(16_000), StreamState())
+        live = stream.Live(cast(Context, context), question, PcmStream(16_000), StreamState())
         async with asyncio.timeout(60):
             with pytest.raises(TimedOut, match="open for more than"):
                 await live.run(cast(WebSocket, Dripping()))
