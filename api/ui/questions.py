@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 from api.answers import Answers
 from api.responses import to_response
 from api.ui import views
+from api.ui.cards import card_address
 from api.ui.views import Answerer, Report
 from api.v1 import report
 from api.v1.batch import MEDIA_TYPE
-from api.v1.catalogue import card_address
 from core.request import CURRENT
 from models.spec import is_of
 from tasks.base import Answer

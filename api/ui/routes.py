@@ -18,9 +18,9 @@ from api.bodies import check_plain, media_type, read_json
 from api.responses import preferred
 from api.schemas import AnalyzeRequest
 from api.static import HEADERS, SAMPLES, static_file
+from api.ui.cards import card_page
 from api.ui.questions import Questions, respond
 from api.v1.batch import MEDIA_TYPE as PROGRESS
-from api.v1.catalogue import card_page
 from core.errors import BadRequest, NotFound
 from media.containers import PICTURE_LABELS, SOUND_LABELS, offered
 from models import registry

@@ -1,16 +1,13 @@
-"""Descriptions of the models for ``/v1/models``, and their cards as pages."""
+"""Descriptions of the models for ``/v1/models``."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import html
 import json
-from pathlib import Path
 from typing import Any
 
-from markdown_it import MarkdownIt
-
+from api.ui.cards import card_address
 from api.v1.schemas import FigureSet, Measured, ModelDescription, ModelInput
 from core.errors import ServiceError
 from core.settings import Settings
@@ -18,35 +15,6 @@ from models import registry
 from models.spec import AudioInput, ModelSpec
 from scheduling.queue import Model
 from tasks.questions import questions
-
-FRAME = (Path(__file__).parent.parent / "ui" / "page" / "card.html").read_text()
-
-
-def card_address(spec: ModelSpec, tag: str) -> str | None:
-    """Address of the card of a store entry; None for weights of another profile, which have no card in the bundle."""
-    is_bundled = tag.partition(":")[0] == spec.name
-    return f"/ui/cards/{spec.name}" if is_bundled and card_file(spec.name).exists() else None
-
-
-def card_file(name: str) -> Path:
-    """Where the card of a bundled model is, if it has one."""
-    return registry.weights(name).parent / "CARD.md"
-
-
-def card_page(name: str) -> str | None:
-    """The card of a model in HTML, or None when there is no such model or card. Markup in a card stands as text."""
-    if (spec := registry.specs().get(name)) is None or not card_file(name).exists():
-        return None
-    text = card_file(name).read_text()
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(without_comments(text))
-    body = body.replace('style="text-align:right"', 'class="number"')  # the page's policy allows no inline style
-    return FRAME.replace("{title}", html.escape(spec.title)).replace("{body}", body)
-
-
-def without_comments(text: str) -> str:
-    """Markdown without the lines of comment that mark what is generated."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("<!--"))
-
 
 FIGURES = "figures.json"  # beside the card; ``training.evaluation.published_figures`` writes it
 
