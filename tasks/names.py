@@ -9,7 +9,7 @@ from models import registry
 
 AI_VOICE = "ai-voice"
 ENSEMBLE = "voice_deepfake"  # the three models of AI voices together, in the metrics of what is done once for all
-_BUNDLED = {
+_BUNDLED: dict[str, tuple[str, ...]] = {
     "voice-gender": ("voice_gender",),
     "face-gender": ("face_gender",),
     "heart-sound": ("heart_sound",),
@@ -19,4 +19,4 @@ _BUNDLED = {
 _ANSWERING = {model for models in _BUNDLED.values() for model in models}
 # A question for each further model of the registry, under the model's own name.
 FURTHER = {name.replace("_", "-"): (name,) for name in registry.specs() if name not in _ANSWERING}
-MODELS = _BUNDLED | FURTHER  # of every question
+MODELS: dict[str, tuple[str, ...]] = {**_BUNDLED, **FURTHER}  # of every question

@@ -17,9 +17,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from models.completion import KERAS as NATIVE
 from models.completion import KERAS_VALUES
 from models.face_gender.backend import keras
-from models.face_gender.network import INPUT, NATIVE, load_native
+from models.face_gender.network import INPUT, load_native
 from models.store import MADE, RECORD, file_digest
 from models.values import IR_MODEL, IR_VALUES, PLACES
 from training import export as compiled

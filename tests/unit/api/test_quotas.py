@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from api import asked as asked_at
 from api.app import build_app
-from api.asked import question_of
+from api.asked import UNDER, question_of
 from api.auth import Keys
 from api.guard import Guard, Quotas
 from api.methods import MODELS
@@ -23,6 +22,7 @@ from core.errors import PayloadTooLarge, TooManyRequests, Unavailable
 from core.settings import Settings
 from storage.keys import REFRESH_S, CallerKey, KeyFile, KnownKeys, hash_key
 from storage.redis_client import StoreUnavailable
+from tasks import names
 from tests.support.caller_keys import command
 from tests.support.redis_server import RedisServer
 
@@ -238,10 +238,10 @@ def every_path() -> set[str]:
 def test_every_address_that_takes_a_body_is_guarded(path: str) -> None:
     """A new route must say which question it asks, or the keys of the store would not guard it."""
     asked = path.replace("{question}", "voice-gender").replace("{name}", "voice-gender")
-    assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in asked_at.MODELS
+    assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in names.MODELS
 
 
-@pytest.mark.parametrize("path", ["/", *sorted(p for p in every_path() if not p.startswith(asked_at.UNDER))])
+@pytest.mark.parametrize("path", ["/", *sorted(p for p in every_path() if not p.startswith(UNDER))])
 async def test_an_address_that_ends_with_a_line_break_is_none(path: str) -> None:
     """Routes matched it, while the guard found no question in it: every question was answered without a key."""
     app = Dispatch(never, http_app=build_app, native=[])
@@ -252,7 +252,7 @@ async def test_an_address_that_ends_with_a_line_break_is_none(path: str) -> None
 @pytest.mark.parametrize("path", ["/api/door_bell", "/v1/door-bell", "/v1/classify/door-bell", "/ui/ask/door-bell"])
 def test_every_address_of_a_further_question_is_guarded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of its own route too, which nothing names but the route."""
-    monkeypatch.setitem(asked_at.FURTHER, "door-bell", ("door_bell",))
+    monkeypatch.setitem(names.FURTHER, "door-bell", ("door_bell",))
     assert question_of({"type": "http", "method": "POST", "path": path, "headers": []}) == "door-bell"
 
 
