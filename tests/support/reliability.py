@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "200 host names of one domain, or 64 of as many, whose name servers do not answer",
-            "One domain holds up nobody else; with many, what cannot begin within 3 s gets 503 with `Retry-After`",
+            "One domain holds up no other; with many, what cannot begin within 3 s gets 503 with `Retry-After`",
             ("unit/media/test_lookups.py",),
         ),
     ),

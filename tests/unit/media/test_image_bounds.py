@@ -50,7 +50,7 @@ WEBP_SIDE = 4082  # just below a third of that
     ids=["16 bits", "palette with transparency", "with alpha", "WebP"],
 )
 def test_a_large_picture_is_not_copied_in_full_size(data: Callable[[], bytes]) -> None:
-    """A file of some kilobytes; what one decoding of it takes, anybody can have several times at once."""
+    """A file of some kilobytes; a caller can have it decoded several times at once."""
     run = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, input=data(), capture_output=True, check=True)
     assert int(run.stdout) < 330  # MiB
 

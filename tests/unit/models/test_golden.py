@@ -1,4 +1,4 @@
-"""No model changes what it says of a bundled sample unless somebody means it (``python -m tests.support.golden``)."""
+"""No model changes its answer for a bundled sample unintended (``python -m tests.support.golden`` writes new ones)."""
 
 from __future__ import annotations
 

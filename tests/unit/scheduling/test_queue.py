@@ -200,7 +200,7 @@ async def test_a_failure_reaches_all_of_the_batch_and_no_other() -> None:
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit()], ids=["cancelled", "ended"])
 async def test_a_call_that_is_broken_off_fails_and_the_lane_lives_on(error: BaseException) -> None:
-    """Neither those of the batch nor those behind it, nor anybody later, may wait for ever."""
+    """Neither the items of the batch nor those behind it, nor any later one, may wait for ever."""
     runner = Runner()
     runner.open.clear()
     queue = ModelQueue("m", runner, bounds=one_by_one)

@@ -104,7 +104,7 @@ async def fill(queues: Sequence[ModelQueue], runner: Runner) -> list[asyncio.Tas
 
 @pytest.mark.parametrize("question", QUESTIONS)
 async def test_a_request_is_refused_before_it_is_decoded(question: str, threads: ThreadPoolExecutor) -> None:
-    """What is not even media would get 400 if anybody had looked at it."""
+    """What is not even media would get 400 if it had been decoded."""
     runner = Runner()
     context = bundle(runner, threads)
     with pytest.raises(BadRequest):

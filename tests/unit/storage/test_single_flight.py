@@ -1,4 +1,4 @@
-"""Single flight: a key is computed once for all who ask at the same time, as long as somebody waits."""
+"""Single flight: a key is computed once for all who ask at the same time, as long as a caller waits."""
 
 from __future__ import annotations
 
