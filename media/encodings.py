@@ -92,7 +92,7 @@ def decompress(data: bytes, header: str, limit: int) -> bytes:
         The body without its compression.
 
     Raises:
-        NotReadableError: As its words say.
+        NotReadableError: It is compressed otherwise or more than once, or it is damaged; the message says which.
         TooLargeError: The result is larger than ``limit``.
     """
     found = compressions(header)

@@ -101,9 +101,9 @@ class RedisStore:
         """Closes nothing: the client is shared, and closed by its owner."""
 
 
-# The last is what SQLite says of statements that do not fit the tables of the file: those of another program.
+# The last is SQLite's error for statements that do not fit the tables of the file, which are another program's then.
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-# A column of SQLite takes values of any type, whatever its own: text would never expire, for it is above every number.
+# SQLite keeps values of any type in a column. A text would never expire, since SQLite sorts it above every number.
 _RUNS = "typeof(expires) = 'real' AND expires > :now AND expires <= :now + :longest"
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires REAL NOT NULL);

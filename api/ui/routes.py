@@ -1,6 +1,6 @@
-"""The routes and files of the playground, there where the setting ``PLAYGROUND`` has it.
+"""The routes of the playground, unless the setting ``PLAYGROUND`` turns it off.
 
-Of the files its scripts, its styles and the listed examples are served, and no others.
+Of its files, only scripts, styles and the listed examples are served.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def example(request: Request, name: str) -> Response:
 
 @router.get("/ui/server", include_in_schema=False)
 async def server(request: Request) -> Response:
-    """What the page must know before it asks: which questions need a key, who has one, and what files may be.
+    """What the page must know before it asks: which questions need a key, whether there are keys, and limits of files.
 
-    And the questions that it has no panel for in its own files: those of further models.
+    It also lists the questions of further models, for which the page's own files have no panel.
     """
     settings = answers(request).context.settings
     about = {
