@@ -6,6 +6,7 @@ docs/contract.md, Errors.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -139,6 +140,12 @@ def to_response(error: Exception, path: str = "") -> JSONResponse:
         return error_response(error.status, error.message, path=path, retry_after=error.retry_after)
     log.error("unexpected failure", exc_info=error)
     return error_response(InternalError.status, "the server failed on this request", path=path)
+
+
+def error_body(error: Exception) -> dict[str, Any]:
+    """The body of the answer to a failure, for a message or an entry of its own."""
+    body: dict[str, Any] = json.loads(bytes(to_response(error).body))
+    return body
 
 
 async def handle(request: Request, error: Exception) -> Response:

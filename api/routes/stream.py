@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.answers import answers
 from api.auth import CALLER, SUBPROTOCOL, check_voice_key
-from api.responses import to_response
+from api.responses import error_body, to_response
 from core import metrics
 from core.errors import (
     BadRequest,
@@ -198,8 +198,7 @@ class Live:
 
 def failed(error: ServiceError) -> dict[str, Any]:
     """A failure as a message."""
-    body: dict[str, Any] = json.loads(bytes(to_response(error).body))
-    return {**body, "code": error.status}
+    return {**error_body(error), "code": error.status}
 
 
 router = APIRouter(tags=["uniform"])

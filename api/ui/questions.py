@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.answers import Answers
-from api.responses import to_response
+from api.responses import error_body
 from api.ui import views
 from api.ui.cards import card_address
 from api.ui.views import Answerer, Report
@@ -80,7 +80,7 @@ class _Job:
         try:
             yield _line(report=(await self.task).model_dump())
         except Exception as error:
-            yield _line(error=json.loads(bytes(to_response(error).body)))
+            yield _line(error=error_body(error))
 
     async def _next(self) -> None:
         await self._changed.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.responses import to_response
+from api.responses import error_body
 from api.v1.report import report
 from api.v1.schemas import ItemAnswer, ItemError
 from core.errors import InternalError, ServiceError, TimedOut, TooManyRequests
@@ -113,7 +112,7 @@ class Batch:
 
 
 def _failed(index: int, name: str, error: Exception) -> ItemError:
-    body = json.loads(bytes(to_response(error).body))
+    body = error_body(error)
     body["message"] = body["message"].replace("audioBase64", "base64")  # the field of another route
     retry_after = error.retry_after if isinstance(error, ServiceError) else None
     return ItemError(
