@@ -23,8 +23,8 @@ from redis.exceptions import RedisError
 
 from api.auth import INVALID, is_known, presented_key
 from core.errors import Forbidden, PayloadTooLarge, TooManyRequests
-from core.settings import Settings
-from storage.keys import IN_REDIS, CallerKey, KnownKeys, open_keys
+from core.settings import IN_REDIS, Settings
+from storage.keys import CallerKey, KnownKeys, open_keys
 from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, RedisClient, StoreUnavailable
 from tasks.names import AI_VOICE
 

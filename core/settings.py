@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Final, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +39,7 @@ LARGEST_IN_HAND = 5
 # Of the memory of the container. An API process has 250 MB of its own, and what is being made is not counted yet.
 BUDGET_PART = 0.4
 LONGEST_TTL_S = 100 * 365 * 86400  # a store ignores what would hold for longer, and Redis refuses it
+IN_REDIS: Final = "redis"  # what ``KEY_STORE`` says for keys that are kept in the Redis of ``REDIS_URL``
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -260,7 +261,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _quotas_are_counted_once(self) -> Self:
-        if self.key_store and self.redis_url is None and (self.api_workers > 1 or self.key_store == "redis"):
+        if self.key_store and self.redis_url is None and (self.api_workers > 1 or self.key_store == IN_REDIS):
             raise ValueError("KEY_STORE needs REDIS_URL where it is redis or API_WORKERS is above 1: quotas are shared")
         return self
 

@@ -22,7 +22,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from core.logs import service_of
-from core.settings import ENV_FILE, Settings, get_settings
+from core.settings import ENV_FILE, IN_REDIS, Settings, get_settings
 
 log = logging.getLogger("bundle.supervisor")
 
@@ -51,7 +51,7 @@ def hand_on() -> None:
             os.environ[name] = value
     settings = get_settings()
     paths = {"log_dir": settings.log_dir, "data_dir": settings.data_dir}
-    if settings.key_store and settings.key_store != "redis":
+    if settings.key_store and settings.key_store != IN_REDIS:
         paths["key_store"] = Path(settings.key_store)
     for name in [name for name in os.environ if name.lower() in paths]:
         del os.environ[name]

@@ -16,16 +16,16 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.errors import Unavailable
+from core.settings import IN_REDIS
 from storage.redis_client import PREFIX, RedisClient, StoreUnavailable
 
 log = logging.getLogger("bundle.keys")
 
-IN_REDIS: Final = "redis"  # what the setting says for keys that are kept there
 REDIS_KEY = f"{PREFIX}:keys"  # a hash: name to key, in JSON
 KEY_PREFIX = "mck_"  # by which secret scanners and people recognise a key
 KEY_BYTES = 32
