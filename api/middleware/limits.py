@@ -138,8 +138,8 @@ class _Exchange:
     def too_large(self) -> ServiceError:
         return self._refuse(PayloadTooLarge, f"the body is larger than {self._max / (1 << 20):g} MiB")
 
-    def _refuse(self, kind: type[ServiceError], message: str, retry_after: float | None = None) -> ServiceError:
-        self.refused = kind, message, retry_after
+    def _refuse(self, kind: type[ServiceError], message: str) -> ServiceError:
+        self.refused = kind, message, None
         return self.refusal()
 
     def _hold(self, size: int) -> None:
