@@ -6,7 +6,7 @@ const KEY = "key";
 
 // Words of the server's errors, which field is wrong, and what helps: as in the README's troubleshooting.
 const ERRORS = [
-  [/API key|this key/, KEY, "Give one of the server’s keys, which are in its setting API_KEY. Blanks around it do not matter."],
+  [/API key|this key/, KEY, "Give one of the server’s keys, from its setting API_KEY or its store of keys (KEY_STORE). Blanks around it do not matter."],
   [/not a public address/, URL_FIELD, "The server downloads from public addresses only. Download the file yourself and choose it here."],
   [/host name could not be resolved/, URL_FIELD, "There is no such name, or the server has no network. Check the address for a slip."],
   [/URL/, URL_FIELD, "Open the address in a browser: it must lead to the audio itself, not to a page about it."],
