@@ -105,9 +105,9 @@ class NativeEngine:
         self._held = REDUCED.get(precision) if isinstance(network.network, published.Readout) else None
         # In one step: the device would otherwise keep room for the weights in 32 bits, too.
         self.network = network.to(device=self._device, dtype=self._held)
-        self._places: SimpleQueue[Any] = SimpleQueue()
+        self._idle: SimpleQueue[Any] = SimpleQueue()  # CUDA streams; None on a CPU
         for _ in range(self.streams):
-            self._places.put(torch.cuda.Stream(self._device) if device == "cuda" else None)  # type: ignore[no-untyped-call]
+            self._idle.put(torch.cuda.Stream(self._device) if device == "cuda" else None)  # type: ignore[no-untyped-call]
 
     @property
     def description(self) -> str:
@@ -142,12 +142,12 @@ class NativeEngine:
         Returns:
             Logits, float32 [batch, classes].
         """
-        place = self._places.get()
+        stream = self._idle.get()
         try:
-            with torch.inference_mode(), torch.cuda.stream(place), self._arithmetic():
+            with torch.inference_mode(), torch.cuda.stream(stream), self._arithmetic():
                 logits: NDArray[np.float32] = self.network(*map(self._moved, inputs.values())).float().cpu().numpy()
         finally:
-            self._places.put(place)
+            self._idle.put(stream)
         return logits
 
     def release(self) -> None:

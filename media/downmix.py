@@ -21,9 +21,8 @@ WINDOW_S = 1 / 64  # length of an analysis window (seconds), many times the dela
 WINDOWS = 16  # that are analysed of a block at most (1.5 s of stereo at 44.1 kHz), so that it costs little
 FIRST_BLOCKS, EVERY = 3, 2  # all of the first blocks with sound are analysed, then every second
 HIGHEST = 8_000.0  # Hz; no model listens higher
-MAX_LOSS = (
-    0.45  # share of a channel's amplitude that may be cancelled: mean over frequencies of |coherence| - real part
-)
+# Share of a channel's amplitude that may be cancelled: mean over frequencies of |coherence| - real part.
+MAX_LOSS = 0.45
 SILENT = 1e-4  # share of the loudest channel's power (-40 dB) below which a channel is dead
 FORGETTING = 0.25  # weight of what was measured before the present block
 STEADINESS = 2.0  # a channel must be so much louder (3 dB) to become the one that others are compared with
