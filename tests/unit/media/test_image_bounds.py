@@ -141,6 +141,15 @@ def test_segments_without_end_are_not_followed() -> None:
     assert decode_image(plain[:2] + b"\xff\xe5\x00\x02" * 2_000 + plain[2:]).shape == (32, 48, 3)
 
 
+def test_exif_data_of_very_many_segments_is_not_put_together() -> None:
+    """32 MB of them held a thread for minutes, by copies of what was there already."""
+    plain = encode(corners(), "JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", 298) + b"Exif\0\0" + bytes(290)
+    with pytest.raises(BadRequest, match="small parts"):
+        decode_image(plain[:2] + segment * 100 + plain[2:])
+    assert decode_image(plain[:2] + segment * 20 + plain[2:]).shape == (32, 48, 3)
+
+
 @pytest.mark.parametrize("place", [33, -12], ids=["before the pixels", "after them"])  # after IHDR; before IEND
 def test_chunks_without_end_are_not_kept(place: int) -> None:
     plain = encode(corners(), "PNG")
