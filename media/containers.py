@@ -315,6 +315,7 @@ class _Elements:
 
 _FIRST_PAGE = re.compile(rb"OggS\0[\x02\x03\x06\x07]")  # of a stream; random bytes look like it once in 2^46
 _HEADER = 27  # bytes of a page before its table of segments
+MAX_LINKS = 256  # of a chain; the mark of a first page has 6 bytes, and each link is a copy
 
 
 def ogg_links(data: bytes) -> list[bytes]:
@@ -327,6 +328,9 @@ def ogg_links(data: bytes) -> list[bytes]:
 
     Returns:
         The links, the file itself where it has one.
+
+    Raises:
+        BadRequest: There are more than any recording has.
     """
     starts: list[int] = []
     expected = 0
@@ -334,6 +338,8 @@ def ogg_links(data: bytes) -> list[bytes]:
         place = found.start()
         if place != expected or not starts:
             starts.append(place)
+        if len(starts) > MAX_LINKS:
+            raise BadRequest(f"the audio begins anew more than {MAX_LINKS} times")
         table = data[place + _HEADER - 1 : place + _HEADER]
         segments = data[place + _HEADER : place + _HEADER + sum(table)]
         expected = place + _HEADER + len(segments) + sum(segments)

@@ -40,6 +40,7 @@ CORPUS: dict[str, bytes] = {
     "opus of 255 channels": hostile.ogg_opus(255, 255),
     "aac of 750,000 frames of 7 bytes": hostile.adts(4, 2, 7) * 750_000,
     "webm of a sample in each packet": hostile.matroska(48_000, 1, [b"\0"] * 256, blocks=50),
+    "ogg of five million first pages": b"OggS\0\2" * 5_000_000,
     "webm of one packet of 30 MB": hostile.matroska(768_000, 1, [bytes(30 << 20)]),
 }
 TAGGED = {
