@@ -59,6 +59,7 @@ class Inflated:
         self._is_full = False  # whether the last piece was a whole one, so that the stream may hold more
         self._passes = False  # whether all that comes is handed on as it is
         self._made: int | None = None  # bytes so far, once the body was seen to be compressed
+        self._behind = b""  # the first bytes after the end of the compressed stream
 
     async def __call__(self) -> Message:
         """The next piece of the body, or what comes in its place.
@@ -94,6 +95,20 @@ class Inflated:
 
     def _inflated(self) -> bytes:
         """Inflates what waits, ``PIECE`` bytes at most."""
+        if self._stream.eof:  # zlib would keep what follows, and copy all of it for each piece that comes
+            made, follows = b"", self._waiting
+            self._waiting, self._is_full = b"", False
+        else:
+            made = self._decompressed()
+            follows = self._stream.unused_data
+        self._behind = (self._behind + follows)[: len(GZIP)]
+        if self._behind == GZIP:
+            raise self._refuse(BadRequest, DAMAGED)
+        self._hold(len(made))
+        return made
+
+    def _decompressed(self) -> bytes:
+        """The next piece of the stream."""
         try:
             made = self._stream.decompress(self._waiting, PIECE)
         except zlib.error as error:
@@ -102,7 +117,4 @@ class Inflated:
         self._made = (self._made or 0) + len(made)
         if self._made > self._limit:
             raise self._refuse(PayloadTooLarge, f"the body is larger than {self._limit / (1 << 20):g} MiB")
-        if self._stream.unused_data.startswith(GZIP):
-            raise self._refuse(BadRequest, DAMAGED)
-        self._hold(len(made))
         return made
