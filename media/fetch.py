@@ -241,11 +241,14 @@ def _check_answer(answer: Response) -> None:
 def _plain(data: bytes, coding: str, limit: int) -> bytes:
     """Undoes a compression that was not asked for, within the limit."""
     try:
-        return decompress(data, coding, limit)
+        plain = decompress(data, coding, limit)
     except TooLargeError:
         raise _too_large(limit) from None
     except NotReadableError as error:
         raise UpstreamError(f"the file of the server of the audio cannot be read: {error}") from None
+    if plain is not data:  # which is counted
+        hold(len(plain))
+    return plain
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

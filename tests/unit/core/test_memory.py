@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import threading
 from collections.abc import Callable
@@ -128,6 +129,19 @@ async def test_downloads_are_counted(head: str) -> None:
             await one.fetch(site.url("/"))
             assert budget.used == 90_000
             await one.fetch(site.url("/small"))
+            with pytest.raises(Unavailable):
+                await one.fetch(site.url("/"))
+    assert budget.used == 0
+
+
+@pytest.mark.anyio
+async def test_a_download_counts_without_its_compression() -> None:
+    """30 kB that become 32 MB were counted as 30 kB, however many of them waited for their turn."""
+    budget, packed = Budget(100_000), gzip.compress(bytes(90_000))
+    async with serve({"/": ok(packed, "Content-Encoding: gzip")}) as site, fetcher() as one:
+        with memory.lease(budget):
+            await one.fetch(site.url("/"))
+            assert budget.used == len(packed) + 90_000
             with pytest.raises(Unavailable):
                 await one.fetch(site.url("/"))
     assert budget.used == 0
