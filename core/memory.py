@@ -48,13 +48,15 @@ class Lease:
         """Holds nothing yet."""
         self.budget = budget
         self.held = 0
+        self._for_a_moment = 0  # of what is held: a thread gives it back itself, perhaps after the end
         self._has_ended = False
 
-    def grow(self, size: int) -> None:
+    def grow(self, size: int, *, for_a_moment: bool = False) -> None:
         """Holds more.
 
         Args:
             size: How much more (bytes).
+            for_a_moment: Whether ``shrink`` will give it back, whatever happens.
 
         Raises:
             Unavailable: There is no room for it, or the request has ended while a thread still worked for it.
@@ -64,25 +66,32 @@ class Lease:
             if fits := budget.used + size <= budget.total and not self._has_ended:
                 budget.used += size
                 self.held += size
+                self._for_a_moment += size if for_a_moment else 0
         if not fits:
             metrics.BYTES_REFUSED.inc()
             raise Unavailable(FULL, retry_after=RETRY_AFTER_S)
         budget.show()
 
-    def shrink(self, size: int) -> None:
-        """Holds less; of what the end of the request has given back already, nothing is given back again."""
+    def shrink(self, size: int, *, for_a_moment: bool = False) -> None:
+        """Holds less; of what the end of the request has given back already, nothing is given back again.
+
+        Args:
+            size: How much less (bytes).
+            for_a_moment: As of ``grow``.
+        """
         with self.budget.lock:
             size = min(size, self.held)
+            self._for_a_moment -= size if for_a_moment else 0
             self.budget.used -= size
             self.held -= size
         self.budget.show()
 
     def end(self) -> None:
-        """Gives everything back, and takes nothing more."""
+        """Gives everything back but what a thread still has for a moment, and takes nothing more."""
         with self.budget.lock:  # or a thread that grows it at this moment would count what is never given back
             self._has_ended = True
-            self.budget.used -= self.held
-            self.held = 0
+            self.budget.used -= self.held - self._for_a_moment
+            self.held = self._for_a_moment
         self.budget.show()
 
 
@@ -128,6 +137,8 @@ def hold(size: int) -> None:
 def holding(size: int) -> Iterator[None]:
     """Counts bytes that are needed for a moment; at most as many as there are, so that the largest can be had alone.
 
+    They count until the end of the block, though the request may have ended: no thread can be broken off.
+
     Raises:
         Unavailable: There is no room for them.
     """
@@ -135,8 +146,8 @@ def holding(size: int) -> Iterator[None]:
         yield
         return
     size = min(size, mine.budget.total - mine.held)
-    mine.grow(size)
+    mine.grow(size, for_a_moment=True)
     try:
         yield
     finally:
-        mine.shrink(size)
+        mine.shrink(size, for_a_moment=True)

@@ -48,6 +48,25 @@ def test_a_thread_that_goes_on_after_its_request_ended_gets_nothing() -> None:
     assert budget.used == 0
 
 
+def test_what_a_thread_still_has_counts_after_its_request_ended() -> None:
+    """Callers who left at once had a picture decoded on each thread, of which the budget knew nothing."""
+    budget, begun, go_on = Budget(100), threading.Event(), threading.Event()
+
+    def decode_picture() -> None:
+        with memory.holding(50):
+            begun.set()
+            go_on.wait()
+
+    with ThreadPoolExecutor(1) as threads:
+        with memory.lease(budget):
+            memory.hold(30)
+            threads.submit(copy_context().run, decode_picture)
+            begun.wait()
+        after_the_end = budget.used
+        go_on.set()
+    assert (after_the_end, budget.used) == (50, 0)
+
+
 class Slow(int):
     """A size; something else happens at the moment at which it is counted."""
 
