@@ -40,6 +40,7 @@ LARGEST_IN_HAND = 5
 BUDGET_PART = 0.4
 LONGEST_TTL_S = 100 * 365 * 86400  # a store ignores what would hold for longer, and Redis refuses it
 IN_REDIS: Final = "redis"  # what ``KEY_STORE`` says for keys that are kept in the Redis of ``REDIS_URL``
+MOST_BATCH_ITEMS = 256  # that ``MAX_BATCH_ITEMS`` may allow
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -181,7 +182,9 @@ class Settings(BaseSettings):
         (), description="Names, addresses or networks that `/analyze-audio` may reach though they are not public."
     )
     max_body_mb: float = Field(32, gt=0, le=1024, description="Largest request body, and largest download (MiB).")
-    max_batch_items: int = Field(16, ge=1, le=256, description="Most items in one request of `/v1/classify`.")
+    max_batch_items: int = Field(
+        16, ge=1, le=MOST_BATCH_ITEMS, description="Most items in one request of `/v1/classify`."
+    )
     max_audio_seconds: float = Field(600, gt=0, le=24 * 3600, description="Longest recording (seconds).")
     max_image_megapixels: float = Field(
         50,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.schemas import ErrorBody, Strict
+from core.settings import MOST_BATCH_ITEMS
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -32,7 +33,11 @@ class ClassifyRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    items: list[InputItem] = Field(min_length=1, description="At most `MAX_BATCH_ITEMS` (16 unless set otherwise).")
+    # Without a bound each item that is none is described before the body is refused: 21,000 in a body that is parsed at
+    # once.
+    items: list[InputItem] = Field(
+        min_length=1, max_length=MOST_BATCH_ITEMS, description="At most `MAX_BATCH_ITEMS` (16 unless set otherwise)."
+    )
 
 
 class Segment(Strict):
