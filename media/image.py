@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
@@ -69,6 +70,8 @@ _ROW_BYTES = 16  # of a pixel of PNG: two rows of four channels of 16 bits
 # What Pillow's decoders raise on damaged data, besides its own OSError.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
 
+# Pillow prints a line for each tag of EXIF data that is wrong: 10,000 of one picture, beside the structured log.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None  # Pillow only warns up to twice its limit; ``read_header`` refuses, with our own limit
 
 

@@ -150,6 +150,16 @@ def test_exif_data_of_very_many_segments_is_not_put_together() -> None:
     assert decode_image(plain[:2] + segment * 20 + plain[2:]).shape == (32, 48, 3)
 
 
+def test_nothing_is_printed_of_wrong_exif_data() -> None:
+    """Each tag that states more than there is was a line on standard error, which holds JSON lines otherwise."""
+    tags = b"".join(struct.pack("<HHII", 0x8000 + number, 1, 1 << 20, 8) for number in range(1000))
+    data = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1000) + tags + bytes(4)
+    plain = encode(corners(), "JPEG")
+    picture = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data + plain[2:]
+    run = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, input=picture, capture_output=True, check=True)
+    assert run.stderr == b""
+
+
 @pytest.mark.parametrize("place", [33, -12], ids=["before the pixels", "after them"])  # after IHDR; before IEND
 def test_chunks_without_end_are_not_kept(place: int) -> None:
     plain = encode(corners(), "PNG")
