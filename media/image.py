@@ -206,7 +206,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         try:
             image.load()
         except OSError:  # a camera that was cut off leaves no end: with one, the rows that are there can be read
-            if image.format != "JPEG" or data.endswith(JPEG_END):
+            if not isinstance(image, JpegImageFile) or data.endswith(JPEG_END):
                 raise
             image = read_header(data + JPEG_END, max_pixels).image
             image.load()

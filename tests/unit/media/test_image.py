@@ -228,6 +228,16 @@ def test_a_jpeg_that_was_cut_off_shows_the_rows_that_are_there(missing: int, pro
         np.testing.assert_array_equal(cut[:64], whole[:64])
 
 
+def test_a_jpeg_with_a_second_picture_that_was_cut_off_in_the_first_shows_its_rows() -> None:
+    """As phones write them, with what a bright screen shows beyond white; Pillow calls the format MPO."""
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    file, second = io.BytesIO(), Image.new("L", (8, 8))
+    Image.fromarray(pixels).save(file, "MPO", save_all=True, append_images=[second], quality=90)
+    whole = decode_image(file.getvalue())
+    end = file.getvalue().index(b"\xff\xd9\xff\xd8")
+    np.testing.assert_array_equal(decode_image(file.getvalue()[: end - 40])[:64], whole[:64])
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 def test_greys_of_a_sensor_in_a_file_of_16_bits_are_stretched_to_its_range(bits: int) -> None:
     levels = np.linspace(0, (1 << bits) - 1, 64).astype(np.uint16)[None].repeat(8, 0)
