@@ -211,6 +211,8 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             image = read_header(data + JPEG_END, max_pixels).image
             image.load()
             _ensure_nearly_whole(image)
+        if image.format == "BMP" and image.mode == "RGBA":
+            _ensure_visible(image)
         upright = _upright(_small(image), image)
     except DAMAGE as error:
         raise BadRequest("the picture is damaged or cut off") from error
@@ -227,6 +229,12 @@ def _ensure_nearly_whole(image: Image.Image) -> None:
     filled = (pixels == pixels[-1, -1]).all(axis=(1, 2))[::-1]
     if np.argmin(filled) > MOST_MISSING * image.height:
         raise OSError("cut off")
+
+
+def _ensure_visible(image: Image.Image) -> None:
+    """Makes a BMP opaque that is wholly transparent: many programs leave zeros there, and viewers show its colours."""
+    if image.getchannel("A").getbbox() is None:
+        image.putalpha(255)
 
 
 def _small(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,17 @@ def test_a_palette_is_looked_up() -> None:
     pixels = decode_image(encode(corners().quantize(8), "PNG"))
     assert near(pixels[4, 4], RED)
     assert near(pixels[28, 24], BLUE)
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_a_bmp_whose_transparency_is_left_at_zero_shows_its_colours(alpha: int) -> None:
+    """As programs of Windows write it. It became wholly white, in which there is no face."""
+    picture = corners()
+    picture.putalpha(alpha)
+    masks = struct.pack("<IIII4s", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs") + bytes(48)
+    info = struct.pack("<IiiHHIIIIII", 108, 48, -32, 1, 32, 3, 0, 0, 0, 0, 0) + masks
+    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(info)) + info + picture.tobytes("raw", "BGRA")
+    np.testing.assert_array_equal(decode_image(data), np.asarray(corners()))
 
 
 def test_a_palette_with_a_transparent_entry() -> None:
