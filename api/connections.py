@@ -16,6 +16,7 @@ import math
 import os
 import resource
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.config import HTTP_PROTOCOLS, WS_PROTOCOLS, Config
@@ -263,6 +264,14 @@ class Socket(WebSocketsSansIOProtocol):
         while self._unparsed and not self.read_paused and not self.transport.is_closing():
             piece, self._unparsed = self._unparsed[:PIECE], self._unparsed[PIECE:]
             super().data_received(piece)
+            if self.conn.handshake_exc is not None and not self.handshake_initiated:
+                self._refuse()
+
+    def _refuse(self) -> None:
+        """Answers a head that cannot be read, such as one with a line of 8 KiB; uvicorn would say nothing for ever."""
+        said = b"".join(self.conn.data_to_send())
+        self.transport.write(said or self.conn.reject(HTTPStatus.BAD_REQUEST, TOO_MUCH).serialize())
+        self.transport.close()
 
     def _spend(self) -> None:
         """Counts a frame; closes a connection that has sent too many."""

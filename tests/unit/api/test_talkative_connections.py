@@ -91,6 +91,27 @@ def test_a_flood_of_frames_ends_its_socket(server: Server, name: str) -> None:
     assert server.answers()
 
 
+@pytest.mark.parametrize(
+    ("further", "status"),
+    [
+        (b"Content-Length: 5\r\n", b"400"),
+        (b"Transfer-Encoding: chunked\r\n", b"400"),
+        (b"Cookie: " + b"a" * 9000 + b"\r\n", b"431"),
+        (b"".join(b"x-%d: a\r\n" % number for number in range(140)), b"431"),
+    ],
+    ids=["a body", "a body in chunks", "a long line", "many lines"],
+)
+def test_a_socket_whose_head_cannot_be_read_is_refused(server: Server, further: bytes, status: bytes) -> None:
+    """It was neither answered nor ever closed, and nothing took its descriptor back where these ran out."""
+    with server.connect() as caller:
+        caller.settimeout(10)
+        caller.sendall(UPGRADE[:-2] + further + b"\r\n")
+        answer = b""
+        while more := caller.recv(4096):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
 def test_each_of_many_small_messages_is_answered(server: Server) -> None:
     """They are parsed a little at a time, as the application takes them."""
     count = 20_000
