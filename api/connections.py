@@ -15,10 +15,12 @@ import logging
 import math
 import os
 import resource
+import sys
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.config import HTTP_PROTOCOLS, WS_PROTOCOLS, Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -70,6 +72,8 @@ class Connection(HttpToolsProtocol):
         self.asked_at = 0.0
         self.closing_since: float | None = None
         self._idle_bytes = self._headers = self._chunks = self._body = 0
+        self._declines = False  # whether the request under way asks for another protocol than there is
+        self._received = b""  # what is parsed at this moment
 
     @property
     def is_kept(self) -> bool:
@@ -93,7 +97,9 @@ class Connection(HttpToolsProtocol):
         """Reads; of a connection that was kept, the time for the head begins."""
         was_kept = self.is_kept
         self._idle_bytes += len(data)
+        self._received = data
         super().data_received(data)
+        self._received = b""
         if was_kept and self.silent_since is not None:
             self.silent_since = self.loop.time()
         if self._idle_bytes > MAX_HEAD and not self.transport.is_closing():
@@ -103,6 +109,7 @@ class Connection(HttpToolsProtocol):
         """Begins a request."""
         super().on_message_begin()
         self._headers = self._chunks = self._body = 0
+        self._declines = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header, or a trailer."""
@@ -113,6 +120,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Ends the wait for a head."""
+        self._declines = self._asks_for_another()
+        if self._declines:
+            return
         self._idle_bytes = 0
         super().on_headers_complete()
         self.silent_since, self.asked_at = None, self.loop.time()
@@ -127,6 +137,31 @@ class Connection(HttpToolsProtocol):
         if self._chunks > FREE_CHUNKS and self._body < MEAN_CHUNK * self._chunks:
             raise Abuse
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends a body."""
+        if not self._declines:
+            super().on_message_complete()
+
+    def _asks_for_another(self) -> bool:
+        is_tunnel = self.parser.get_method() == b"CONNECT"
+        return self.parser.should_upgrade() and not is_tunnel and not self._should_upgrade()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Reads a request that asks for a protocol that there is none of as HTTP/1.1 (RFC 9110, 7.8).
+
+        The clients of Java ask for HTTP/2 with each. The parser would take its body for the next request, so another
+        one reads it, without what asked for it.
+        """
+        ended = sys.exception()
+        assert isinstance(ended, httptools.HttpParserUpgrade)  # noqa: S101 - uvicorn calls this for such
+        rest = self._received[ended.args[0] :]
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        kept = (b"%s: %s" % field for field in self.headers if field[0] != b"upgrade")
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._received = b"\r\n".join((line, *kept, b"", rest))
+        super().data_received(self._received)
 
     def on_response_complete(self) -> None:
         """Begins to wait for a further request."""

@@ -43,10 +43,13 @@ async def app(scope, receive, send):
         finally:
             logging.info("left %s", scope["path"])
     elif scope["type"] == "http":
-        while (await receive()).get("more_body"):
-            pass
+        message = await receive()
+        size = len(message["body"])
+        while message.get("more_body"):
+            message = await receive()
+            size += len(message.get("body", b""))
         await asyncio.sleep({LATE_S} if scope["path"] == "/late" else 0)
-        body = bytes({LARGE}) if scope["path"] == "/large" else b"ok"
+        body = bytes({LARGE}) if scope["path"] == "/large" else b"%d ok" % size if scope["path"] == "/size" else b"ok"
         length = str(len(body)).encode()
         await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]}})
         await send({{"type": "http.response.body", "body": body}})

@@ -141,6 +141,42 @@ def test_what_honest_clients_send_is_answered(server: Server) -> None:
             answers += caller.recv(4096)
 
 
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket, h2c", b"TLS/1.0"])
+@pytest.mark.parametrize("size", [0, 10, 300_000])
+def test_who_asks_for_another_protocol_is_answered_in_this_one(server: Server, upgrade: bytes, size: int) -> None:
+    """As clients of Java do for each request. Its body was lost, and taken for the next request."""
+    head = b"POST /size HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\n"
+    request = head % upgrade + b"HTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    for pieces in (
+        [request],
+        [request[:20], request[20:-5], request[-5:]],
+        [request[: -size or None], request[-size:]],
+    ):
+        with server.connect() as caller:
+            caller.settimeout(20)
+            for piece in pieces if size else [request]:
+                caller.sendall(piece)
+                time.sleep(0.05)
+            caller.sendall(ASK)
+            answer = b""
+            while answer.count(b"200 OK") < 2 or not answer.endswith(b"ok"):
+                more = caller.recv(4096)
+                assert more, answer
+                answer += more
+            assert b"\r\n\r\n%d okHTTP" % size in answer
+
+
+def test_requests_for_another_protocol_without_end_are_refused(server: Server) -> None:
+    block = ASK[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with server.connect() as caller:
+        assert is_refused(caller, block)
+    with server.connect() as caller:
+        caller.settimeout(10)
+        caller.sendall(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b" 400 " in caller.recv(4096)
+    assert server.answers()
+
+
 @pytest.fixture(scope="module")
 def pinging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that asks each second whether the other side of a WebSocket is there."""
