@@ -142,15 +142,18 @@ def _without_input(trace: str, error: BaseException) -> str:
     return trace
 
 
-REFUSED_SOCKET = "ASGI callable returned without completing handshake."
+# What uvicorn calls an error of a WebSocket: one that was refused, and one whose caller sends a text that is none.
+OF_SOCKETS = frozenset(
+    {"ASGI callable returned without completing handshake.", "Invalid UTF-8 sequence received from client."}
+)
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     """All but what BentoML and uvicorn log of a caller's mistake, of which the access log has the status.
 
-    BentoML's are traces that quote the input; to uvicorn each refused WebSocket is an error.
+    BentoML's are traces that quote the input.
     """
-    if record.name == "uvicorn.error" and record.msg == REFUSED_SOCKET:
+    if record.name == "uvicorn.error" and record.msg in OF_SOCKETS:
         return False
     error = record.exc_info[1] if record.exc_info else None
     return not (record.name.startswith("bentoml") and isinstance(error, ServiceError) and error.status < 500)

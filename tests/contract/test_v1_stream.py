@@ -248,6 +248,16 @@ async def test_who_is_not_let_in(bundle: Bundle, path: str, status: int) -> None
     assert not [line for line in bundle.log_lines() if "handshake" in line["message"]]
 
 
+async def test_a_text_that_is_none_ends_the_stream_and_leaves_no_error_in_the_log(bundle: Bundle) -> None:
+    before = len(bundle.log_lines())
+    async with connect(address(bundle, "voice-gender")) as socket:
+        socket.transport.write(b"\x81\x82" + bytes(4) + b"\xff\xfe")
+        with pytest.raises(ConnectionClosed, match="1007"):
+            await socket.recv()
+    await asyncio.to_thread(wait_for, lambda: any("stream" in line["message"] for line in bundle.log_lines()[before:]))
+    assert not [line for line in bundle.log_lines()[before:] if line["level"] == "ERROR"]
+
+
 async def test_a_key_in_a_header_or_a_subprotocol_opens_ai_voice(bundle: Bundle, spoken: bytes) -> None:
     """A page cannot give a WebSocket headers."""
     url = address(bundle, "ai-voice")
