@@ -37,6 +37,7 @@ SMALL_BYTES = 1 << 16  # of JSON, which take about 0.1 ms to parse; the address 
 # Values of a JSON body, by the marks that begin or part them; each takes up to 110 bytes while it is parsed, so that 32
 # MiB of ``[],`` would take 1.2 GB. Base64 has none of these marks, and a batch has some for each item.
 MAX_VALUES = 100_000
+MAX_NAME = 200  # characters of a wrong field that are repeated
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some clients begin their UTF-8 with it; it is harmless
 
 
@@ -248,7 +249,7 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
         return await context.in_thread(name, "json", lambda: _parse(body, data), len(data), then=models)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"])[:MAX_NAME]  # the caller's own, of any length
         raise BadRequest(f"{field or 'the body'}: {first['msg'].removeprefix('Value error, ')}") from None
 
 

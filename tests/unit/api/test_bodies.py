@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.types import Message
 
 from api.bodies import audio_type, read_file, read_files, read_json
 from api.schemas import AnalyzeRequest
+from api.v1.schemas import ClassifyRequest
 from core.errors import BadRequest, ServiceError, UnsupportedMedia
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +94,13 @@ async def test_others_have_their_turn_while_a_form_is_parsed(body: bytes) -> Non
     with contextlib.suppress(BadRequest):
         await reading
     assert turns > LONG >> 16
+
+
+async def test_a_wrong_field_of_a_long_name_is_not_repeated_as_a_whole() -> None:
+    body = json.dumps({"items": [{"url": "http://a"}], "a" * 10_000: 1}).encode()
+    with pytest.raises(BadRequest, match="aaa: Extra inputs are not permitted") as refused:
+        await read_json(request(body, "application/json"), ClassifyRequest, None, "")  # type: ignore[arg-type]
+    assert len(refused.value.message) < 300
 
 
 async def test_the_form_may_have_other_fields() -> None:
