@@ -272,8 +272,7 @@ class Context:
     @property
     def limits(self) -> AudioLimits:
         """Of a recording that is decoded now."""
-        settings = self.settings
-        return AudioLimits(settings.max_audio_seconds, deadline=time.monotonic() + settings.request_timeout_s)
+        return AudioLimits(self.settings.max_audio_seconds, deadline=time.monotonic() + self.settings.request_timeout_s)
 
     async def follow(self, steps: Steps[Conclusion], recording: LongRecording | None = None) -> Conclusion:
         """Runs a task: asks what it asks at once, and counts what the models said.
@@ -285,14 +284,15 @@ class Context:
         Raises:
             ServiceError: As the task does, and as ``ModelQueue.submit``.
         """
-        try:
-            asked = next(steps)
+        try:  # of a long one, what is silent is cut first, which takes up to 0.4 s
+            asked = await asyncio.to_thread(next, steps) if recording is not None and recording.total else next(steps)
             while True:
                 asked = steps.send(await together(*(self.ask(one, recording) for one in asked)))
         except StopIteration as end:
             found: Conclusion = end.value
         finally:
-            steps.close()
+            with contextlib.suppress(ValueError):  # the caller has left, and the thread is at it still
+                steps.close()
             trimmer().note_work()
         for prediction in found.members.values():
             metrics.ANSWERS.labels(prediction.model, prediction.tag, prediction.best).inc()

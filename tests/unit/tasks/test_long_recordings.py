@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,9 @@ from core.settings import Settings
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import AudioInput, ModelSpec
 from scheduling.queue import FIRST_S, Model, ModelQueue
-from tasks.base import Prediction
+from tasks.base import Conclusion, Prediction, Steps
 from tasks.run import Context
-from tests.support.queued import Client, judged
+from tests.support.queued import Client, judged, judging
 from tests.support.simulated import anyio_backend, clock  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +87,18 @@ async def test_a_long_one_that_is_given_up_counts_no_more(context: Context) -> N
     await asyncio.gather(long, return_exceptions=True)
     await asyncio.sleep(0.3)
     assert not isinstance((await ask(context, RATHER_LONG_S))[0], TooManyRequests)
+
+
+async def test_what_is_cut_of_a_long_one_holds_up_nobody(context: Context) -> None:
+    """To find the pauses of 600 s took the event loop up to 0.4 s."""
+    cut_in: list[threading.Thread] = []
+
+    def steps() -> Steps[Conclusion]:
+        cut_in.append(threading.current_thread())
+        return (yield from judging("sound", np.zeros(100, np.float32)))
+
+    with context.models["sound"].queue.long_recording(RATHER_LONG_S) as recording:
+        await context.follow(steps(), recording)
+        recording.announce(LONG_S)
+        await context.follow(steps(), recording)
+    assert [thread is threading.main_thread() for thread in cut_in] == [True, False]
