@@ -72,6 +72,7 @@ class Connection(HttpToolsProtocol):
         self.asked_at = 0.0
         self.closing_since: float | None = None
         self._idle_bytes = self._headers = self._chunks = self._body = 0
+        self._answering: Any = None  # what uvicorn calls the cycle of the request that is answered at this moment
         self._declines = False  # whether the request under way asks for another protocol than there is
         self._received = b""  # what is parsed at this moment
 
@@ -92,6 +93,13 @@ class Connection(HttpToolsProtocol):
         if Connection.watch is None or Connection.watch.loop is not self.loop:
             Connection.watch = Watch(self.loop, self.connections)
         Connection.watch.ensure_room(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells what is being answered that its caller has left; uvicorn tells the last request that was sent."""
+        if self._is_answering():
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Reads; of a connection that was kept, the time for the head begins."""
@@ -120,7 +128,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Ends the wait for a head."""
-        self._declines = self._asks_for_another()
+        asks_for_another = self.parser.should_upgrade() and not self._should_upgrade()
+        self._declines = asks_for_another and self.parser.get_method() != b"CONNECT"
         if self._declines:
             return
         self._idle_bytes = 0
@@ -143,9 +152,20 @@ class Connection(HttpToolsProtocol):
         if not self._declines:
             super().on_message_complete()
 
-    def _asks_for_another(self) -> bool:
-        is_tunnel = self.parser.get_method() == b"CONNECT"
-        return self.parser.should_upgrade() and not is_tunnel and not self._should_upgrade()
+    def handle_websocket_upgrade(self) -> None:
+        """Hands over, but not while a request is answered, which would never be told that its caller has left."""
+        if self._is_answering():
+            self.send_400_response(TOO_MUCH)
+        else:
+            super().handle_websocket_upgrade()
+
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begins to answer."""
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Reads a request that asks for a protocol that there is none of as HTTP/1.1 (RFC 9110, 7.8).

@@ -48,6 +48,10 @@ async def app(scope, receive, send):
         while message.get("more_body"):
             message = await receive()
             size += len(message.get("body", b""))
+        while scope["path"] == "/left" and message["type"] != "http.disconnect":
+            message = await receive()
+        if scope["path"] == "/left":
+            logging.info("left %s", scope["query_string"])
         await asyncio.sleep({LATE_S} if scope["path"] == "/late" else 0)
         body = bytes({LARGE}) if scope["path"] == "/large" else b"%d ok" % size if scope["path"] == "/size" else b"ok"
         length = str(len(body)).encode()

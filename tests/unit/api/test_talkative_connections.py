@@ -141,6 +141,24 @@ def test_what_honest_clients_send_is_answered(server: Server) -> None:
             answers += caller.recv(4096)
 
 
+@pytest.mark.parametrize("further", [b"", ASK, ASK * 3, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1"])
+def test_who_leaves_ends_the_work_whatever_was_sent_behind_the_request(server: Server, further: bytes) -> None:
+    name = f"left b'{len(further)}'"
+    with server.connect() as caller:
+        caller.sendall(b"GET /left?%d HTTP/1.1\r\nHost: a\r\n\r\n" % len(further) + further)
+        time.sleep(0.2)
+        assert name not in server.log()
+    wait_for(lambda: name in server.log(), 10, why=server.log)
+
+
+def test_a_socket_behind_a_request_that_is_answered_is_refused(server: Server) -> None:
+    with server.connect() as caller:
+        caller.settimeout(10)
+        caller.sendall(b"GET /left?socket HTTP/1.1\r\nHost: a\r\n\r\n" + UPGRADE)
+        assert b" 400 " in caller.recv(4096)
+    wait_for(lambda: "left b'socket'" in server.log(), 10, why=server.log)
+
+
 @pytest.mark.parametrize("upgrade", [b"h2c", b"websocket, h2c", b"TLS/1.0"])
 @pytest.mark.parametrize("size", [0, 10, 300_000])
 def test_who_asks_for_another_protocol_is_answered_in_this_one(server: Server, upgrade: bytes, size: int) -> None:
