@@ -38,7 +38,9 @@ Predict = Callable[[Sequence[Clip]], Rows]  # calibrated probabilities, float64 
 class Recipe(Protocol):
     """What a module of this package offers as ``RECIPE``."""
 
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
 
     def clips(self, data: Path) -> list[Clip]:
         """All labelled clips of the training and validation parts, in a fixed order."""

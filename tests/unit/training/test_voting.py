@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.settings import Voting
 from training import ensemble, voting
 from training.data.datasets import Clip
 from training.fitting import members
@@ -47,7 +48,7 @@ def test_a_choice_is_judged_by_speakers_that_it_was_not_made_by() -> None:
         for place in range(CLIPS)
     ]
     found = voting.without(scores, LABELS, clips)
-    by_speaker = {}
+    by_speaker: dict[str, set[Voting]] = {}
     for clip, one in zip(clips, found, strict=True):
         by_speaker.setdefault(clip.group, set()).add(one)
     assert all(len(choices) == 1 for choices in by_speaker.values())
