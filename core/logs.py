@@ -149,11 +149,11 @@ OF_SOCKETS = frozenset(
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """All but what BentoML and uvicorn log of a caller's mistake, of which the access log has the status.
+    """All but what BentoML, uvicorn and the parser of forms log of a caller's mistake: the access log has its status.
 
     BentoML's are traces that quote the input.
     """
-    if record.name == "uvicorn.error" and record.msg in OF_SOCKETS:
+    if record.name.startswith("python_multipart") or (record.name == "uvicorn.error" and record.msg in OF_SOCKETS):
         return False
     error = record.exc_info[1] if record.exc_info else None
     return not (record.name.startswith("bentoml") and isinstance(error, ServiceError) and error.status < 500)

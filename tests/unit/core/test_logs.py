@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
 
 from core import logs
 from core.logs import LogQueue
@@ -70,6 +72,15 @@ def test_a_failure_brings_its_trace(tmp_path: Path) -> None:
     except ZeroDivisionError:
         logging.getLogger("bundle.test").exception("failed")
     assert "ZeroDivisionError" in str(lines(tmp_path)[0]["exception"])
+
+
+def test_a_form_that_is_none_leaves_no_line(tmp_path: Path) -> None:
+    """The access log has its status; a warning for each told nothing more, and was at its caller's command."""
+    logs.configure(tmp_path, "INFO")
+    with pytest.raises(MultipartParseError):
+        MultipartParser(b"a").write(b"--b\r\n")
+    logging.getLogger("bundle.test").info("the only one")
+    assert [line["message"] for line in lines(tmp_path)] == ["the only one"]
 
 
 def test_levels(tmp_path: Path) -> None:
