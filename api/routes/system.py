@@ -6,14 +6,14 @@ import asyncio
 import json
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.answers import answers
 from api.openapi import errors, example
 from api.responses import error_response
 from api.schemas import Readiness
-from api.static import HEADERS, SAMPLES, asset, docs, static_text
+from api.static import HEADERS, SAMPLES, File, asset, docs, static_text
 from core import metrics
 from core.errors import NotFound
 from media import examples
@@ -55,9 +55,9 @@ async def exposition() -> Response:
 async def example_file(name: str) -> Response:
     """A file to try the routes with."""
     if name in examples.MEDIA_TYPES:
-        return FileResponse(examples.path(name), media_type=examples.MEDIA_TYPES[name])
+        return File(examples.path(name), media_type=examples.MEDIA_TYPES[name])
     if (sample := registry.samples().get(name)) is not None:
-        return FileResponse(sample, media_type=SAMPLES[sample.suffix])
+        return File(sample, media_type=SAMPLES[sample.suffix])
     raise NotFound(f"the examples are {', '.join([*examples.MEDIA_TYPES, *registry.samples()])}")
 
 

@@ -90,3 +90,21 @@ def test_file_that_is_unchanged_is_not_sent_again(client: TestClient, style: Pat
     os.utime(style, ns=(0, style.stat().st_mtime_ns + 1))
     changed = client.get("/text/css", headers={"if-none-match": tag})
     assert (changed.status_code, changed.content) == (200, TEXT.upper())
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "size"),
+    [("bytes=0-9", 206, 10), ("bytes=3990-", 206, len(TEXT) - 3990), ("bytes=-7", 206, 7), ("bytes=5-99999", 206, None),
+     ("bytes=5-2", 200, None), ("bytes=99999-", 200, None), ("lines=1-2", 200, None), ("bytes=", 200, None),
+     ("bytes=-0", 200, None), ("nonsense", 200, None), ("bytes=0-1,5-2", 200, None), (f"bytes={10**99}-", 200, None)],
+)  # fmt: skip
+def test_a_part_that_a_file_does_not_have_is_asked_for_in_vain(
+    client: TestClient, asked: str, status: int, size: int | None
+) -> None:
+    """It was answered with 400 or 416 in words of the framework, which are no error of the contract."""
+    answer = client.get("/audio/flac", headers={"range": asked})
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.content == TEXT
+    elif size is not None:
+        assert len(answer.content) == size
