@@ -25,6 +25,7 @@ END, START_OF_SCAN = 0xD9, 0xDA
 MAX_SEGMENTS = 10_000  # that are looked at; a camera writes some tens, large notes take some hundreds
 # Reads of a file: so many, and one more for so many bytes. Parts of usual pictures are longer.
 MAX_READS, READ_BYTES = 5 * MAX_SEGMENTS, 64
+MAX_RUN_READS = 4_000_000  # of a BMP, two for each run, which takes half a microsecond: no screenshot has so many
 # Segments of EXIF data. A camera writes one. Pillow appends each to a copy of those before it: 130,000 took minutes.
 EXIF, MAX_EXIF_SEGMENTS = b"Exif\0\0", 64
 
@@ -126,7 +127,8 @@ class _Parts(io.BytesIO):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self._left = MAX_READS + len(data) // READ_BYTES
+        # A BMP in runs is rightly read byte by byte.
+        self._left = MAX_RUN_READS if data.startswith(b"BM") else MAX_READS + len(data) // READ_BYTES
         self._exif_left = MAX_EXIF_SEGMENTS
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -141,9 +143,8 @@ class _Parts(io.BytesIO):
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise BadRequest("the picture file is empty")
-    file = io.BytesIO(data) if data.startswith(b"BM") else _Parts(data)  # a BMP in runs is rightly read byte by byte
     try:
-        return Image.open(file, formats=FORMATS)
+        return Image.open(_Parts(data), formats=FORMATS)
     except DAMAGE as error:
         kind = not_picture(data)
         words = f"the file is not a picture of a known kind ({PICTURE_LABELS})"
