@@ -35,6 +35,9 @@ class Wish(NamedTuple):
     precedence: int = 0
 
 
+MAX_ACCEPT = 4096  # characters of the header that are looked at; browsers send some 200
+
+
 def wish(accept: str, media_type: str) -> Wish:
     """How much a client wants a media type.
 
@@ -44,7 +47,7 @@ def wish(accept: str, media_type: str) -> Wish:
     """
     specificities = {media_type: 2, f"{media_type.split('/')[0]}/*": 1, "*/*": 0}
     found: dict[int, Wish] = {}
-    for place, part in enumerate(accept.split(",")):
+    for place, part in enumerate(accept[:MAX_ACCEPT].split(",")):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         if name in specificities:
             specificity = specificities[name]
