@@ -315,7 +315,7 @@ class _Elements:
 
 _FIRST_PAGE = re.compile(rb"OggS\0[\x02\x03\x06\x07]")  # of a stream; random bytes look like it once in 2^46
 _HEADER = 27  # bytes of a page before its table of segments
-MAX_LINKS = 256  # of a chain; the mark of a first page has 6 bytes, and each link is a copy
+MAX_LINKS = 256  # of a chain; the mark of a first page has 6 bytes, and each link is a copy and a new decoder
 
 
 def ogg_links(data: bytes) -> list[bytes]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadRequest, PayloadTooLarge
 from media.audio import blocks
-from media.containers import sniff
+from media.containers import MAX_LINKS, sniff
 from media.samples import Mix, Samples, mixer
 
 RATE = 48_000  # of what the decoder gives (Hz), whatever was recorded
@@ -24,7 +24,6 @@ CHUNK = RATE // 4  # frames that are mixed at once: shorter ones tell too little
 MAX_PACKET = 48 * (1275 + 2)  # bytes: 48 frames of 2.5 ms, each of at most 1275 (RFC 6716, 3.2)
 MAX_EMPTY = 1000  # pages or elements that hold no packet; recorders write some ten at the beginning
 EMPTY_FOR_PACKET = 4  # and so many more for each packet; Firefox writes two
-MAX_LINKS = 256  # of a chain; each costs a new decoder
 MOST_DAMAGED = 50  # packets beside as many as were good
 MAX_TRACKS = 32
 DAMAGED = "the stream is damaged"

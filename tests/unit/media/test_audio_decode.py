@@ -12,7 +12,7 @@ import soundfile
 from core.errors import BadRequest, PayloadTooLarge
 from media import containers
 from media.audio import AudioLimits, decode
-from media.samples import resample
+from media.samples import MAX_PARTS, Sink, resample
 from tests.support.audio_bytes import ENCODERS, decoded, encode, film, mux, tone, wav
 
 LIMITS = AudioLimits()
@@ -100,6 +100,14 @@ def test_a_chain_of_endless_links_is_refused() -> None:
     link = mux("ogg", "flac", tone(8_000, 0.05), 8_000)
     with pytest.raises(BadRequest, match="begins anew"):
         decoded(link * 300)
+
+
+def test_endless_changes_of_rate_are_refused() -> None:
+    sink = Sink(LIMITS, 16_000, None)
+    for place in range(MAX_PARTS):
+        sink.begin((8_000, 16_000)[place % 2], 1)
+    with pytest.raises(BadRequest, match="changes"):
+        sink.begin(8_000, 1)
 
 
 def test_a_flac_file_behind_a_tag_is_read() -> None:
