@@ -11,12 +11,12 @@ import contextlib
 import fcntl
 import logging
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.files import replace_file
 from core.settings import BatchBounds
 from scheduling.batch_size import find
 
@@ -88,10 +88,8 @@ def _alone(file: Path | None, device: str) -> Iterator[None]:
 
 def _remember(file: Path, found: Remembered) -> None:
     """Writes the file at once and as a whole; where that cannot be done, the next start measures again."""
-    part = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(found.model_dump_json())
-        part.replace(file)
+        replace_file(file, found.model_dump_json().encode())
     except OSError as error:
         log.warning("the size of batches is not remembered: %s", error)

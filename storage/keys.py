@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.errors import Unavailable
+from core.files import replace_file
 from core.settings import IN_REDIS
 from storage.redis_client import PREFIX, RedisClient, StoreUnavailable
 
@@ -117,13 +117,7 @@ class KeyFile:
             raise ValueError(f"{self._path} does not hold keys: {where}{first['msg']}") from None
 
     def _write(self, keys: list[CallerKey]) -> None:
-        """Puts a new file in the place of the old one, in one step."""
-        part = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
-        with open(part, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(KEYS.dump_json(keys, indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
+        replace_file(self._path, KEYS.dump_json(keys, indent=2) + b"\n", mode=0o600)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

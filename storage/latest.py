@@ -13,7 +13,6 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from pydantic import Field, ValidationError
 
 from core import metrics
 from core.errors import InsufficientStorage, InternalError
+from core.files import remove_stale_parts, replace_file
 from models.messages import HeartResult, Kept
 from storage.redis_client import PREFIX, RedisClient, StoreUnavailable
 
@@ -37,7 +37,6 @@ NOT_KEPT = (
     "tell its operator, and send the recording again later"
 )
 FILE_NAME: Final = "data.json"
-STALE_S = 60.0  # a temporary file of this age belongs to a process that died while writing
 MAX_BYTES = 4096  # a result has some 50; a file or a value that is longer holds none, and is not read whole
 LATEST_US: Final = 7_258_118_400_000_000  # the year 2200; exact in a Lua number, and a file can have this time
 REDIS_KEY = f"{PREFIX}:heart:latest"
@@ -132,15 +131,9 @@ class LatestFile:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         if not self._swept:
-            self._sweep()
-        temporary = self._folder / f".{FILE_NAME}.{secrets.token_hex(8)}.tmp"
-        try:
-            self._fill(temporary, entry)
-            temporary.replace(self._path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._sync_folder()
+            self._swept = True
+            remove_stale_parts(self._path)
+        replace_file(self._path, entry.text.encode(), modified_ns=entry.at_us * 1000)
 
     def read(self) -> Stored | None:
         """Reads the file, if there is one.
@@ -155,30 +148,6 @@ class LatestFile:
         except FileNotFoundError:
             return None
         return Stored.read(text, at_us if 0 <= at_us <= LATEST_US else 0)
-
-    @staticmethod
-    def _fill(path: Path, entry: Stored) -> None:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(entry.text)
-            file.flush()
-            os.utime(file.fileno(), ns=(entry.at_us * 1000, entry.at_us * 1000))
-            os.fsync(file.fileno())
-
-    def _sync_folder(self) -> None:
-        """Forces the renaming itself to the disk."""
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _sweep(self) -> None:
-        """Removes what processes left that died while writing."""
-        self._swept = True
-        for left in self._folder.glob(f".{FILE_NAME}.*.tmp"):
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_ctime > STALE_S:
-                    left.unlink()
 
 
 def _open_at_once(path: str, flags: int) -> int:
