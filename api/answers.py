@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import platform
 from typing import Any
 
@@ -80,7 +78,7 @@ class Answers:
         if heart_sound.is_file(data, declared):
             answer = await self.context.answer(question, data, declared=declared)
         else:
-            heart_sound.check_pcm(data, layout, self.context.limits)
+            heart_sound.check_pcm(data, layout, self.context.decoder.limits)
             answer = await self.context.answer(question, data, read=heart_sound.pcm_reader(layout, amplification))
         return await self.keep(answer.found)
 
@@ -120,9 +118,7 @@ class Answers:
         asked = self._questions[question]
         answer = await self.context.answer(asked, data)
         spec = self.context.models[asked.models[0]].spec
-        loop = asyncio.get_running_loop()
-        made = functools.partial(report, asked, answer, spec, self.context.settings, 0, "")
-        return await loop.run_in_executor(self.context.threads, made)
+        return await self.context.decoder.in_thread(lambda: report(asked, answer, spec, self.context.settings, 0, ""))
 
     async def _describe(self, url: str) -> SceneEntry:
         answer = await self.context.answer_url(self._questions["audio-scene"], url)

@@ -1,8 +1,8 @@
 """The shape of a task: what it asks of models, what they answered, and what it concludes.
 
 A task does no input or output. It is a generator: it yields what is to be asked, is sent what the models answered, and
-returns its conclusion. So the same code runs behind the queues of the service (``tasks.run``) and, one step after the
-other, in evaluation and scripts (``follow``).
+returns its conclusion. So the same code runs behind the queues of the service (``tasks.asking``) and, one step after
+the other, in evaluation and scripts (``follow``).
 
 Tasks about speech share how much of it a recording holds, so that silence, music and noise have no vote in their
 answers.

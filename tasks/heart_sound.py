@@ -45,7 +45,7 @@ def classify(audio: DecodedAudio) -> Steps[Conclusion]:
 
 
 def pcm_reader(layout: PcmFormat, amplification: float) -> Callable[[bytes, AudioLimits, int], DecodedAudio]:
-    """What decodes raw PCM, as ``tasks.run`` takes it.
+    """What decodes raw PCM, as ``tasks.decoding`` takes it.
 
     Args:
         layout: How to read it.

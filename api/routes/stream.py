@@ -88,7 +88,7 @@ class Live:
         self._question = question
         self._source = source
         self._state = state
-        kind: AudioInput = context.audio_input(question.models[0])
+        kind: AudioInput = context.asker.audio_input(question.models[0])
         self._rate = kind.sample_rate
         self._resampler = soxr.ResampleStream(source.rate, self._rate, 1, dtype="float32", quality=QUALITY)
         self._size = round(kind.window_s * self._rate)
@@ -141,8 +141,7 @@ class Live:
             chunk = next(chunks, None)
             return None if chunk is None else self._resampler.resample_chunk(chunk, last=False)
 
-        loop = asyncio.get_running_loop()
-        while (more := await loop.run_in_executor(self._context.threads, step)) is not None:
+        while (more := await self._context.decoder.in_thread(step)) is not None:
             self._add(more)
             if self._received >= self._due:
                 await self._answer(socket)
@@ -177,13 +176,12 @@ class Live:
             self._context.ensure_room(*self._question.models)
             steps = self._question.classify(audio, self._context.settings)
             async with asyncio.timeout(self._context.settings.request_timeout_s):
-                found = await self._context.follow(steps)
+                found = await self._context.asker.follow(steps)
         except TimeoutError:
             return failed(TimedOut("no answer within the time limit")) | span
         except ServiceError as error:  # no speech, no room: the next second may be answered
             return failed(error) | span
-        loop = asyncio.get_running_loop()
-        by_itself = await loop.run_in_executor(self._context.threads, self._question.problems, audio)
+        by_itself = await self._context.decoder.in_thread(lambda: self._question.problems(audio))
         return {
             "status": "success",
             **span,

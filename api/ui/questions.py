@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -140,11 +140,12 @@ class Questions:
 
     async def _report(self, name: str, answer: Answer) -> Report:
         found, question = answer.found, questions()[name]
+        drawn = self._context.decoder.in_thread
         parts: dict[str, Any] = {}
         if (audio := answer.audio) is not None:
-            parts["sound"] = await self._drawn(lambda: views.sound(audio))
+            parts["sound"] = await drawn(lambda: views.sound(audio))
         if (face := answer.face) is not None:
-            parts["face"] = await self._drawn(lambda: views.found_face(face))
+            parts["face"] = await drawn(lambda: views.found_face(face))
         if found.verdict is not None:
             voting = self._context.settings.voting
             parts |= {"votes": views.votes(found.members, voting.weights), "threshold": voting.threshold}
@@ -152,21 +153,17 @@ class Questions:
         elif audio is not None:
             prediction = next(iter(found.members.values()))
             spec = self._context.models[prediction.model].spec
-            spans = await self._drawn(lambda: report.spans(question, audio, spec))
+            spans = await drawn(lambda: report.spans(question, audio, spec))
             parts["windows"] = views.windows(prediction, spans)
         return Report(
             verdict=found.prediction,
             shares=views.shares(found.probabilities),
             models=[self._answerer(member.tag) for member in found.members.values()],
-            problems=await self._drawn(lambda: question.problems_of(answer)),
+            problems=await drawn(lambda: question.problems_of(answer)),
             uncertain=found.uncertain,
             explanation=found.explanation,
             **parts,
         )
-
-    async def _drawn(self, draw: Callable[[], T]) -> T:
-        """Runs in a thread what would hold up the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._context.threads, draw)
 
     def _answerer(self, tag: str) -> Answerer:
         spec = next(model.spec for model in self._context.models.values() if is_of(model.spec, tag))

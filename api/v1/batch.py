@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import StreamingResponse
@@ -95,7 +95,7 @@ class Batch:
     async def _answered(self, index: int, one: Input) -> ItemAnswer:
         answer = await self._ask(one)
         spec = self._context.models[self._question.models[0]].spec
-        return await self._in_thread(
+        return await self._context.decoder.in_thread(
             lambda: report(self._question, answer, spec, self._context.settings, index, one.name)
         )
 
@@ -106,9 +106,6 @@ class Batch:
         if one.is_url:
             return await self._context.answer_url(self._question, one.content)
         return await self._context.answer_base64(self._question, one.content)
-
-    async def _in_thread(self, make: Callable[[], ItemAnswer]) -> ItemAnswer:
-        return await asyncio.get_running_loop().run_in_executor(self._context.threads, make)
 
 
 def _failed(index: int, name: str, error: Exception) -> ItemError:

@@ -92,4 +92,4 @@ def judging(name: str, item: NDArray[Any]) -> Steps[Conclusion]:
 
 async def judged(context: Context, name: str, item: NDArray[Any]) -> Prediction:
     """What one model says of an item, by the way of every task."""
-    return (await context.follow(judging(name, item))).members[name]
+    return (await context.asker.follow(judging(name, item))).members[name]

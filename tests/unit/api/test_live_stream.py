@@ -16,6 +16,7 @@ from core.errors import TimedOut
 from core.request import StreamState
 from media.pcm import PcmStream
 from models import registry
+from tasks.decoding import Decoder
 from tasks.questions import questions
 from tasks.run import Context
 
@@ -34,11 +35,12 @@ class Dripping:
 
 async def test_next_to_nothing_for_ever_does_not_hold_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "IDLE_S", 20 * PAUSE_S)  # much longer than the client's pauses
+    nothing: Any = None
     with ThreadPoolExecutor(1) as threads:
         context: Any = SimpleNamespace(
-            audio_input=lambda name: registry.specs()[name].input,
+            asker=SimpleNamespace(audio_input=lambda name: registry.specs()[name].input),
             settings=SimpleNamespace(max_audio_seconds=10 * PAUSE_S),
-            threads=threads,
+            decoder=Decoder(nothing, nothing, threads, nothing),
         )
         question = questions()["audio-scene"]
         live = stream.Live(cast(Context, context), question, PcmStream(16_000), StreamState())

@@ -164,7 +164,7 @@ async def test_a_burst_is_refused_while_it_is_still_decoded(threads: ThreadPoolE
     for queue in queues:
         known(queue, 20.0)  # seconds for one item
     first = asyncio.create_task(
-        context.in_thread("voice_deepfake", "audio", lambda: later.wait(10), 1, then=voice_deepfake.MEMBERS)
+        context.decoder.timed("voice_deepfake", "audio", lambda: later.wait(10), 1, then=voice_deepfake.MEMBERS)
     )
     await asyncio.sleep(0)
     try:
@@ -183,7 +183,7 @@ async def test_a_request_is_refused_when_it_could_not_be_decoded_in_time(threads
     """Though its model has nothing to do: the threads are shared by all."""
     context, later = bundle(Runner(), threads, max_queue_wait_s=10.0), threading.Event()
     context.decoding.note("image", 6.0, 1000)  # seconds for one
-    work = [context.in_thread("face_gender", "image", lambda: later.wait(10), 1000) for _ in range(2)]
+    work = [context.decoder.timed("face_gender", "image", lambda: later.wait(10), 1000) for _ in range(2)]
     tasks = [asyncio.create_task(piece) for piece in work]
     await asyncio.sleep(0)
     try:
@@ -268,8 +268,8 @@ async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) 
 
     turning = asyncio.create_task(turn())
     question = questions()["audio-scene"]
-    with context.recording(question) as recording:
-        decoded = await context.decode(question, file, recording)
+    with context.asker.recording(question) as recording:
+        decoded = await context.decoder.audio(question, file, recording)
     turning.cancel()
     assert decoded.duration_s == pytest.approx(120.0)
     assert turns > 100
@@ -278,6 +278,6 @@ async def test_decoding_leaves_the_event_loop_free(threads: ThreadPoolExecutor) 
 async def test_one_slow_decoding_does_not_hold_up_others(threads: ThreadPoolExecutor) -> None:
     """It ends only when another one, asked for later, has been answered."""
     context, later = bundle(Runner(), threads), threading.Event()
-    slow = asyncio.create_task(context.in_thread("m", "audio", lambda: later.wait(60), 1))
-    await context.in_thread("m", "audio", later.set, 1)
+    slow = asyncio.create_task(context.decoder.timed("m", "audio", lambda: later.wait(60), 1))
+    await context.decoder.timed("m", "audio", later.set, 1)
     assert await slow

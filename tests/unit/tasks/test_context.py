@@ -21,8 +21,9 @@ from models.messages import InferenceRequest, InferenceResult, ServedModel
 from models.published.checkpoint import Checkpoint, Waveform
 from models.spec import AudioInput, ImageInput, ModelSpec
 from scheduling.queue import Model, ModelQueue
+from tasks.asking import WINDOWS_AT_ONCE
 from tasks.base import Answered
-from tasks.run import WINDOWS_AT_ONCE, Context
+from tasks.run import Context
 from tests.support.queued import Client, judged
 from tests.support.simulated import anyio_backend, clock  # noqa: F401 - fixtures
 
@@ -144,13 +145,13 @@ async def test_the_time_of_decoding_is_that_in_the_thread(context: Context) -> N
     before = total()
     with ThreadPoolExecutor(1) as one:
         context = dataclasses.replace(context, threads=one)
-        await asyncio.gather(*(context.in_thread("sound", "toy", lambda: time.sleep(0.05), 1) for _ in range(8)))
+        await asyncio.gather(*(context.decoder.timed("sound", "toy", lambda: time.sleep(0.05), 1) for _ in range(8)))
     assert 0.4 <= total() - before < 1.2  # and not 0.05 + 0.1 + ... + 0.4
 
 
 async def test_a_picture_is_not_audio(context: Context) -> None:
     with pytest.raises(TypeError):
-        context.audio_input("picture")
+        context.asker.audio_input("picture")
 
 
 async def test_leaving_cancels_the_windows(context: Context, runner: Runner) -> None:

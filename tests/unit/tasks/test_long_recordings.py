@@ -98,7 +98,7 @@ async def test_what_is_cut_of_a_long_one_holds_up_nobody(context: Context) -> No
         return (yield from judging("sound", np.zeros(100, np.float32)))
 
     with context.models["sound"].queue.long_recording(RATHER_LONG_S) as recording:
-        await context.follow(steps(), recording)
+        await context.asker.follow(steps(), recording)
         recording.announce(LONG_S)
-        await context.follow(steps(), recording)
+        await context.asker.follow(steps(), recording)
     assert [thread is threading.main_thread() for thread in cut_in] == [True, False]

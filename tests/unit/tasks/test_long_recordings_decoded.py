@@ -71,7 +71,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
         return decode(data, limits=replace(limits, on_length=note), **options)
 
-    monkeypatch.setattr("tasks.run.decode", watched)
+    monkeypatch.setattr("tasks.decoding.decode", watched)
     return reached
 
 
