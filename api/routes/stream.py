@@ -11,66 +11,31 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-import soxr
 from fastapi import APIRouter, WebSocket
-from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from api.answers import answers
 from api.auth import CALLER, SUBPROTOCOL, check_voice_key
 from api.responses import error_body, to_response
 from core import metrics
-from core.errors import (
-    BadRequest,
-    Forbidden,
-    PayloadTooLarge,
-    ServiceError,
-    TimedOut,
-    TooManyRequests,
-)
+from core.errors import BadRequest, Forbidden, ServiceError, TimedOut, TooManyRequests
 from core.memory import hold
 from core.request import CURRENT, StreamState
 from media.opus import OpusStream
 from media.pcm import PcmStream
-from media.samples import QUALITY, DecodedAudio, Samples
-from models.spec import AudioInput
+from media.samples import Samples
+from tasks.live import LiveSound, Source
 from tasks.names import AI_VOICE
 from tasks.questions import Question, question_named
 from tasks.run import Context
 
-EVERY_S = 1.0  # an answer for so much new sound
 IDLE_S = 30.0  # without a message; a microphone sends many a second
 KEPT_BYTES = 2 << 20  # a message of the largest size, and what a decoder keeps beside it
 END = "end"  # the text by which a client says that no more comes
 CLOSED_NORMALLY, CLOSED_BY_RULE = 1000, 1008
-
-
-class Source(Protocol):
-    """What makes samples of the bytes of a stream.
-
-    Attributes:
-        rate: Of the samples (Hz).
-    """
-
-    rate: int
-
-    def feed(self, data: bytes) -> Iterator[Samples]:
-        """Takes bytes, and yields float32 [at most a second] as soon as there is so much.
-
-        Raises:
-            ServiceError: The bytes are not what was stated.
-        """
-
-    def finish(self) -> Iterator[Samples]:
-        """What is left.
-
-        Raises:
-            ServiceError: There was no sound at all.
-        """
 
 
 class Live:
@@ -86,17 +51,10 @@ class Live:
     def __init__(self, context: Context, question: Question, source: Source, state: StreamState) -> None:
         self._context = context
         self._question = question
-        self._source = source
         self._state = state
-        kind: AudioInput = context.asker.audio_input(question.models[0])
-        self._rate = kind.sample_rate
-        self._resampler = soxr.ResampleStream(source.rate, self._rate, 1, dtype="float32", quality=QUALITY)
-        self._size = round(kind.window_s * self._rate)
-        self._window: NDArray[np.float32] = np.zeros(0, np.float32)
-        self._received = 0  # samples at the model's rate
-        self._answered = 0
-        self._due = EVERY_S * self._rate  # the next answer is given when so many samples have been received
-        hold(4 * self._size + KEPT_BYTES)
+        kind = context.asker.audio_input(question.models[0])
+        self._sound = LiveSound(source, kind, context.settings.max_audio_seconds)
+        hold(4 * self._sound.size + KEPT_BYTES)
 
     async def run(self, socket: WebSocket) -> None:
         """Answers until the client ends or goes.
@@ -106,10 +64,9 @@ class Live:
             WebSocketDisconnect: It has gone.
         """
         async for data in self._messages(socket):
-            await self._take(socket, self._source.feed(data))
-        await self._take(socket, self._source.finish())
-        self._add(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        if self._received > self._answered:
+            await self._take(socket, self._sound.feed(data))
+        await self._take(socket, self._sound.finish())
+        if self._sound.has_more:
             await self._answer(socket)
 
     async def _messages(self, socket: WebSocket) -> AsyncIterator[bytes]:
@@ -136,24 +93,13 @@ class Live:
 
     async def _take(self, socket: WebSocket, chunks: Iterator[Samples]) -> None:
         """Adds what comes in to the window, and answers about it whenever a second is there."""
-
-        def step() -> Samples | None:
-            chunk = next(chunks, None)
-            return None if chunk is None else self._resampler.resample_chunk(chunk, last=False)
-
-        while (more := await self._context.decoder.in_thread(step)) is not None:
-            self._add(more)
-            if self._received >= self._due:
+        while (more := await self._context.decoder.in_thread(lambda: next(chunks, None))) is not None:
+            seconds = more.size / self._sound.rate
+            self._state.sound_s += seconds
+            metrics.STREAM_SOUND_SECONDS.labels(self._question.name).inc(seconds)
+            self._sound.add(more)
+            if self._sound.is_due:
                 await self._answer(socket)
-
-    def _add(self, more: Samples) -> None:
-        self._received += more.size
-        self._state.sound_s += more.size / self._rate
-        metrics.STREAM_SOUND_SECONDS.labels(self._question.name).inc(more.size / self._rate)
-        longest_s = self._context.settings.max_audio_seconds
-        if self._received > longest_s * self._rate:
-            raise PayloadTooLarge(f"the stream is longer than {longest_s:g} seconds")
-        self._window = np.concatenate([self._window, np.clip(more, -1.0, 1.0)])[-self._size :]
 
     async def _answer(self, socket: WebSocket) -> None:
         message = await self._message()
@@ -165,13 +111,8 @@ class Live:
 
     async def _message(self) -> dict[str, Any]:
         """The message about the window: its answer, or why there is none."""
-        self._answered = self._received
-        every = EVERY_S * self._rate
-        self._due = every * (self._received // every + 1)
-        end = self._received / self._rate
-        span = {"start": round(end - self._window.size / self._rate, 3), "end": round(end, 3)}
-        length_s = self._window.size / self._rate
-        audio = DecodedAudio(self._window, self._rate, self._source.rate, 1, length_s, container="pcm")
+        audio, end = self._sound.take()
+        span = {"start": round(end - audio.duration_s, 3), "end": round(end, 3)}
         try:
             self._context.ensure_room(*self._question.models)
             steps = self._question.classify(audio, self._context.settings)
