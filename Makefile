@@ -31,10 +31,9 @@ MEASURED = COVERAGE_RCFILE=$(CURDIR)/tests/coverage_served.toml $(BIN)/coverage
 # What `make mutants` changes, as mutmut names it.
 MUTATED := \
 	'media.addresses*' \
-	'media.cost.xǁRateǁ*' \
-	'media.cost.xǁDecodingEstimatorǁ*' \
 	'scheduling.policy*' \
 	'scheduling.queue*' \
+	'scheduling.throughput*' \
 	'storage.cache.xǁSingleFlight*' \
 	'storage.redis_client.xǁCircuitBreaker*'
 

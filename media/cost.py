@@ -1,17 +1,12 @@
-"""What decoding a file will take.
+"""What the header of a file tells of what decoding it will take.
 
-Its header tells the memory for a picture and the length of a recording. The time that is waited for decoding threads is
-estimated by what earlier pieces of the same kind took.
+The memory for a picture, and the length of a recording. What that takes in time is estimated by what earlier pieces of
+the same kind took (``scheduling.throughput``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import struct
-import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from media.containers import sniff
 from media.image import MAX_PIXELS, MAX_SIDE, TILE_SIDE, read_header
@@ -94,82 +89,3 @@ def _ogg_seconds(data: bytes) -> float:
     last = data.rfind(b"OggS", max(0, len(data) - OGG_PAGE))
     frames = int.from_bytes(data[last + 6 : last + 14], "little", signed=True)
     return max(0, frames) / rate if last >= 0 and rate else 0.0
-
-
-# Pieces of each kind of decoding whose time and size are remembered, and how many of them are left out, the longest
-# first: a process that was stopped for a while says nothing about its work.
-REMEMBERED_OF_A_KIND = 32
-OUTLIERS = 1
-OVERHEAD_BYTES = 4096  # what a piece costs besides its bytes, in bytes
-
-
-@dataclass(slots=True)
-class Rate:
-    """How long work of one kind takes for its size."""
-
-    _done: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_OF_A_KIND))
-
-    def note(self, seconds: float, size: int) -> None:
-        """Remembers a piece that has been done; to be called in any thread."""
-        self._done.append((seconds, size + OVERHEAD_BYTES))
-
-    def seconds(self, size: int) -> float:
-        """Expected time of a piece of so many bytes; 0 until one has been done.
-
-        All of the time by all of the size, and no median of pieces: those that take long are what others wait for.
-        """
-        done = sorted(self._done)
-        done = done[:-OUTLIERS] if len(done) > OUTLIERS else done
-        bytes_ = sum(size for _, size in done)
-        return sum(seconds for seconds, _ in done) / bytes_ * (size + OVERHEAD_BYTES) if bytes_ else 0.0
-
-
-@dataclass(slots=True)
-class DecodingEstimator:
-    """What is parsed and decoded in the threads, each piece measured by its kind and size.
-
-    Attributes:
-        places: Threads.
-    """
-
-    places: int = 1
-    _rates: dict[str, Rate] = field(default_factory=dict)
-    _under_way: list[tuple[float, float]] = field(default_factory=list)
-
-    def note(self, kind: str, seconds: float, size: int, expected: int | None = None) -> None:
-        """Remembers a piece that has been done; to be called in any thread.
-
-        Args:
-            kind: Of the piece.
-            seconds: How long it took.
-            size: How large it was (bytes); 0 where it failed. Then it counts only if it took longer than expected:
-                rubbish is refused in no time, and says nothing about the next file.
-            expected: How large it was expected to be, for one that failed (bytes).
-        """
-        rate = self._rates.setdefault(kind, Rate())
-        if size or expected is None:
-            rate.note(seconds, size)
-        elif seconds > rate.seconds(expected):
-            rate.note(seconds, expected)
-
-    @contextlib.contextmanager
-    def under_way(self, kind: str, size: int) -> Iterator[None]:
-        """Counts a piece as waiting or under way."""
-        piece = time.monotonic(), self._rates[kind].seconds(size) if kind in self._rates else 0.0
-        self._under_way.append(piece)
-        try:
-            yield
-        finally:
-            self._under_way.remove(piece)
-
-    def expected_wait_s(self) -> float:
-        """Time until all pieces will have been done (seconds); late where every thread takes too long."""
-        now = time.monotonic()
-        late = min(now - begun - cost for begun, cost in self._under_way) if len(self._under_way) >= self.places else 0
-        return sum(cost for _, cost in self._under_way) / self.places + max(0.0, late)
-
-    @property
-    def each_s(self) -> float:
-        """Time that one piece more of the usual kind adds (seconds)."""
-        count = len(self._under_way)
-        return sum(cost for _, cost in self._under_way) / count / self.places if count else 0.0

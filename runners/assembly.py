@@ -22,7 +22,6 @@ from core import metrics
 from core.resources import cores
 from core.settings import Settings
 from engine.select import streams
-from media.cost import DecodingEstimator
 from media.fetch import Fetcher, FetchLimits
 from models import registry
 from models.messages import SceneEntry
@@ -30,6 +29,7 @@ from models.spec import ModelSpec
 from runners import places
 from scheduling.queue import Model, ModelQueue
 from scheduling.runner_client import RunnerClient
+from scheduling.throughput import DecodingEstimator
 from storage.cache import open_cache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient

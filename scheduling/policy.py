@@ -1,4 +1,4 @@
-"""The batching policy: which items are computed together, which requests are admitted, and how long they wait.
+"""The batching policy: which items are computed together, and which requests are admitted.
 
 Batches, in the calls of the API's queue and in a runner's engine: the cost of a batch includes its padding, which is
 its longest item times its number of items, and it is within a budget (the policy of text-embeddings-inference,
@@ -15,21 +15,16 @@ the moment.
 Long recordings are submitted part by part, so that shorter ones overtake them. What waits in the queue is a small part
 of what they cost. So a long one is admitted by all that other long ones have still to submit. This does not count
 against short ones.
-
-Throughput: the time of finished work is measured, and expected waits are computed from it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import bisect
-import contextlib
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from statistics import median_low
 
 # Waiting items, from the oldest on, among which batch-mates of the oldest are chosen. Chosen among all, an item of
 # unusual length would be overtaken by all others until it is the oldest.
@@ -221,72 +216,3 @@ class LongRecording:
     def _is_more(self, seconds: float) -> bool:
         """Whether a length is beyond what was admitted."""
         return seconds > max(self.least, self.total + LENGTH_TOLERANCE_S if self.total else 0.0)
-
-
-# Pieces of work whose time is remembered. Their lower median counts: a runner that was started or stopped for a while
-# makes one batch last seconds, and one such batch must not make the queue refuse the next requests.
-REMEMBERED = 9
-
-
-@dataclass(slots=True)
-class ThroughputEstimator:
-    """Time for a unit of work that is done in several places at once.
-
-    Attributes:
-        places: How many.
-    """
-
-    places: int = 1
-    _times: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _under_way: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def known_s(self) -> float | None:
-        """Time for a unit of cost (seconds); None until something has been done."""
-        return median_low(self._times) if self._times else None
-
-    def note(self, seconds: float, cost: float = 1.0) -> None:
-        """Remembers a piece of work that has been done; to be called in any thread."""
-        self._times.append(seconds / cost)
-
-    @contextlib.contextmanager
-    def under_way(self, cost: float = 1.0) -> Iterator[None]:
-        """Counts a piece of work as under way."""
-        begun = time.monotonic(), cost
-        self._under_way.append(begun)
-        try:
-            yield
-        finally:
-            self._under_way.remove(begun)
-
-    @contextlib.contextmanager
-    def work(self, cost: float) -> Iterator[None]:
-        """Counts a piece of work, and times it; one that fails says nothing about the throughput.
-
-        Of pieces beyond the places, which wait for one, the time counts in part.
-        """
-        started = time.monotonic()
-        with self.under_way(cost):
-            crowd = max(self.places, len(self._under_way))
-            yield
-        self.note((time.monotonic() - started) * self.places / crowd, cost)
-
-    def expected_work_s(self, cost: float) -> float:
-        """Time that work of so much cost adds where every place is busy (seconds); 0 before the throughput is known."""
-        return cost * (self.known_s or 0.0) / self.places
-
-    def expected_wait_s(self, waiting: float) -> float:
-        """Time until all that is under way, and what waits, will have been done (seconds).
-
-        Where every place is busy with what takes longer than it should, it is expected to be late by as much again;
-        before anything has been done at all, the age of the oldest piece under way is taken for its time.
-
-        Args:
-            waiting: Cost of what waits.
-        """
-        under_way = [(time.monotonic() - begun, cost) for begun, cost in self._under_way]
-        throughput = self.known_s
-        if throughput is None:
-            throughput = under_way[0][0] / under_way[0][1] if under_way else 0.0
-        late = min(age - cost * throughput for age, cost in under_way) if len(under_way) >= self.places else 0.0
-        return (waiting + sum(cost for _, cost in under_way)) * throughput / self.places + max(0.0, late)

@@ -28,7 +28,8 @@ from core.request import CURRENT
 from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult
 from models.spec import ModelSpec
-from scheduling.policy import REMEMBERED, Admission, LongRecording, ThroughputEstimator, choose
+from scheduling.policy import Admission, LongRecording, choose
+from scheduling.throughput import REMEMBERED, ThroughputEstimator
 
 if TYPE_CHECKING:  # which imports aiohttp, in 0.25 s
     from scheduling.runner_client import Runner

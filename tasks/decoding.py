@@ -15,10 +15,11 @@ from core import memory, metrics, tracing
 from core.settings import Settings
 from core.trimming import trimmer
 from media.audio import AudioLimits, DecodedAudio, decode
-from media.cost import SECOND_BYTES, DecodingEstimator, stated_seconds
+from media.cost import SECOND_BYTES, stated_seconds
 from media.encodings import decode_base64_audio
 from models.spec import ImageInput
 from scheduling.policy import LongRecording
+from scheduling.throughput import DecodingEstimator
 from tasks.asking import Asker
 from tasks.base import FoundFace
 from tasks.face_gender import find

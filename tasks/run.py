@@ -12,11 +12,11 @@ from core.errors import BadRequest, Unprocessable
 from core.request import CURRENT
 from core.settings import Settings
 from media.addresses import describe_url
-from media.cost import DecodingEstimator
 from media.examples import carried
 from media.fetch import Fetcher
 from models.messages import SceneEntry
 from scheduling.queue import Model
+from scheduling.throughput import DecodingEstimator
 from storage.cache import ResultCache
 from storage.latest import LatestResult
 from storage.redis_client import RedisClient

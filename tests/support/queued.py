@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from core.settings import BatchBounds
 from models.messages import InferenceRequest, InferenceResult, ServedModel
-from scheduling.policy import REMEMBERED
 from scheduling.queue import ModelQueue
+from scheduling.throughput import REMEMBERED
 from tasks.base import Ask, Conclusion, Prediction, Steps
 from tasks.run import Context
 

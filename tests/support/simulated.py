@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scheduling import policy
+from scheduling import policy, throughput
 from tests.support.clock import Clock
 
 THREAD_S = 20.0  # for which nothing else is to be done: a thread may be working
@@ -51,7 +51,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the test's event loop and of the batching policy."""
     made = Clock()
-    monkeypatch.setattr(policy, "time", SimpleNamespace(monotonic=made))
+    for module in (policy, throughput):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made))
     return made
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.errors import TooManyRequests
-from scheduling.policy import REMEMBERED
 from scheduling.queue import MAX_WAITING_BYTES, ModelQueue
+from scheduling.throughput import REMEMBERED
 from tests.support.queued import Runner, item, known, one_by_one, settle, submit
 from tests.support.simulated import anyio_backend, clock  # noqa: F401 - fixtures
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from scheduling import policy
-from scheduling.policy import LATE_S, PLANNED, Admission, ThroughputEstimator
+from scheduling import policy, throughput
+from scheduling.policy import LATE_S, PLANNED, Admission
+from scheduling.throughput import ThroughputEstimator
 from tests.support.clock import Clock
 
 MAX_QUEUE_WAIT_S = 10.0
@@ -17,7 +18,8 @@ MAX_QUEUE_WAIT_S = 10.0
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(policy, "time", SimpleNamespace(monotonic=made))
+    for module in (policy, throughput):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made))
     return made
 
 
@@ -71,7 +73,7 @@ def test_work_is_timed_and_counts_in_part_where_it_had_to_wait_for_a_place(clock
         clock.now += 6.0
     assert throughput.known_s == 3.0
     crowded = ThroughputEstimator(1)
-    with crowded.under_way(), crowded.work(2.0):
+    with crowded.under_way(1.0), crowded.work(2.0):
         clock.now += 6.0
     assert crowded.known_s == 1.5
 

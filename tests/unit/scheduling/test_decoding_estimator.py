@@ -7,15 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from media import cost
-from media.cost import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, DecodingEstimator, Rate
+from scheduling import throughput
+from scheduling.throughput import OVERHEAD_BYTES, REMEMBERED_OF_A_KIND, DecodingEstimator, Rate
 from tests.support.clock import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(cost, "time", SimpleNamespace(monotonic=made))
+    monkeypatch.setattr(throughput, "time", SimpleNamespace(monotonic=made))
     return made
 
 
