@@ -153,8 +153,8 @@ class Questions:
         elif audio is not None:
             prediction = next(iter(found.members.values()))
             spec = self._context.models[prediction.model].spec
-            spans = await drawn(lambda: report.spans(question, audio, spec))
-            parts["windows"] = views.windows(prediction, spans)
+            windows = await drawn(lambda: report.windows(question, audio, prediction, spec))
+            parts["windows"] = [views.window(*one) for one in windows]
         return Report(
             verdict=found.prediction,
             shares=views.shares(found.probabilities),

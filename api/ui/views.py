@@ -149,23 +149,10 @@ def sound(audio: DecodedAudio) -> Sound:
     )
 
 
-def windows(answer: Prediction, spans: Sequence[tuple[float, float]]) -> list[Window]:
-    """The windows of a recording that has several.
-
-    Args:
-        answer: What the model said of each.
-        spans: Start and end of each (seconds); there may be more than were asked about.
-    """
-    if len(answer.rows) < 2:
-        return []
-    return [
-        Window(
-            start_s=start,
-            end_s=end,
-            shares=[Share(name=name, probability=value) for name, value in probabilities.items()],
-        )
-        for probabilities, (start, end) in zip(answer.windows, spans, strict=False)
-    ]
+def window(start_s: float, end_s: float, probabilities: Mapping[str, float]) -> Window:
+    """One piece of a long recording, with its classes in the model's order."""
+    shares = [Share(name=name, probability=value) for name, value in probabilities.items()]
+    return Window(start_s=start_s, end_s=end_s, shares=shares)
 
 
 def found_face(found: Found) -> FoundFace:

@@ -80,23 +80,33 @@ def _sound(question: Question, audio: DecodedAudio, prediction: Prediction, spec
         channels=audio.channels,
         container=audio.container,
     )
-    return {"audio": source, "segments": _segments(question, audio, prediction, spec)}
+    return {"audio": source, "segments": [_segment(*one) for one in windows(question, audio, prediction, spec)]}
 
 
-def _segments(question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec) -> list[Segment]:
-    if len(prediction.rows) < 2:
-        return []
-    rows = prediction.windows
-    found = spans(question, audio, spec)[: len(rows)]  # there may be more windows than were asked about
-    return [_segment(row, start, end) for row, (start, end) in zip(rows, found, strict=True)]
-
-
-def _segment(row: Mapping[str, float], start: float, end: float) -> Segment:
+def _segment(start: float, end: float, row: Mapping[str, float]) -> Segment:
     """One window with its probabilities, from ``start`` to ``end`` (seconds)."""
     best = max(row, key=lambda name: row[name])
     return Segment(
         start=round(start, 3), end=round(end, 3), prediction=best, confidence=row[best], probabilities=dict(row)
     )
+
+
+def windows(
+    question: Question, audio: DecodedAudio, prediction: Prediction, spec: ModelSpec
+) -> list[tuple[float, float, Mapping[str, float]]]:
+    """Start and end of each window of a recording that has several (seconds), and its probabilities.
+
+    Args:
+        question: What was asked.
+        audio: The recording.
+        prediction: What the first model of the question said.
+        spec: That model, as it is served.
+    """
+    rows = prediction.windows
+    if len(rows) < 2:
+        return []
+    found = spans(question, audio, spec)[: len(rows)]  # there may be more windows than were asked about
+    return [(start, end, row) for (start, end), row in zip(found, rows, strict=True)]
 
 
 def spans(question: Question, audio: DecodedAudio, spec: ModelSpec) -> list[tuple[float, float]]:

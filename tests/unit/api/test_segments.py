@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from api.ui import views
-from api.v1.report import bounds, spans
+from api.v1.report import bounds, windows
 from media.audio import DecodedAudio
 from models import registry
-from models.spec import split
+from models.spec import AudioInput, split
 from tasks.base import Prediction
 from tasks.questions import questions
 from training.evaluation.published_figures import FILE_NAME, TRAINING, shipped
@@ -45,11 +45,26 @@ def test_windows_of_a_heart_lie_where_it_beats() -> None:
     samples = np.zeros(55 * 2_000, np.float32)
     samples[15 * 2_000 :] = np.random.default_rng(0).normal(0, 0.1, 40 * 2_000)
     audio = DecodedAudio(samples, 2_000, 2_000, 1, 55.0, "wav")
-    found = spans(questions()["heart-sound"], audio, spec)
-    assert found == [(15.0, 35.0), (35.0, 55.0)]
-    row = dict.fromkeys(spec.classes, 0.2)
-    shown = views.windows(Prediction(spec.name, "tag", row, np.full((2, 5), 0.2)), found)
-    assert [(window.start_s, window.end_s) for window in shown] == found
+    prediction = Prediction(spec.name, "tag", dict.fromkeys(spec.classes, 0.2), np.full((2, 5), 0.2))
+    found = windows(questions()["heart-sound"], audio, prediction, spec)
+    assert [(start, end) for start, end, _ in found] == [(15.0, 35.0), (35.0, 55.0)]
+    shown = [views.window(*one) for one in found]
+    assert [(window.start_s, window.end_s) for window in shown] == [(15.0, 35.0), (35.0, 55.0)]
+
+
+def test_a_window_has_its_own_probabilities_in_both_answers() -> None:
+    """Also where fewer windows were asked about than the recording has."""
+    spec = registry.specs()["audio_scene"]
+    assert isinstance(spec.input, AudioInput)
+    samples = np.zeros(round(3 * spec.input.window_s * 16_000), np.float32)
+    rows = np.eye(len(spec.classes))[:2]
+    prediction = Prediction(spec.name, "tag", dict(zip(spec.classes, rows.mean(0), strict=True)), rows)
+    audio = DecodedAudio(samples, 16_000, 16_000, 1, samples.size / 16_000, "wav")
+    found = windows(questions()["audio-scene"], audio, prediction, spec)
+    assert [max(row, key=lambda name: row[name]) for _, _, row in found] == list(spec.classes[:2])
+    assert [[share.probability for share in views.window(*one).shares] for one in found] == rows.tolist()
+    one_window = Prediction(spec.name, "tag", prediction.probabilities, rows[:1])
+    assert windows(questions()["audio-scene"], audio, one_window, spec) == []
 
 
 @pytest.mark.parametrize("name", registry.specs())
