@@ -7,6 +7,7 @@ processes and replicas count together; while it is down each process counts for 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -18,14 +19,12 @@ from typing import TypeVar
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
-from redis.asyncio import ConnectionPool
-from redis.exceptions import RedisError
 
 from api.auth import INVALID, is_known, presented_key
 from core.errors import Forbidden, PayloadTooLarge, TooManyRequests
 from core.settings import IN_REDIS, Settings
 from storage.keys import CallerKey, KnownKeys, open_keys
-from storage.redis_client import PREFIX, TIMEOUT_S, CircuitBreaker, RedisClient, StoreUnavailable
+from storage.redis_client import PREFIX, RedisClient, StoreUnavailable
 from tasks.names import AI_VOICE
 
 T = TypeVar("T")
@@ -68,23 +67,19 @@ def quota_headers(standings: list[Standing]) -> dict[str, str]:
 class Quotas:
     """Counts what keys use."""
 
-    def __init__(self, redis_url: str | None = None) -> None:
-        """Takes the Redis that is shared, or None."""
+    def __init__(self, redis: RedisClient | None = None) -> None:
+        """Takes the connection to the Redis that is shared, or None."""
+        self._redis = redis
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._shared: FixedWindowRateLimiter | None = None
-        self._pool: ConnectionPool | None = None
-        if redis_url:
-            self._pool = ConnectionPool.from_url(  # type: ignore[no-untyped-call, unused-ignore]
-                redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-            )
+        if redis is not None:
             storage = RedisStorage(
                 "async+redis://",
                 implementation="redispy",
                 key_prefix=f"{PREFIX}:quota",
-                connection_pool=self._pool,  # type: ignore[arg-type]  # it is passed on as it is
+                connection_pool=redis.connections,  # type: ignore[arg-type]  # it is passed on as it is
             )
             self._shared = FixedWindowRateLimiter(storage)
-        self._breaker = CircuitBreaker("redis of quotas", (RedisError, OSError), timeout_s=2 * TIMEOUT_S)
 
     async def spend(self, key: CallerKey, name: str, amount: int = 1) -> bool:
         """Counts what a request uses.
@@ -125,17 +120,10 @@ class Quotas:
         return await self._by(look)
 
     async def _by(self, action: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
-        if (shared := self._shared) is not None:
-            try:
-                return await self._breaker.call(lambda: action(shared))
-            except StoreUnavailable:
-                pass
+        if self._redis is not None and (shared := self._shared) is not None:
+            with contextlib.suppress(StoreUnavailable):
+                return await self._redis.run(lambda _: action(shared))
         return await action(self._own)
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        if self._pool is not None:
-            await self._pool.aclose()
 
 
 def _items(key: CallerKey) -> dict[str, RateLimitItem]:
@@ -217,10 +205,9 @@ class Guard:
         """Takes the configuration; ``key_store`` names a store."""
         if settings.key_store != IN_REDIS and not os.access(settings.key_store, os.F_OK):
             log.warning("KEY_STORE: there is no file %s, and so no key in it", settings.key_store)
-        url = str(settings.redis_url) if settings.redis_url else None
-        self._redis = RedisClient(url) if url else None
+        self._redis = RedisClient(str(settings.redis_url)) if settings.redis_url else None
         self._keys = KnownKeys(open_keys(settings.key_store, self._redis))
-        self._quotas = Quotas(url)
+        self._quotas = Quotas(self._redis)
         self._voice_keys = settings.keys
 
     async def admit(self, question: str, headers: Mapping[str, str]) -> Visit:
@@ -248,6 +235,5 @@ class Guard:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._quotas.aclose()
         if self._redis is not None:
             await self._redis.aclose()

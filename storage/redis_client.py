@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from redis.asyncio import ConnectionPool, Redis
 
 T = TypeVar("T")
 
@@ -154,6 +154,11 @@ class RedisClient:
             StoreUnavailable: As :meth:`run`.
         """
         return await self.run(lambda client: client.eval(text, len(keys), *keys, *args))
+
+    @property
+    def connections(self) -> ConnectionPool:
+        """For a client of its own that a library makes; what it is asked then belongs in :meth:`run` too."""
+        return self._client.connection_pool
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from api.ui.routes import router as playground
 from core.errors import PayloadTooLarge, TooManyRequests, Unavailable
 from core.settings import Settings
 from storage.keys import REFRESH_S, CallerKey, KeyFile, KnownKeys, hash_key
-from storage.redis_client import StoreUnavailable
+from storage.redis_client import RedisClient, StoreUnavailable
 from tasks import names
 from tests.support.caller_keys import command
 from tests.support.redis_server import RedisServer
@@ -33,8 +34,22 @@ def key(**quotas: int) -> CallerKey:
     return CallerKey(name="lab", sha256=hash_key("x"), **quotas)
 
 
-async def test_what_is_refused_is_not_counted(store: str) -> None:
-    quotas = Quotas(str(Settings().redis_url) if Settings().redis_url else None)
+@asynccontextmanager
+async def quotas_in(redis_url: object) -> AsyncIterator[Quotas]:
+    """Counts in a Redis, or where there is none in memory."""
+    redis = RedisClient(str(redis_url)) if redis_url else None
+    yield Quotas(redis)
+    if redis is not None:
+        await redis.aclose()
+
+
+@pytest.fixture
+async def quotas(store: str) -> AsyncIterator[Quotas]:
+    async with quotas_in(Settings().redis_url) as made:
+        yield made
+
+
+async def test_what_is_refused_is_not_counted(quotas: Quotas) -> None:
     mine = key(requests_per_minute=2, bytes_per_day=100)
     assert await quotas.spend(mine, "bytes", 60)
     assert not await quotas.spend(mine, "bytes", 60)
@@ -47,34 +62,29 @@ async def test_what_is_refused_is_not_counted(store: str) -> None:
     assert (standings["bytes"].left, standings["bytes"].window_s) == (0, 86400)
     assert await quotas.spend(key(), "bytes", 1 << 40)  # no quota
     assert await quotas.standings(key()) == []
-    await quotas.aclose()
 
 
-async def test_what_is_refused_beside_others_is_not_counted(store: str) -> None:
+async def test_what_is_refused_beside_others_is_not_counted(quotas: Quotas) -> None:
     """Each of them finds room before one is counted."""
-    quotas = Quotas(str(Settings().redis_url) if Settings().redis_url else None)
     for number in range(5):
         mine = CallerKey(name="many", sha256=hash_key(str(number)), bytes_per_day=100)
         answers = await asyncio.gather(*(quotas.spend(mine, "bytes", 60) for _ in range(8)))
         assert sum(answers) == 1
         assert (await quotas.standings(mine))[0].left == 40
         assert await quotas.spend(mine, "bytes", 40)
-    await quotas.aclose()
 
 
 async def test_processes_that_share_a_redis_count_together(redis_server: RedisServer) -> None:
-    first, second = Quotas(redis_server.url), Quotas(redis_server.url)
     mine = CallerKey(name="both", sha256=hash_key("both"), requests_per_minute=2)
-    assert [await one.spend(mine, "requests") for one in (first, second, first, second)] == [True, True, False, False]
-    await first.aclose()
-    await second.aclose()
+    async with quotas_in(redis_server.url) as first, quotas_in(redis_server.url) as second:
+        counted = [await one.spend(mine, "requests") for one in (first, second, first, second)]
+    assert counted == [True, True, False, False]
 
 
 async def test_without_its_redis_a_process_counts_for_itself() -> None:
-    quotas = Quotas("redis://127.0.0.1:1/0")
     mine = key(requests_per_minute=1)
-    assert [await quotas.spend(mine, "requests") for _ in range(2)] == [True, False]
-    await quotas.aclose()
+    async with quotas_in("redis://127.0.0.1:1/0") as quotas:
+        assert [await quotas.spend(mine, "requests") for _ in range(2)] == [True, False]
 
 
 class Broken(KeyFile):

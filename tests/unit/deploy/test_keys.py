@@ -62,14 +62,13 @@ async def link(redis_there: RedisServer) -> AsyncIterator[RedisClient]:
 async def test_keys_outlive_a_full_memory_and_a_restart(
     redis_there: RedisServer, link: RedisClient, tmp_path: Path
 ) -> None:
-    cache, quotas = RedisStore(link), Quotas(redis_there.url)
+    cache, quotas = RedisStore(link), Quotas(link)
     assert await KeysInRedis(link).add(KEY)
     await LatestResult(tmp_path / "one", link).store(HEART)
     await cache.set("answer", b"{}", 60)
     await cache.acquire("answer", "token", 10)
     assert await quotas.spend(KEY, "requests")
     assert await quotas.spend(KEY, "bytes", 10)
-    await quotas.aclose()
     with redis_there.client as inside:
         assert inside.dbsize() == 6
         # What has no time to live is never evicted.
