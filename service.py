@@ -25,8 +25,8 @@ from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
 from runners import places
-from runners.base import API
 from runners.configuration import check, try_data_dir
+from runners.lifetime import API
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -17,7 +17,8 @@ from core import tracing
 from core.resources import cores
 from models.messages import InferenceResult, ServedModel
 from models.spec import ModelSpec
-from runners.base import LARGEST_BATCH, Answers, ModelRunner, RunnerProcess, service_options
+from runners.base import LARGEST_BATCH, Answers, ModelRunner, service_options
+from runners.lifetime import RunnerProcess
 
 
 class ModelGroup(RunnerProcess):

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 from _bentoml_impl.server import app
 
-from runners.base import LARGEST_BATCH, BatchSlots
+from runners.base import LARGEST_BATCH
+from runners.batcher import BatchSlots
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from runners.base import api_is_alive, outlive_api
+from runners.lifetime import api_is_alive, outlive_api
 from tests.support.served import ROOT
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -43,7 +43,7 @@ async def test_a_process_that_is_no_server_is_left_alone() -> None:
 def test_the_end_comes_when_no_api_is_left() -> None:
     program = """
 import asyncio, os, signal
-from runners.base import outlive_api
+from runners.lifetime import outlive_api
 
 async def main():
     ended = asyncio.Event()
