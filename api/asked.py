@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from api.responses import prefers_html
+from api.accept import prefers_html
 from tasks.names import AI_VOICE, FURTHER, MODELS
 
 UNDER = ("/v1/classify/", "/ui/ask/", "/v1/stream/")  # addresses that end with the question

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
+from api.accept import preferred
 from api.answers import admitted, answers
 from api.auth import check_voice_key
 from api.bodies import is_json, media_type, read_files, read_json
 from api.middleware.observe import REQUEST_ID
 from api.openapi import MODEL_ERRORS, errors, example, json_body
-from api.responses import preferred
 from api.v1.batch import MEDIA_TYPE, Batch, BatchLines, Input, collect
 from api.v1.catalogue import describe
 from api.v1.schemas import ClassifyRequest, ClassifyResponse, InputItem, ModelList

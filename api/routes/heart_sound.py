@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from api.accept import preferred, prefers_html
 from api.answers import admitted, answers
 from api.bodies import audio_type
 from api.openapi import MODEL_ERRORS, errors, try_it
-from api.responses import preferred, prefers_html
 from api.static import landing
 from core.errors import BadRequest, NotFound
 from media.pcm import PcmFormat

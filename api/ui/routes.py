@@ -12,10 +12,10 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from api.accept import preferred
 from api.answers import admitted, answers
 from api.auth import check_voice_key
 from api.bodies import check_plain, media_type, read_json
-from api.responses import preferred
 from api.schemas import AnalyzeRequest
 from api.static import HEADERS, SAMPLES, static_file
 from api.ui.cards import card_page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.responses import preferred, prefers_html, wish
+from api.accept import preferred, prefers_html, wish
 
 
 @pytest.mark.parametrize(
