@@ -26,7 +26,7 @@ from models.spec import ModelSpec
 from models.store import Entry
 
 
-class Native(nn.Module):
+class NativeNetwork(nn.Module):
     """Any model's network: torch or transformers, or Keras on TensorFlow behind ``KerasNetwork``.
 
     All take their inputs in the order in which the model's processor collates them.
@@ -58,7 +58,7 @@ class KerasNetwork(nn.Module):
         return torch.from_numpy(np.array(answer, np.float32)).to(inputs[0].device)
 
 
-def load_network(spec: ModelSpec, weights: Path) -> Native:
+def load_network(spec: ModelSpec, weights: Path) -> NativeNetwork:
     """Loads a model's native network.
 
     Args:
@@ -69,7 +69,7 @@ def load_network(spec: ModelSpec, weights: Path) -> Native:
         network = published.load_native(weights, checkpoint, spec.classes)
     else:
         network = importlib.import_module(f"{spec.home}.network").load_native(weights)
-    return Native(network if isinstance(network, nn.Module) else KerasNetwork(network)).eval()
+    return NativeNetwork(network if isinstance(network, nn.Module) else KerasNetwork(network)).eval()
 
 
 REDUCED = {"bf16": torch.bfloat16, "f16": torch.float16}

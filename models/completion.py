@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from models.encoder import HEAD, assemble
-from models.values import IR_VALUES, PLACES, filled
+from models.values import IR_OFFSETS, IR_VALUES, filled
 
 KERAS = "model.keras"
 KERAS_VALUES = "model.weights.h5"  # in the archive: HDF5, whose arrays lie there as they are
@@ -14,7 +14,7 @@ KERAS_VALUES = "model.weights.h5"  # in the archive: HDF5, whose arrays lie ther
 
 def is_whole(folder: Path) -> bool:
     """Whether nothing is left out of a folder that could be added."""
-    return (folder / IR_VALUES).exists() or not any((folder / name).exists() for name in (HEAD, PLACES))
+    return (folder / IR_VALUES).exists() or not any((folder / name).exists() for name in (HEAD, IR_OFFSETS))
 
 
 def complete(folder: Path) -> None:
@@ -29,4 +29,4 @@ def complete(folder: Path) -> None:
         assemble.join(folder)
         return
     with zipfile.ZipFile(folder / KERAS) as archive:
-        (folder / IR_VALUES).write_bytes(filled(folder / PLACES, archive.read(KERAS_VALUES)))
+        (folder / IR_VALUES).write_bytes(filled(folder / IR_OFFSETS, archive.read(KERAS_VALUES)))

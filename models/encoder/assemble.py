@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from models.encoder import COMPILED, HEAD, LEVELS, NATIVE, PLACES, WEIGHTS
+from models.encoder import COMPILED, COMPILED_OFFSETS, HEAD, LEVELS, NATIVE, WEIGHTS
 from models.values import IR_MODEL, filled
 
 
@@ -57,7 +57,7 @@ def read(weights: Path) -> Any:
     """
     import openvino as ov
 
-    values = filled(weights / PLACES, (weights / NATIVE).read_bytes())
+    values = filled(weights / COMPILED_OFFSETS, (weights / NATIVE).read_bytes())
     return ov.Core().read_model((weights / COMPILED).read_bytes(), ov.Tensor(np.frombuffer(values, np.uint8)))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from models import completion, registry, store
-from models.values import IR_MODEL, IR_VALUES, PLACES, filled
-from training.places import name_places
+from models.values import IR_MODEL, IR_OFFSETS, IR_VALUES, filled
+from training.offsets import write_offsets
 
 FACE = "face_gender"
 
@@ -35,11 +35,11 @@ def test_the_face_network_lies_in_git_once_and_is_made_as_it_was_exported() -> N
 def test_a_file_that_is_made_otherwise_than_it_was_exported_is_not_saved(tmp_path: Path) -> None:
     folder = tmp_path / FACE / "weights"
     shutil.copytree(registry.weights(FACE), folder)
-    places = json.loads((folder / PLACES).read_text())
-    places["halved"][0][1] += 4
-    (folder / PLACES).write_text(json.dumps(places))
+    offsets = json.loads((folder / IR_OFFSETS).read_text())
+    offsets["halved"][0][1] += 4
+    (folder / IR_OFFSETS).write_text(json.dumps(offsets))
     record = json.loads((folder / store.RECORD).read_text())
-    record["sha256"][PLACES.as_posix()] = store.file_digest(folder / PLACES)
+    record["sha256"][IR_OFFSETS.as_posix()] = store.file_digest(folder / IR_OFFSETS)
     (folder / store.RECORD).write_text(json.dumps(record))
     with pytest.raises(store.WeightsError, match=r"face_gender: openvino/model.bin is not the file that was exported"):
         store.save(registry.specs()[FACE], folder)
@@ -56,7 +56,7 @@ def graph(folder: Path, values: bytes) -> Path:
 
 def test_small_constants_are_kept_where_the_native_file_lacks_them(tmp_path: Path) -> None:
     compiled = graph(tmp_path, b"\1\2\3\4")
-    name_places(compiled, {})
+    write_offsets(compiled, {})
     assert not compiled.with_suffix(".bin").exists()
     assert filled(compiled.with_suffix(".json"), b"") == b"\1\2\3\4"
 
@@ -64,5 +64,5 @@ def test_small_constants_are_kept_where_the_native_file_lacks_them(tmp_path: Pat
 def test_values_that_no_native_file_has_are_not_taken_out(tmp_path: Path) -> None:
     compiled = graph(tmp_path, bytes(100))
     with pytest.raises(ValueError, match="lacks 100 bytes"):
-        name_places(compiled, {})
+        write_offsets(compiled, {})
     assert compiled.with_suffix(".bin").exists()

@@ -18,7 +18,7 @@ from dsp.temporal import without_pauses
 from engine.compiled import CompiledEngine
 from engine.predictor import Predictor
 from models import registry
-from models.encoder import LEVELS, NATIVE, PLACES, SAMPLE_RATE, WEIGHTS, assemble
+from models.encoder import COMPILED_OFFSETS, LEVELS, NATIVE, SAMPLE_RATE, WEIGHTS, assemble
 from models.encoder.network import Encoder, load_native
 from models.encoder.processing import PROCESSOR, QUIETEST_DBFS, frame_levels, log_mel, measured_levels
 from models.values import IR_MODEL
@@ -65,7 +65,7 @@ def test_the_committed_encoder_is_what_its_command_writes(tmp_path: Path) -> Non
     """Its values are kept once, in the native file, and the compiled form takes them from there."""
     training.encoder.write(Encoder.load(WEIGHTS / NATIVE), tmp_path)
     assert not list(tmp_path.rglob("*.bin"))
-    for name in (NATIVE, PLACES):  # the graph's own names count what the process has converted before
+    for name in (NATIVE, COMPILED_OFFSETS):  # the graph's own names count what the process has converted before
         assert (tmp_path / name).read_bytes() == (WEIGHTS / name).read_bytes(), name
     batch = PROCESSOR.collate([PROCESSOR.prepare(tone(300, 0.7)).features])
     inputs = {name: batch[name] for name in ("pictures", "lengths")}

@@ -1,4 +1,4 @@
-"""Replaces the values of a compiled form by the places that they have in the native file."""
+"""Replaces the values of a compiled form by their offsets in the native file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 SMALL = 64  # bytes of a constant of the graph (a shape, an axis, a scalar)
 
 
-def name_places(compiled: Path, held: Mapping[bytes, tuple[str, list[Any]]]) -> None:
-    """Writes a file of places beside a graph, and removes its values.
+def write_offsets(compiled: Path, held: Mapping[bytes, tuple[str, list[Any]]]) -> None:
+    """Writes the offsets of a graph's values in the native file beside it, and removes the values.
 
     Args:
         compiled: The graph (``.xml``), with its values (``.bin``) beside it.
@@ -24,17 +24,17 @@ def name_places(compiled: Path, held: Mapping[bytes, tuple[str, list[Any]]]) -> 
     """
     values = compiled.with_suffix(".bin")
     content = values.read_bytes()
-    places: dict[str, Any] = {"bytes": len(content), "copied": [], "constants": []}
+    offsets: dict[str, Any] = {"bytes": len(content), "copied": [], "constants": []}
     constants = ElementTree.parse(compiled).iterfind(".//layer[@type='Const']/data")  # noqa: S314 - ours
     for target, size in {(int(one.attrib["offset"]), int(one.attrib["size"])) for one in constants}:
         part = content[target : target + size]
         if part in held:
             kind, entry = held[part]
-            places.setdefault(kind, []).append([target, *entry])
+            offsets.setdefault(kind, []).append([target, *entry])
         elif size <= SMALL:
-            places["constants"].append([target, part.hex()])
+            offsets["constants"].append([target, part.hex()])
         else:
             raise ValueError(f"the native file lacks {size} bytes of the compiled form")
     values.unlink()
-    ordered = {kind: sorted(entries) if isinstance(entries, list) else entries for kind, entries in places.items()}
+    ordered = {kind: sorted(entries) if isinstance(entries, list) else entries for kind, entries in offsets.items()}
     compiled.with_suffix(".json").write_text(json.dumps(ordered) + "\n")
