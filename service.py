@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 
 from api.auth import Keys
-from api.methods import NativeMethods
+from api.methods import TypedMethods
 from api.middleware.cors import Cors
 from api.middleware.dispatch import Dispatch
 from api.middleware.limits import Limits
@@ -77,7 +77,7 @@ Runners = type("Runners", (), {name: bentoml.depends(service) for name, service 
     logging={"access": {"enabled": False}},
     tracing=tracing.OFF_IN_BENTOML,
 )
-class MediaClassifier(NativeMethods, Runners):  # type: ignore[misc, valid-type]  # the base is made above
+class MediaClassifier(TypedMethods, Runners):  # type: ignore[misc, valid-type]  # the base is made above
     """Answers five questions about voices, faces, heart sounds and audio."""
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ def _install(service: Any) -> None:
     )
     if settings.key_store:
         service.add_asgi_middleware(Keys, guard=lambda: http_app().state.guard)
-    service.add_asgi_middleware(Dispatch, http_app=http_app, native=[method.route for method in service.apis.values()])
+    service.add_asgi_middleware(Dispatch, http_app=http_app, methods=[method.route for method in service.apis.values()])
 
 
 _install(MediaClassifier)

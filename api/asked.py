@@ -9,10 +9,10 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from api.accept import prefers_html
-from tasks.names import AI_VOICE, FURTHER, MODELS
+from tasks.names import AI_VOICE, FURTHER, MODELS_BY_QUESTION
 
 UNDER = ("/v1/classify/", "/ui/ask/", "/v1/stream/")  # addresses that end with the question
-TYPED = {name: f"/v1/{name}" for name in MODELS} | {AI_VOICE: "/v1/voice-detection"}  # of BentoML's methods
+TYPED = {name: f"/v1/{name}" for name in MODELS_BY_QUESTION} | {AI_VOICE: "/v1/voice-detection"}  # of BentoML's methods
 # What is asked at each other address. A test compares it with the addresses that there are.
 _ASKED_AT = {
     "/api/detect-gender": "voice-gender",

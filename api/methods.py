@@ -38,8 +38,7 @@ if TYPE_CHECKING:  # runner processes load this module too, and need nothing of 
 T = TypeVar("T")
 
 KEYED = TYPED[names.AI_VOICE]
-# The models that each method asks.
-MODELS = {TYPED[question]: models for question, models in names.MODELS.items()}
+MODELS_BY_PATH = {TYPED[question]: models for question, models in names.MODELS_BY_QUESTION.items()}
 UNIFORM = "/v1/classify/"  # the methods below it are answered by ``api.routes.classify``
 CACHED = TYPED["audio-scene"]  # may be answered though its model has no room
 PICKLE = "application/vnd.bentoml+pickle"
@@ -47,7 +46,7 @@ ANSWERS = "bundle.answers"  # where the request carries what answers
 
 
 def noted(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Remembers a failure for ``Native``: BentoML answers every exception in a shape of its own."""
+    """Remembers a failure for ``TypedMethodsMiddleware``: BentoML answers every exception in a shape of its own."""
 
     @wraps(function)
     async def noting(*args: Any, **kwargs: Any) -> T:
@@ -91,7 +90,7 @@ class JsonBody(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML gives no 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """Reads JSON, and nothing but JSON."""
-        models = MODELS[request.scope["path"]]
+        models = MODELS_BY_PATH[request.scope["path"]]
         name = models[0] if len(models) == 1 else names.ENSEMBLE
         body: Self = await noted(read_json)(request, cls, request.scope[ANSWERS].context, name, *models)
         return body
@@ -109,7 +108,7 @@ class VoiceBody(JsonBody):
     request: VoiceRequest
 
 
-class NativeMethods:
+class TypedMethods:
     """What the service inherits; ``answers`` is set when it starts."""
 
     answers: Answers
@@ -141,7 +140,7 @@ class NativeMethods:
     @bentoml.api(route=KEYED, input_spec=VoiceBody)  # type: ignore[untyped-decorator]
     @noted
     async def voice_detection(self, request: VoiceRequest) -> VoiceResponse:
-        """Did a human or an AI speak this? The key has been checked by ``Native``, before the body was read."""
+        """Did a human or an AI speak this? ``TypedMethodsMiddleware`` has checked the key, before the body was read."""
         return await self.answers.voice_detection(request)
 
 
@@ -151,7 +150,7 @@ def _classifier(question: str) -> Any:
     It is never called: ``Dispatch`` gives its address to the HTTP application.
     """
 
-    async def classify(self: NativeMethods, items: list[InputItem]) -> ClassifyResponse:
+    async def classify(self: TypedMethods, items: list[InputItem]) -> ClassifyResponse:
         raise NotFound("this address is answered by the HTTP application")
 
     classify.__doc__ = f"The question {question}, for one or several items."
@@ -164,7 +163,7 @@ def _single(question: str, model: str) -> Any:
     spec = registry.specs()[model]
     form = AudioForm if isinstance(spec.input, AudioInput) else ImageForm
 
-    async def ask(self: NativeMethods, **file: bytes) -> ItemAnswer:
+    async def ask(self: TypedMethods, **file: bytes) -> ItemAnswer:
         (data,) = file.values()
         return await self.answers.item(question, data)
 
@@ -172,11 +171,11 @@ def _single(question: str, model: str) -> Any:
     return bentoml.api(route=TYPED[question], input_spec=form)(noted(ask))
 
 
-for _question in names.MODELS:
+for _question in names.MODELS_BY_QUESTION:
     _method = _classifier(_question)
-    setattr(NativeMethods, _method.name, _method)
+    setattr(TypedMethods, _method.name, _method)
 for _question, (_model,) in names.FURTHER.items():
-    setattr(NativeMethods, _model, _single(_question, _model))
+    setattr(TypedMethods, _model, _single(_question, _model))
 
 
 def admit(answers: Answers, scope: Scope) -> None:
@@ -193,11 +192,11 @@ def admit(answers: Answers, scope: Scope) -> None:
     if media_type(headers) == PICKLE:
         raise UnsupportedMedia(f"{PICKLE} is not read")
     if path != CACHED:
-        answers.context.ensure_room(*MODELS[path])
+        answers.context.ensure_room(*MODELS_BY_PATH[path])
     scope[ANSWERS] = answers
 
 
-class Native:
+class TypedMethodsMiddleware:
     """ASGI wrapper around BentoML's methods: lets requests in, and gives errors the contract's shape.
 
     Args:
@@ -212,7 +211,7 @@ class Native:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes answers on and rewrites errors."""
         try:
-            if scope["path"] in MODELS and scope["method"] == "POST":
+            if scope["path"] in MODELS_BY_PATH and scope["method"] == "POST":
                 admit(self._answers(), scope)
         except ServiceError as error:
             await to_response(error, scope["path"])(scope, receive, send)

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.processes import cpu_s, pss_bytes
 from benchmarks.report import BLOCK
 from models import registry
-from tests.support.questions import MODELS, Ask, questions
+from tests.support.questions import MODELS_BY_ROUTE, Ask, questions
 from tests.support.served import ROOT, Bundle, serve
 from tests.support.site_thread import local_site
 
@@ -45,7 +45,7 @@ def processes(bundle: Bundle) -> dict[str, int]:
 
 def cost(bundle: Bundle, route: str, ask: Ask) -> dict[str, float]:
     """Processor time (ms) of the API and of the runner of each model that a request takes, by name."""
-    pids = {name: pid for name, pid in processes(bundle).items() if name in (API, *MODELS[route])}
+    pids = {name: pid for name, pid in processes(bundle).items() if name in (API, *MODELS_BY_ROUTE[route])}
     turn(bundle, ask)  # warm
     before = {name: cpu_s(pid) for name, pid in pids.items()}
     answered = turn(bundle, ask)

@@ -49,7 +49,7 @@ class File:
 
 def suffixes(question: Question) -> frozenset[str]:
     """The endings of the files of a folder that a question is asked about."""
-    if question.kind == "face":
+    if question.kind == "image":
         return PICTURES
     return SOUNDS | PCM if heart_sound.MODEL in question.models else SOUNDS
 

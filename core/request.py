@@ -40,7 +40,7 @@ class RequestState:
         id: Its id, taken from ``x-request-id`` or made here.
         trace_id: The trace that it belongs to, 32 hexadecimal digits; empty when there is none.
         models: Tags of the store entries that have answered for it, in order.
-        failure: What a native method failed with, kept where BentoML would hide it.
+        failure: What a typed method failed with, kept where BentoML would hide it.
         admitted: The models that had room for it.
         on_progress: Called with the progress of each model: its name, windows answered, windows in all.
         stream: What it came to so far, where it is a WebSocket.

@@ -8,9 +8,9 @@ from media.audio import DecodedAudio
 from models.audio_scene import SPEC
 from models.spec import average_without
 from tasks.base import Ask, Conclusion, Steps
-from tasks.names import MODELS
+from tasks.names import MODELS_BY_QUESTION
 
-(MODEL,) = MODELS["audio-scene"]
+(MODEL,) = MODELS_BY_QUESTION["audio-scene"]
 # Where at least this share of a recording is something else, its silent windows do not count: a few words are speech
 # however long the pauses, but one doubtful window does not make a scene of an hour of silence.
 MIN_SOUND_SHARE = 0.05

@@ -131,7 +131,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFace:
+class DetectedFace:
     """The face that a picture is judged by.
 
     Attributes:
@@ -212,7 +212,7 @@ class Answer:
 
     found: Conclusion
     audio: DecodedAudio | None = None
-    face: FoundFace | None = None
+    face: DetectedFace | None = None
 
 
 Steps = Generator[Sequence[Ask], Sequence[Answered], T]

@@ -21,7 +21,7 @@ from models.spec import ImageInput
 from scheduling.policy import LongRecording
 from scheduling.throughput import DecodingEstimator
 from tasks.asking import Asker
-from tasks.base import FoundFace
+from tasks.base import DetectedFace
 from tasks.face_gender import find
 from tasks.questions import Question
 
@@ -89,7 +89,7 @@ class Decoder:
             log.info("another container than declared", extra={"declared": declared, "found": audio.container})
         return audio
 
-    async def face(self, question: Question, data: bytes) -> FoundFace:
+    async def face(self, question: Question, data: bytes) -> DetectedFace:
         """Finds the largest face of a picture.
 
         Args:

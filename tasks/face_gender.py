@@ -6,13 +6,13 @@ from core import memory
 from media.cost import picture_bytes
 from media.faces import crop_face, locate_faces
 from media.image import decode_image
-from tasks.base import Ask, Conclusion, FoundFace, Steps
-from tasks.names import MODELS
+from tasks.base import Ask, Conclusion, DetectedFace, Steps
+from tasks.names import MODELS_BY_QUESTION
 
-(MODEL,) = MODELS["face-gender"]
+(MODEL,) = MODELS_BY_QUESTION["face-gender"]
 
 
-def find(image: bytes, size: int, max_pixels: int) -> FoundFace:
+def find(image: bytes, size: int, max_pixels: int) -> DetectedFace:
     """Finds the largest face of a picture.
 
     Args:
@@ -27,10 +27,10 @@ def find(image: bytes, size: int, max_pixels: int) -> FoundFace:
         picture = decode_image(image, max_pixels=max_pixels)
     face, *others = locate_faces(picture)
     crop = crop_face(picture, face, size)
-    return FoundFace(face, (picture.shape[1], picture.shape[0]), crop, tuple(others))
+    return DetectedFace(face, (picture.shape[1], picture.shape[0]), crop, tuple(others))
 
 
-def classify(found: FoundFace) -> Steps[Conclusion]:
+def classify(found: DetectedFace) -> Steps[Conclusion]:
     """Concludes from the crop of a face.
 
     Raises:

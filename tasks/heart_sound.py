@@ -16,9 +16,9 @@ from models.heart_sound.silence import without_silence
 from models.messages import HeartResult
 from models.spec import average_without
 from tasks.base import Ask, Conclusion, Prediction, Steps
-from tasks.names import MODELS
+from tasks.names import MODELS_BY_QUESTION
 
-(MODEL,) = MODELS["heart-sound"]
+(MODEL,) = MODELS_BY_QUESTION["heart-sound"]
 PROBLEM = "too_"  # how the model's flags begin; beside them stand the values that they were decided from
 ARTIFACT = "Artifact"  # the class of what is no heart sound
 NO_BEAT = "no_heart_beat"  # the problem of a recording of that class

@@ -19,4 +19,4 @@ _BUNDLED: dict[str, tuple[str, ...]] = {
 _ANSWERING = {model for models in _BUNDLED.values() for model in models}
 # A question for each further model of the registry, under the model's own name.
 FURTHER = {name.replace("_", "-"): (name,) for name in registry.specs() if name not in _ANSWERING}
-MODELS: dict[str, tuple[str, ...]] = {**_BUNDLED, **FURTHER}  # of every question
+MODELS_BY_QUESTION: dict[str, tuple[str, ...]] = {**_BUNDLED, **FURTHER}

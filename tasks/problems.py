@@ -11,7 +11,7 @@ import numpy as np
 from dsp.temporal import frame_levels
 from media.audio import DecodedAudio
 from media.faces import is_level
-from tasks.base import FoundFace
+from tasks.base import DetectedFace
 
 FRAME_S = 0.02
 SHORT_S = 1.0  # the encoder of voices was fitted on 1 s and more
@@ -45,7 +45,7 @@ def of_speech(audio: DecodedAudio) -> list[str]:
     return [name for name, holds in found.items() if holds]
 
 
-def of_picture(found: FoundFace) -> list[str]:
+def of_picture(found: DetectedFace) -> list[str]:
     """Why a picture is hard to judge: ``several_faces``, or a face that is ``turned``."""
     several = ["several_faces"] if found.others else []
     return several if is_level(found.face) else [*several, "turned"]

@@ -18,11 +18,11 @@ from models import registry
 from models.heart_sound.silence import heart
 from models.spec import AudioInput, ModelSpec
 from tasks import audio_scene, face_gender, heart_sound, voice_deepfake, voice_gender
-from tasks.base import Answer, Ask, Conclusion, FoundFace, Steps
-from tasks.names import AI_VOICE, ENSEMBLE, FURTHER, MODELS
+from tasks.base import Answer, Ask, Conclusion, DetectedFace, Steps
+from tasks.names import AI_VOICE, ENSEMBLE, FURTHER, MODELS_BY_QUESTION
 from tasks.problems import of_picture, of_speech
 
-Kind = Literal["audio", "face"]
+Kind = Literal["audio", "image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +80,20 @@ def question_named(name: str) -> Question:
 
 def _single(name: str, text: str, kind: Kind, classify: Callable[[Any], Steps[Conclusion]], **further: Any) -> Question:
     """The question of one model; ``further`` are fields of ``Question``."""
-    further = {"problems": of_picture} | further if kind == "face" else further
-    (model,) = MODELS[name]
+    further = {"problems": of_picture} | further if kind == "image" else further
+    (model,) = MODELS_BY_QUESTION[name]
     return Question(name, text, (model,), kind, lambda source, _: classify(source), model, **further)
 
 
 def _further(name: str, spec: ModelSpec) -> Question:
     """The question of a model that no task is written for: all windows, weighed by their lengths."""
 
-    def classify(source: DecodedAudio | FoundFace) -> Steps[Conclusion]:
+    def classify(source: DecodedAudio | DetectedFace) -> Steps[Conclusion]:
         item = source.samples if isinstance(source, DecodedAudio) else source.crop
         (found,) = yield [Ask(spec.name, item)]
         return Conclusion.of(found.join())
 
-    kind: Kind = "audio" if isinstance(spec.input, AudioInput) else "face"
+    kind: Kind = "audio" if isinstance(spec.input, AudioInput) else "image"
     return _single(name, spec.question or spec.description, kind, classify)
 
 
@@ -106,13 +106,13 @@ _BUNDLED = (
         kept=active,
         problems=of_speech,
     ),
-    _single("face-gender", "Is this face male or female?", "face", face_gender.classify),
+    _single("face-gender", "Is this face male or female?", "image", face_gender.classify),
     _single("heart-sound", "What does this heart sound show?", "audio", heart_sound.classify, kept=heart),
     _single("audio-scene", "Speech, music, noise or silence?", "audio", audio_scene.classify),
     Question(
         AI_VOICE,
         "Did a human or an AI speak this?",
-        MODELS[AI_VOICE],
+        MODELS_BY_QUESTION[AI_VOICE],
         "audio",
         lambda audio, settings: voice_deepfake.classify(audio, settings.voting),
         ENSEMBLE,

@@ -97,7 +97,7 @@ class Context:
             ServiceError: The input cannot be read or judged, there is no room for it, or a model is down.
         """
         self.ensure_room(*question.models)
-        if question.kind == "face":
+        if question.kind == "image":
             face = await self.decoder.face(question, data)
             return Answer(await self.asker.follow(question.classify(face, self.settings)), face=face)
         with self.asker.recording(question) as recording:

@@ -25,13 +25,13 @@ from tasks.base import (
     speech_weights,
 )
 from tasks.explanation import explain
-from tasks.names import AI_VOICE, MODELS
+from tasks.names import AI_VOICE, MODELS_BY_QUESTION
 
 MAX_S = 30.0  # of speech; more is not looked at
 MIN_S = 1.0  # shorter audio is padded
 ARTIFICIAL: Final = "AI_GENERATED"
 
-MEMBERS = MODELS[AI_VOICE]  # in the order of the configured weights
+MEMBERS = MODELS_BY_QUESTION[AI_VOICE]  # in the order of the configured weights
 FIRST, *OTHERS = MEMBERS  # the first one finds speech
 
 Sound = NDArray[np.float32]

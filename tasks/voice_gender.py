@@ -5,9 +5,9 @@ from __future__ import annotations
 from dsp.temporal import without_pauses
 from media.audio import DecodedAudio
 from tasks.base import Ask, Conclusion, Steps, speech_weights
-from tasks.names import MODELS
+from tasks.names import MODELS_BY_QUESTION
 
-(MODEL,) = MODELS["voice-gender"]
+(MODEL,) = MODELS_BY_QUESTION["voice-gender"]
 
 
 def classify(audio: DecodedAudio) -> Steps[Conclusion]:

@@ -1,4 +1,4 @@
-"""Innermost: BentoML answers its native methods, the HTTP application everything else.
+"""Innermost: BentoML answers its typed methods, the HTTP application everything else.
 
 BentoML's own ``/readyz``, ``/docs.json`` and error bodies are no contract, so they are not reached.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.methods import UNIFORM, Native
+from api.methods import UNIFORM, TypedMethodsMiddleware
 from api.responses import to_response
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ class Dispatch:
     Args:
         app: BentoML's application.
         http_app: Gives the HTTP application; called at the first request.
-        native: Paths of the native methods.
+        methods: Paths of the typed methods.
     """
 
-    def __init__(self, app: ASGIApp, *, http_app: Callable[[], FastAPI], native: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, http_app: Callable[[], FastAPI], methods: Collection[str]) -> None:
         self.app = app
         self._http_app = http_app
-        self._native = Native(app, lambda: http_app().state.answers)
-        own = (path for path in native if not path.startswith(UNIFORM))
-        self._native_paths = frozenset({*own, SCHEMA})
+        self._methods = TypedMethodsMiddleware(app, lambda: http_app().state.answers)
+        own = (path for path in methods if not path.startswith(UNIFORM))
+        self._method_paths = frozenset({*own, SCHEMA})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request, or BentoML's own life cycle events."""
@@ -45,9 +45,9 @@ class Dispatch:
             await self._http_app()(scope, receive, send)
         elif scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif scope["path"] in self._native_paths:
+        elif scope["path"] in self._method_paths:
             scope["bundle.route"] = scope["path"]
-            await self._native(scope, receive, send)
+            await self._methods(scope, receive, send)
         elif scope["method"] == "HEAD":
             await self._head(scope, receive, send)
         else:

@@ -20,7 +20,7 @@ from api.middleware.limits import CLIENT_GONE
 from core import metrics, tracing
 from core.request import RequestState, working_for
 from media.containers import offered
-from tasks.names import MODELS
+from tasks.names import MODELS_BY_QUESTION
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -149,7 +149,7 @@ def _record_stream(scope: Scope, state: RequestState, status: int, seconds: floa
     """As ``_record``; a refusal by a key comes before the route, which would know the question."""
     stream = state.stream
     asked = question_of(scope)
-    question = stream.question or (asked if asked in MODELS else UNMATCHED)
+    question = stream.question or (asked if asked in MODELS_BY_QUESTION else UNMATCHED)
     metrics.STREAMS.labels(question, stream.outcome).inc()
     log.info(
         "stream",

@@ -145,11 +145,11 @@ class Questions:
         if (audio := answer.audio) is not None:
             parts["sound"] = await drawn(lambda: views.sound(audio))
         if (face := answer.face) is not None:
-            parts["face"] = await drawn(lambda: views.found_face(face))
+            parts["face"] = await drawn(lambda: views.face(face))
         if found.verdict is not None:
             voting = self._context.settings.voting
             parts |= {"votes": views.votes(found.members, voting.weights), "threshold": voting.threshold}
-            parts |= {"features": views.measured(found.members["deepfake_mlp"].extras)}
+            parts |= {"features": views.feature_values(found.members["deepfake_mlp"].extras)}
         elif audio is not None:
             prediction = next(iter(found.members.values()))
             spec = self._context.models[prediction.model].spec

@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field
 from dsp.features import FEATURES, Feature
 from dsp.overview import LOW_HZ, RANGE_DB, mel_picture, outline
 from media.audio import DecodedAudio
-from tasks.base import FoundFace as Found
-from tasks.base import Prediction
+from tasks.base import DetectedFace, Prediction
 from tasks.explanation import MEMBER_TITLES, NEED_VOICE, bundled_reference
 from tasks.voice_deepfake import ARTIFICIAL
 
@@ -67,7 +66,7 @@ class Window(BaseModel):
     shares: list[Share]
 
 
-class FoundFace(BaseModel):
+class FaceView(BaseModel):
     """The face in the picture; everything but the crop in shares of the picture's width and height."""
 
     left: float
@@ -87,7 +86,7 @@ class Vote(BaseModel):
     weight: float
 
 
-class Measured(BaseModel):
+class FeatureValue(BaseModel):
     """One of the 47 features beside what human speech has."""
 
     name: str
@@ -107,11 +106,11 @@ class Report(BaseModel):
     problems: list[str] = []
     sound: Sound | None = None
     windows: list[Window] = []
-    face: FoundFace | None = None
+    face: FaceView | None = None
     votes: list[Vote] = []
     threshold: float | None = Field(None, description="Weighted score above which a voice is `AI_GENERATED`.")
     uncertain: bool = Field(False, description="Whether answers that are no clearer are often wrong.")
-    features: list[Measured] = []
+    features: list[FeatureValue] = []
     explanation: str = ""
 
 
@@ -155,13 +154,13 @@ def window(start_s: float, end_s: float, probabilities: Mapping[str, float]) -> 
     return Window(start_s=start_s, end_s=end_s, shares=shares)
 
 
-def found_face(found: Found) -> FoundFace:
+def face(found: DetectedFace) -> FaceView:
     """Where the face is, and what the model saw of it."""
     width, height = found.size
     left, top, face_width, face_height = found.face.box
     file = io.BytesIO()
     Image.fromarray(found.crop).save(file, "PNG")
-    return FoundFace(
+    return FaceView(
         left=left / width,
         top=top / height,
         width=face_width / width,
@@ -180,16 +179,16 @@ def votes(members: Mapping[str, Prediction], weights: Sequence[float]) -> list[V
     ]
 
 
-def measured(features: Mapping[str, float]) -> list[Measured]:
+def feature_values(features: Mapping[str, float]) -> list[FeatureValue]:
     """The 47 features beside the range of human training speech."""
-    return [_measured(feature, features) for feature in FEATURES]
+    return [_feature_value(feature, features) for feature in FEATURES]
 
 
-def _measured(feature: Feature, features: Mapping[str, float]) -> Measured:
+def _feature_value(feature: Feature, features: Mapping[str, float]) -> FeatureValue:
     value = features[feature.name]
     quantiles = bundled_reference()[feature.name].quantiles
     low, high = quantiles[0], quantiles[-1]
     place: Place = "below" if value < low else "above" if value > high else "inside"
     if feature.name in NEED_VOICE and features["pitch_mean"] <= 0:
         place = "not measurable"
-    return Measured(name=feature.name, unit=feature.unit, value=value, low=low, high=high, place=place)
+    return FeatureValue(name=feature.name, unit=feature.unit, value=value, low=low, high=high, place=place)

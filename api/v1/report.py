@@ -14,7 +14,7 @@ from media.audio import DecodedAudio
 from media.faces import Face
 from models.spec import AudioInput, ModelSpec, split
 from tasks import voice_deepfake
-from tasks.base import Answer, FoundFace, Prediction
+from tasks.base import Answer, DetectedFace, Prediction
 from tasks.questions import Question
 
 
@@ -125,7 +125,7 @@ def spans(question: Question, audio: DecodedAudio, spec: ModelSpec) -> list[tupl
     return [(start / rate, end / rate) for start, end in bounds(kept, round(spec.input.window_s * rate), piece)]
 
 
-def _picture(found: FoundFace) -> dict[str, Any]:
+def _picture(found: DetectedFace) -> dict[str, Any]:
     faces = [_box(face, judged=face is found.face) for face in (found.face, *found.others)]
     return {"image": ImageSource(width=found.size[0], height=found.size[1]), "faces": faces}
 

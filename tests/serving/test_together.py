@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.questions import MODELS, questions
+from tests.support.questions import MODELS_BY_ROUTE, questions
 from tests.support.served import Bundle, serve, wait_for
 from tests.support.shapes import assert_error
 from tests.support.site_thread import LocalSite
@@ -68,7 +68,7 @@ def test_metrics_and_readiness_know_each_model_by_its_name(grouped: Bundle) -> N
     with grouped.client() as client:
         metrics, ready = client.get("/metrics").text, client.get("/readyz")
     assert ready.status_code == 200
-    for models in MODELS.values():
+    for models in MODELS_BY_ROUTE.values():
         for model in models:
             assert any(line.startswith("bundle_model_info") and f'"{model}"' in line for line in metrics.splitlines())
             assert f'bundle_runner_up{{model="{model}"}} 1.0' in metrics

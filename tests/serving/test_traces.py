@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.otlp_collector import Collector, Span, collect
-from tests.support.questions import MODELS, Ask, questions
+from tests.support.questions import MODELS_BY_ROUTE, Ask, questions
 from tests.support.served import ROOT, Bundle, serve
 from tests.support.site_thread import LocalSite
 
@@ -55,7 +55,7 @@ def ancestors(span: Span, spans: dict[str, Span]) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("route", MODELS)
+@pytest.mark.parametrize("route", MODELS_BY_ROUTE)
 def test_one_request_is_one_trace(traced: Bundle, collector: Collector, asks: dict[str, Ask], route: str) -> None:
     trace = secrets.token_hex(16)
     with traced.client() as client:
@@ -63,7 +63,9 @@ def test_one_request_is_one_trace(traced: Bundle, collector: Collector, asks: di
     assert response.status_code == 200
     steps = ("queue", "call", "runner", "prepare", "engine")
     request = f"POST {route}"
-    spans = collector.wait_for(trace, request, *(f"{step} {model}" for step in steps for model in MODELS[route]))
+    spans = collector.wait_for(
+        trace, request, *(f"{step} {model}" for step in steps for model in MODELS_BY_ROUTE[route])
+    )
 
     assert spans[request].service == "MediaClassifier"
     assert [name for name in spans if name.startswith("decode ")]
@@ -71,7 +73,7 @@ def test_one_request_is_one_trace(traced: Bundle, collector: Collector, asks: di
         assert [request, *ancestors(span, spans)][-1] == request  # connected, up to the caller
         assert spans[request].start <= span.start <= span.end <= spans[request].end, span.name
         assert not span.failed
-    for model in MODELS[route]:
+    for model in MODELS_BY_ROUTE[route]:
         assert ancestors(spans[f"queue {model}"], spans) == [request]
         assert ancestors(spans[f"engine {model}"], spans) == [f"runner {model}", f"call {model}", request]
         assert spans[f"engine {model}"].service.lower() == model.replace("_", "")  # made in its own process

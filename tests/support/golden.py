@@ -18,7 +18,7 @@ from engine.predictor import Predictor
 from media.audio import AudioLimits, DecodedAudio
 from models import registry
 from models.spec import AudioInput, ImageInput, ModelSpec
-from tasks.base import FoundFace, follow
+from tasks.base import DetectedFace, follow
 from tasks.heart_sound import MODEL as HEART_SOUND
 from tasks.heart_sound import pcm_reader
 from training.data.datasets import Clip
@@ -98,7 +98,7 @@ def main(names: Sequence[str] = ()) -> int:
     return 0
 
 
-def _read(spec: ModelSpec, path: Path) -> DecodedAudio | FoundFace:
+def _read(spec: ModelSpec, path: Path) -> DecodedAudio | DetectedFace:
     if path.suffix == PCM and isinstance(spec.input, AudioInput):
         read = pcm_reader(answers.HEART_FORMAT, answers.AMPLIFICATION)
         return read(path.read_bytes(), AudioLimits(), spec.input.sample_rate)

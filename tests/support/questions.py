@@ -13,8 +13,7 @@ from tests.support.site_thread import LocalSite
 
 Ask = Callable[[httpx.Client, Mapping[str, str]], httpx.Response]
 
-# The models that answer each.
-MODELS = {
+MODELS_BY_ROUTE = {
     "/api/detect-gender": ("voice_gender",),
     "/api/gender": ("face_gender",),
     "/upload_audio": ("heart_sound",),

@@ -23,7 +23,7 @@ from models.calibration import Calibration
 from models.messages import InferenceResult
 from models.spec import ImageInput, ModelSpec
 from tasks import face_gender, heart_sound, voice_deepfake
-from tasks.base import FoundFace, Prediction, Steps, follow
+from tasks.base import DetectedFace, Prediction, Steps, follow
 from tasks.questions import questions
 from tasks.voice_deepfake import MEMBERS, decide
 from training.data.datasets import Clip, class_indices
@@ -91,7 +91,7 @@ def ensemble(members: Sequence[Answers], settings: Settings | None = None) -> An
     return Answers(classes, first.clips, class_indices(first.clips, classes), served, raw, decided, refused)
 
 
-def load(clip: Clip, spec: ModelSpec) -> DecodedAudio | FoundFace:
+def load(clip: Clip, spec: ModelSpec) -> DecodedAudio | DetectedFace:
     """One clip or picture, the way a request brings it to the model.
 
     Raises:
@@ -112,7 +112,7 @@ def as_pcm(data: bytes) -> bytes:
     return np.round(samples * 32767).astype("<i2").tobytes()
 
 
-def steps(spec: ModelSpec, source: DecodedAudio | FoundFace) -> Steps[Prediction]:
+def steps(spec: ModelSpec, source: DecodedAudio | DetectedFace) -> Steps[Prediction]:
     """The task of a model: its question's, or its part in the AI-voice ensemble."""
     if spec.name in MEMBERS:
         assert isinstance(source, DecodedAudio)  # noqa: S101 - its input says so

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 import api.routes.face_gender  # noqa: F401 - registers the fields of its reference
-from api.methods import Native
+from api.methods import TypedMethodsMiddleware
 from api.responses import error_response, to_response
 from core import errors
 from core.request import CURRENT, RequestState
@@ -99,8 +99,8 @@ async def test_what_bentoml_says_is_put_into_words(status: int, said: bytes, wor
     async def receive() -> Message:
         pytest.fail("the body was read")
 
-    native = Native(refusing, lambda: pytest.fail("it was asked"))
-    await native({"type": "http", "method": "POST", "path": "/v1/other"}, receive, send)
+    methods = TypedMethodsMiddleware(refusing, lambda: pytest.fail("it was asked"))
+    await methods({"type": "http", "method": "POST", "path": "/v1/other"}, receive, send)
     start, rest = sent
     assert start["status"] == status
     message = json.loads(rest["body"])["message"]

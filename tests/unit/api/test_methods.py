@@ -1,4 +1,4 @@
-"""How the native methods let requests in, and how they read their input."""
+"""How the typed methods let requests in, and how they read their input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.types import Message
 
-from api.methods import ANSWERS, KEYED, MODELS, UNIFORM, AddressBody, JsonBody, NativeMethods, VoiceBody
+from api.methods import ANSWERS, KEYED, MODELS_BY_PATH, UNIFORM, AddressBody, JsonBody, TypedMethods, VoiceBody
 from core.errors import BadRequest, UnsupportedMedia
 from runners import all_runners
 from tasks import names
@@ -63,9 +63,9 @@ async def test_another_content_type_is_refused() -> None:
 
 
 def test_every_method_says_which_models_it_asks() -> None:
-    routes = {made.route for made in vars(NativeMethods).values() if hasattr(made, "route")}
-    assert set(MODELS) == {route for route in routes if not route.startswith(UNIFORM)}
-    assert routes - set(MODELS) == {f"{UNIFORM}{name}" for name in questions()}
-    assert MODELS[KEYED] == MEMBERS
-    assert {name: question.models for name, question in questions().items()} == names.MODELS
-    assert {name for names in MODELS.values() for name in names} == set(all_runners())
+    routes = {made.route for made in vars(TypedMethods).values() if hasattr(made, "route")}
+    assert set(MODELS_BY_PATH) == {route for route in routes if not route.startswith(UNIFORM)}
+    assert routes - set(MODELS_BY_PATH) == {f"{UNIFORM}{name}" for name in questions()}
+    assert MODELS_BY_PATH[KEYED] == MEMBERS
+    assert {name: question.models for name, question in questions().items()} == names.MODELS_BY_QUESTION
+    assert {name for names in MODELS_BY_PATH.values() for name in names} == set(all_runners())

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import Answers
 from api.app import build_app
-from api.methods import MODELS, Native
+from api.methods import MODELS_BY_PATH, TypedMethodsMiddleware
 from core.errors import TooManyRequests
 from core.settings import Settings
 from models.messages import SceneEntry
@@ -59,8 +59,8 @@ def app_of(path: str, answers: Answers) -> ASGIApp:
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         pytest.fail("it was asked")
 
-    if path in MODELS:
-        return Native(never, lambda: answers)
+    if path in MODELS_BY_PATH:
+        return TypedMethodsMiddleware(never, lambda: answers)
     app = build_app()
     app.state.answers = answers
     return app

@@ -15,7 +15,7 @@ from api.app import build_app
 from api.asked import UNDER, question_of
 from api.auth import Keys
 from api.guard import Guard, Quotas
-from api.methods import MODELS
+from api.methods import MODELS_BY_PATH
 from api.middleware.dispatch import Dispatch
 from api.routes import routers
 from api.ui.routes import router as playground
@@ -241,20 +241,20 @@ async def test_a_classic_key_opens_voice_detection_alone(guard: Guard) -> None:
 def every_path() -> set[str]:
     found = [route for router in (*routers(), playground) for route in router.routes]
     posts = {route.path for route in found if "POST" in getattr(route, "methods", ())}  # type: ignore[attr-defined]
-    return posts | set(MODELS)
+    return posts | set(MODELS_BY_PATH)
 
 
 @pytest.mark.parametrize("path", sorted(every_path()))
 def test_every_address_that_takes_a_body_is_guarded(path: str) -> None:
     """A new route must say which question it asks, or the keys of the store would not guard it."""
     asked = path.replace("{question}", "voice-gender").replace("{name}", "voice-gender")
-    assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in names.MODELS
+    assert question_of({"type": "http", "method": "POST", "path": asked, "headers": []}) in names.MODELS_BY_QUESTION
 
 
 @pytest.mark.parametrize("path", ["/", *sorted(p for p in every_path() if not p.startswith(UNDER))])
 async def test_an_address_that_ends_with_a_line_break_is_none(path: str) -> None:
     """Routes matched it, while the guard found no question in it: every question was answered without a key."""
-    app = Dispatch(never, http_app=build_app, native=[])
+    app = Dispatch(never, http_app=build_app, methods=[])
     guarded = Keys(app, guard=lambda: pytest.fail("no key is looked up"))
     assert (await ask(guarded, path + "\n", "", [b"x"], method="GET" if path == "/" else "POST"))[0] == 404
 
