@@ -50,9 +50,10 @@ def test_file_gets_a_bar_for_each_class_and_its_model(page: Page, client: httpx.
         assert sum(shares.values()) == pytest.approx(100, abs=0.3)
         assert verdict == max(shares, key=lambda label: shares[label])
     models = answer.get_by_role("list", name="Models that answered")
-    for link in models.get_by_role("link").all():
-        assert "Intended use" in client.get(link.get_attribute("href") or "").text
-    assert models.locator("code").count() == (3 if name == "AI voice" else 1)
+    cards = models.get_by_role("link").all()
+    assert len(cards) == models.locator("code").count() == (3 if name == "AI voice" else 1)
+    for card in cards:
+        assert "Intended use" in client.get(card.get_attribute("href") or "").text
     assert re.fullmatch(r"[a-z_0-9]+:[0-9a-f]{16}", models.locator("code").first.inner_text())
 
 
