@@ -67,11 +67,6 @@ class SingleFlight(Generic[T]):
                 flight.task.cancel()
             del flight  # breaks the reference cycle of a failure
 
-    @property
-    def waiting(self) -> int:
-        """Callers that wait for a computation."""
-        return sum(flight.waiters for flight in self._computations.values())
-
     async def aclose(self) -> None:
         """Cancels what is under way, and waits until it has ended."""
         for task in self._tasks:
@@ -202,11 +197,6 @@ class ResultCache(Generic[E]):
             return Cached(known, hit=True)
         value = await self._single_flight.join(digest, lambda: self._fly(digest, producer, version))
         return Cached(value, hit=False)
-
-    @property
-    def waiting(self) -> int:
-        """Callers that wait for an answer of this process."""
-        return self._single_flight.waiting
 
     async def aclose(self) -> None:
         """Cancels what is under way and closes the store."""

@@ -133,25 +133,18 @@ class _Finding:
     evidence: float
 
 
-def explain(
-    features: Mapping[str, float],
-    verdict: Verdict,
-    *,
-    members: Mapping[str, float] | None = None,
-    reference: Reference | None = None,
-) -> str:
+def explain(features: Mapping[str, float], verdict: Verdict, *, members: Mapping[str, float] | None = None) -> str:
     """Explains one answer.
 
     Args:
         features: Measured values by name, at least those of ``PRESENTED`` and ``pitch_mean``.
         verdict: The answer given.
         members: Each member's probability of the same, by model name.
-        reference: Distributions of human speech; the bundled ones where none are given.
 
     Returns:
         A few sentences with every one of the six values.
     """
-    findings, missing = _findings(features, bundled_reference() if reference is None else reference)
+    findings, missing = _findings(features)
     sign = 1.0 if verdict.classification == "AI_GENERATED" else -1.0
     ordered = sorted(findings, key=lambda finding: -sign * finding.evidence)
     driving = [f for f in ordered if sign * f.evidence >= LOWEST_EVIDENCE]
@@ -178,9 +171,10 @@ def number(value: float) -> str:
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
-def _findings(features: Mapping[str, float], reference: Reference) -> tuple[list[_Finding], list[str]]:
+def _findings(features: Mapping[str, float]) -> tuple[list[_Finding], list[str]]:
     """What was measured, and the titles of what could not be."""
     findings, missing = [], []
+    reference = bundled_reference()
     for presentation in PRESENTED:
         value = features[presentation.name]
         if presentation.name in NEED_VOICE and features["pitch_mean"] <= 0:

@@ -9,7 +9,7 @@ from typing import Any
 
 from models.messages import CacheEntry
 from storage.cache import Cached, ResultCache
-from storage.cache_backends import RedisStore, SqliteStore
+from storage.cache_backends import CacheStore, RedisStore, SqliteStore
 from storage.redis_client import RedisClient
 
 PATIENT_S = 10.0  # for a Redis on a machine that does other things too
@@ -50,10 +50,26 @@ class Work:
         return Found(run=run)
 
 
-def make(kind: str, place: str, **options: Any) -> tuple[Cache, RedisClient | None]:
-    """Opens a cache as another process would: ``place`` is a Redis URL or a file."""
+class WatchedStore:
+    """A store that notes each look that it has answered: who finds nothing joins the computation in the same step."""
+
+    def __init__(self, store: CacheStore, looks: list[str]) -> None:
+        self._look, self._looks = store.get, looks
+        self.delete, self.set, self.aclose = store.delete, store.set, store.aclose
+        self.acquire, self.release = store.acquire, store.release
+
+    async def get(self, key: str) -> bytes | None:
+        found = await self._look(key)
+        self._looks.append(key)
+        return found
+
+
+def make(kind: str, place: str, *, looks: list[str] | None = None, **options: Any) -> tuple[Cache, RedisClient | None]:
+    """Opens a cache as another process would: ``place`` is a Redis URL or a file; ``looks`` as of ``WatchedStore``."""
     link = RedisClient(place, timeout_s=PATIENT_S) if kind == "redis" else None
-    store = RedisStore(link) if link is not None else SqliteStore(Path(place))
+    store: CacheStore = RedisStore(link) if link is not None else SqliteStore(Path(place))
+    if looks is not None:
+        store = WatchedStore(store, looks)
     return ResultCache(store, Found, namespace="scene", **{"ttl_s": 60.0, **options}), link
 
 

@@ -145,15 +145,17 @@ async def test_mistakes_are_raised_and_the_next_process_tries_itself(opened: Ope
 
 
 async def test_one_who_leaves_stops_no_other(opened: Open) -> None:
-    cache, work = opened(), Work()
+    looks: list[str] = []
+    cache, work = opened(looks=looks), Work()
     work.open.clear()
     first = asyncio.create_task(ask(cache, work))
     await until(lambda: work.runs == 1)
+    looks.clear()
     others = [asyncio.create_task(ask(cache, work)) for _ in range(3)]
-    await until(lambda: cache.waiting == 4)
+    await until(lambda: len(looks) == 3)  # and now all four wait
     first.cancel()
     others[0].cancel()
-    await until(lambda: cache.waiting == 2)
+    await asyncio.gather(first, others[0], return_exceptions=True)
     work.open.set()
     assert [task.value.run for task in await asyncio.gather(*others[1:])] == [1, 1]
     assert first.cancelled()
@@ -161,14 +163,15 @@ async def test_one_who_leaves_stops_no_other(opened: Open) -> None:
 
 
 async def test_when_all_have_left_the_work_stops_and_another_process_takes_over(opened: Open) -> None:
-    first, second, work = opened(), opened(), Work()
+    looks: list[str] = []
+    first, second, work = opened(), opened(looks=looks), Work()
     work.open.clear()
     leaving = asyncio.create_task(ask(first, work))
     await until(lambda: work.runs == 1)
     staying = asyncio.create_task(ask(second, work))
-    await until(lambda: second.waiting == 1)
+    await until(lambda: len(looks) > 1)  # the second look is for the result of the first process
     leaving.cancel()
-    await until(lambda: first.waiting == 0)
+    await asyncio.gather(leaving, return_exceptions=True)
     work.open.set()
     assert (await staying).value.run == 2
     assert work.ended == 1
