@@ -188,6 +188,7 @@ _HEADER_STRIPPING = 3  # the only one that does not expand: it puts some fixed b
 
 _ID3 = (b"ID3\2", b"ID3\3", b"ID3\4")
 _ID3_HEADER = 10  # bytes
+MAX_TAGS = 1000  # at the beginning; players' programs write one of each version
 
 
 def without_tags(data: bytes) -> bytes:
@@ -197,10 +198,13 @@ def without_tags(data: bytes) -> bytes:
     a leading tag is then recognised by its own first bytes.
 
     Raises:
-        BadRequest: There is nothing but tags.
+        BadRequest: There is nothing but tags, or more of them than any recording has.
     """
-    start = 0
+    start = found = 0
     while data.startswith(b"ID3", start) and len(data) - start >= _ID3_HEADER:
+        found += 1
+        if found > MAX_TAGS:
+            raise BadRequest(f"the audio is damaged: it begins with more than {MAX_TAGS} tags")
         size = 0
         for byte in data[start + 6 : start + _ID3_HEADER]:
             size = size << 7 | byte & 0x7F

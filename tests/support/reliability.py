@@ -62,6 +62,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
         ),
         Case(
+            "Recordings of empty chunks, boxes or tags by the million before any sound",
+            "400 after some hundred thousand, and of tags after a thousand",
+            (
+                "unit/media/test_audio_refused.py::test_parts_without_sound_are_not_followed_without_end",
+                "unit/media/test_audio_refused.py::test_tags_by_the_hundred_thousand_are_not_followed",
+            ),
+        ),
+        Case(
             "Files that are cut off or damaged at random",
             "Decoded or refused, never a crash",
             ("unit/media/test_image.py::test_damaged_files_are_decoded_or_refused_but_never_crash",),

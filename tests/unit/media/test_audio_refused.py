@@ -186,6 +186,68 @@ def test_tags_by_the_hundred_thousand_cost_no_memory() -> None:
     assert cleaned == b"\xff\xfb\x90\0" + (bytes(12) + b"ID3\5") * 50_000
 
 
+def with_chunks(count: int, *, before: bool = True) -> bytes:
+    """A WAV file of a second with so many empty chunks before its sound, or behind it."""
+    clip, chunks = wav(tone(16_000), 16_000), b"junk\0\0\0\0" * count
+    body = clip[8:36] + chunks + clip[36:] if before else clip[8:] + chunks
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+PARTS = {
+    "wav": with_chunks(2_000_000),
+    "wav without sound": b"RIFF\xff\xff\xff\x7fWAVE" + b"junk\0\0\0\0" * 2_000_000,
+    "m4a": b"\0\0\0\x14ftypM4A \0\0\0\0M4A \1\xc9\xc3\x88moov" + b"\0\0\0\x08free" * 2_000_000,
+    "aiff": b"FORM\x7f\xff\xff\xffAIFF" + b"junk\0\0\0\0" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_without_sound_are_not_followed_without_end(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BadRequest, match="too many parts without sound"):
+        decoded(PARTS[name])
+    assert capfd.readouterr().err == ""  # which holds the log
+
+
+def test_parts_without_sound_behind_some_sound_are_not_followed_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.audio.BY_LIBSNDFILE", frozenset())
+    with pytest.raises(BadRequest, match="too many parts without sound"):
+        decoded(with_chunks(2_000_000, before=False))
+
+
+@pytest.mark.parametrize("by_libsndfile", [True, False])
+def test_ten_thousand_chunks_are_read(by_libsndfile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not by_libsndfile:
+        monkeypatch.setattr("media.audio.BY_LIBSNDFILE", frozenset())
+    assert decoded(with_chunks(10_000)).duration_s == 1.0
+
+
+def test_a_large_cover_is_read_over() -> None:
+    clip = encode("m4a", tone(44_100), 44_100)
+    assert decoded(with_cover(clip, 10 << 20)).duration_s == pytest.approx(1.0, abs=0.05)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    """A box of an MP4 file."""
+    return struct.pack(">I", len(content) + 8) + name + content
+
+
+def with_cover(m4a: bytes, size: int) -> bytes:
+    """The same recording with a picture of so many bytes."""
+    start = m4a.index(b"moov") - 4
+    stop = start + int.from_bytes(m4a[start : start + 4])
+    picture = box(b"covr", box(b"data", struct.pack(">II", 13, 0) + b"\xff\xd8\xff\xe0" + bytes(size)))
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    tags = box(b"udta", box(b"meta", bytes(4) + handler + box(b"ilst", picture)))
+    return m4a[:start] + box(b"moov", m4a[start + 8 : stop] + tags) + m4a[stop:]
+
+
+def test_tags_by_the_hundred_thousand_are_not_followed() -> None:
+    empty = b"ID3\4" + bytes(6)
+    assert decoded(empty * 1000 + wav(tone(16_000), 16_000)).duration_s == 1.0
+    with pytest.raises(BadRequest, match="more than 1000 tags"):
+        decoded(empty * 1001 + wav(tone(16_000), 16_000))
+
+
 def test_messages_name_no_library_and_no_path() -> None:
     for data in (b"x" * 100, b"RIFF", encode("mp3", tone(16_000), 16_000)[:200]):
         with pytest.raises(BadRequest) as caught:
