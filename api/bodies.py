@@ -246,7 +246,7 @@ async def read_json(request: Request, body: type[M], context: Context, name: str
             return body.model_validate_json(data)
         context.ensure_room(*models)
         hold(len(data))  # of what is parsed, nearly all is one text
-        return await context.decoder.timed(name, "json", lambda: _parse(body, data), len(data), then=models)
+        return await context.decoder.timed(name, "json", lambda: _parse(body, data), len(data), then=models, alone=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])[:MAX_NAME]  # the caller's own, of any length

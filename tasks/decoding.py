@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from core import memory, metrics, tracing
@@ -47,6 +48,7 @@ class Decoder:
     asker: Asker
     threads: ThreadPoolExecutor
     estimator: DecodingEstimator
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def audio(
         self,
@@ -118,7 +120,12 @@ class Decoder:
         """
         most = self.settings.max_body_bytes
         return await self.timed(
-            question.label, "base64", lambda: decode_base64_audio(text, most), len(text), then=question.models
+            question.label,
+            "base64",
+            lambda: decode_base64_audio(text, most),
+            len(text),
+            then=question.models,
+            alone=True,
         )
 
     @property
@@ -134,6 +141,7 @@ class Decoder:
         size: int | Callable[[T | None], int],
         *,
         then: Sequence[str] = (),
+        alone: bool = False,
     ) -> T:
         """Runs work in a thread, and times it as decoding of ``kind`` for a model.
 
@@ -143,6 +151,8 @@ class Decoder:
             function: The work.
             size: Bytes that it reads, by which its time is estimated; or what says so before, and of what was made.
             then: The models that will be asked about what comes of it, where they are not ``model`` itself.
+            alone: Whether one such work runs at a time. That is for functions of Python that let no other thread run:
+                several threads at them take turns, and the event loop would wait for all.
         """
         expected = size if isinstance(size, int) else size(None)
 
@@ -164,7 +174,8 @@ class Decoder:
         of_models = self.asker.expecting(*(then or (model,)))
         with of_models, self.estimator.under_way(kind, expected), tracing.step(f"decode {kind}"):
             context = copy_context()  # with the lease of the request
-            return await self.in_thread(lambda: context.run(timed))
+            async with self._alone if alone else nullcontext():
+                return await self.in_thread(lambda: context.run(timed))
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Runs in a thread what would hold up the event loop."""

@@ -139,6 +139,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/api/test_talkative_connections.py", "unit/api/test_silent_connections.py"),
         ),
         Case(
+            "Several JSON bodies of 31 MB of base64 at once",
+            "Parsed and decoded one at a time, bit by bit, in a thread: others wait for no more than one such step",
+            (
+                "unit/api/test_order.py::test_large_bodies_are_parsed_and_decoded_one_at_a_time",
+                "unit/media/test_base64_audio.py::test_no_function_is_given_more_than_a_piece",
+            ),
+        ),
+        Case(
             "JSON of millions of values in a body that is not too large",
             "400 before it is parsed, which would take 37 times its size",
             ("unit/api/test_order.py::test_a_body_of_a_million_values_is_not_parsed",),

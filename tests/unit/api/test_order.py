@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,12 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answers import Answers
 from api.app import build_app
 from api.methods import MODELS_BY_PATH, TypedMethodsMiddleware
-from core.errors import TooManyRequests
+from core.errors import BadRequest, TooManyRequests
 from core.settings import Settings
 from models.messages import SceneEntry
 from storage.cache import open_cache
 from tasks import voice_deepfake
 from tasks.questions import questions
+from tasks.run import Context
 from tests.support.queued import known
 from tests.support.served import KEY
 from tests.unit.scheduling.test_shedding import Runner, bundle, fill, let_through
@@ -150,6 +152,35 @@ async def test_a_body_of_a_million_values_is_not_parsed(answers: Answers, value:
     status, said = await ask(app_of("", answers), "/analyze-audio", body)
     assert status == 400
     assert "values" in said["message"]
+
+
+@pytest.mark.parametrize("work", ["api.bodies._parse", "tasks.decoding.decode_base64_audio"])
+async def test_large_bodies_are_parsed_and_decoded_one_at_a_time(
+    answers: Answers, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither lets another thread run, so that the event loop would wait for as many as there are threads."""
+    at_once: list[int] = []
+    under_way = 0
+
+    def slow(*args: object) -> bytes:
+        nonlocal under_way
+        under_way += 1
+        at_once.append(under_way)
+        time.sleep(0.05)
+        under_way -= 1
+        raise BadRequest("no sound")
+
+    monkeypatch.setattr(work, slow)
+    monkeypatch.setattr(Context, "ensure_room", lambda *args: None)
+    text = base64.b64encode(bytes(1 << 17)).decode()
+    body = json.dumps({"language": "Tamil", "audioFormat": "mp3", "audioBase64": text}).encode()
+    key = (b"x-api-key", KEY.encode())
+    with ThreadPoolExecutor(4) as threads:
+        several = Answers(replace(answers.context, threads=threads))
+        app = app_of("/api/voice-detection", several)
+        asked = [ask(app, "/api/voice-detection", body, key) for _ in range(4)]
+        assert [status for status, _ in await asyncio.gather(*asked)] == [400] * 4
+    assert at_once == [1] * 4
 
 
 async def test_a_recording_in_base64_counts_while_it_is_decoded(answers: Answers, runner: Runner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import random
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadRequest, PayloadTooLarge
-from media.encodings import decode_base64_audio
+from media.encodings import PIECE, decode_base64_audio
 
 LIMIT = 10_000
 
@@ -63,6 +64,32 @@ def test_data_uri_of_another_encoding(text: str) -> None:
 def test_a_prefix_without_end_takes_no_time() -> None:
     with pytest.raises(BadRequest):
         decode_base64_audio("data:" + ";base64" * 1000, LIMIT)
+
+
+@pytest.mark.parametrize("break_at", [1, 3, PIECE - 1, PIECE, PIECE + 5])
+def test_pieces_are_joined(break_at: int) -> None:
+    data = random.Random(0).randbytes(2 * PIECE)
+    text = base64.b64encode(data).decode()
+    assert decode_base64_audio(f"{text[:break_at]}\n{text[break_at:]}", len(data)) == data
+
+
+@pytest.mark.parametrize("padding", ["=", "==", "===", "===="])
+def test_padding_at_the_end_of_a_piece_is_no_base64(padding: str) -> None:
+    with pytest.raises(BadRequest, match="not valid base64"):
+        decode_base64_audio("A" * (PIECE - len(padding)) + padding + "AAAA", 2 * PIECE)
+
+
+def test_no_function_is_given_more_than_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one works on it, no other thread runs."""
+    sizes: list[int] = []
+
+    def noting(data: bytes, **options: bool) -> bytes:
+        sizes.append(len(data))
+        return b""
+
+    monkeypatch.setattr(base64, "b64decode", noting)
+    decode_base64_audio("A" * (3 * PIECE + 2), 4 * PIECE)
+    assert sizes == [PIECE] * 3 + [4]
 
 
 @pytest.mark.parametrize("text", [" " * (16 << 20), "é" * (16 << 20), "A" + "\n" * (16 << 20)])
