@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.asked import question_of
 from api.responses import to_response
-from core.errors import Forbidden, ServiceError
+from core.errors import Forbidden, ServiceError, TooManyRequests, Unavailable
 
 if TYPE_CHECKING:
     from api.guard import Guard, Visit
@@ -83,6 +83,7 @@ def _bearer(authorization: str) -> str:
 
 # A body of unknown length is counted whenever so much of it has arrived, and at its end.
 COUNTED_BYTES = 1 << 20
+NO_ROOM = (TooManyRequests.status, Unavailable.status)  # the caller is to come back, and then sends its body again
 
 
 class Keys:
@@ -141,6 +142,8 @@ def _marking(send: Send, visit: Visit) -> Send:
 
     async def marking(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if message["status"] in NO_ROOM:
+                await visit.give_back()
             MutableHeaders(scope=message).update(visit.headers)
         await send(message)
 

@@ -100,11 +100,15 @@ class Quotas:
                 return False
             if await limiter.hit(item, key.sha256, name, cost=amount):
                 return True
-            # Others were counted in between.
-            await limiter.storage.incr(item.key_for(key.sha256, name), item.get_expiry(), amount=-amount)
+            await _take_back(limiter, item, key, name, amount)  # others were counted in between
             return False
 
         return await self._by(count)
+
+    async def give_back(self, key: CallerKey, name: str, amount: int) -> None:
+        """Counts less, after all; the arguments are those of ``spend``."""
+        if (item := _items(key).get(name)) is not None and amount:
+            await self._by(lambda limiter: _take_back(limiter, item, key, name, amount))
 
     async def standings(self, key: CallerKey) -> list[Standing]:
         """The state of each quota of a key."""
@@ -124,6 +128,12 @@ class Quotas:
             with contextlib.suppress(StoreUnavailable):
                 return await self._redis.run(lambda _: action(shared))
         return await action(self._own)
+
+
+async def _take_back(
+    limiter: FixedWindowRateLimiter, item: RateLimitItem, key: CallerKey, name: str, amount: int
+) -> None:
+    await limiter.storage.incr(item.key_for(key.sha256, name), item.get_expiry(), amount=-amount)
 
 
 def _items(key: CallerKey) -> dict[str, RateLimitItem]:
@@ -157,6 +167,7 @@ class Visit:
         self.headers: dict[str, str] = {}
         self._key = key
         self._quotas = quotas
+        self._bytes = 0
 
     async def begin(self, declared_bytes: int) -> None:
         """Counts the request, and the body that it declares.
@@ -186,9 +197,17 @@ class Visit:
             await self._spend(BYTES, size, body)
             self.headers = quota_headers(await self._quotas.standings(self._key))
 
+    async def give_back(self) -> None:
+        """Counts no bytes, since the server had no room for the request: its caller will send them again."""
+        if self._key is not None and self._bytes:
+            size, self._bytes = self._bytes, 0
+            await self._quotas.give_back(self._key, BYTES, size)
+            self.headers = quota_headers(await self._quotas.standings(self._key))
+
     async def _spend(self, name: str, amount: int, body: int = 0) -> None:
         assert self._key is not None  # noqa: S101 - the callers have asked
         if await self._quotas.spend(self._key, name, amount):
+            self._bytes += amount if name == BYTES else 0
             return
         standings = await self._quotas.standings(self._key)
         self.headers = quota_headers(standings)

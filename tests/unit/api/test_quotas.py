@@ -187,6 +187,28 @@ async def test_a_body_of_unknown_length_is_counted_as_it_arrives(
     assert (status, '"bytes";r=' in headers["ratelimit"]) == (200, True)
 
 
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("status", "counted"), [(429, 0), (503, 0), (400, 600), (413, 600), (504, 600)])
+async def test_a_body_that_there_was_no_room_for_is_not_counted(
+    store: str, guard: Guard, capsys: pytest.CaptureFixture[str], status: int, counted: int, declared: bool
+) -> None:
+    """Its caller sends it again, as the answer tells it to."""
+    assert command("add", "lab", "--requests-per-minute", "5", "--mb-per-day", str(1000 / 2**20)) == 0
+    secret = capsys.readouterr().out.strip()
+
+    async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
+        if not declared:
+            await receive()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    found = await ask(Keys(refuses, guard=lambda: guard), "/upload_audio", secret, [b"x" * 600], declared)
+    assert found[1]["ratelimit"].startswith('"requests";r=4;')
+    assert f'"bytes";r={1000 - counted};' in found[1]["ratelimit"]
+    _, headers, _ = await ask(Keys(reads_all, guard=lambda: guard), "/upload_audio", secret, [b"x"])
+    assert f'"bytes";r={999 - counted};' in headers["ratelimit"]
+
+
 async def test_the_messages_of_a_stream_are_counted_whatever_length_it_declares(
     store: str, guard: Guard, capsys: pytest.CaptureFixture[str]
 ) -> None:
