@@ -56,13 +56,33 @@ class Context:
             url: ``http`` or ``https``.
 
         Raises:
-            ServiceError: As ``Fetcher.fetch`` and ``answer``; Unprocessable when the file cannot be read.
+            ServiceError: As ``download`` and ``answer_downloaded``.
+        """
+        return await self.answer_downloaded(question, await self.download(question, url))
+
+    async def download(self, question: Question, url: str) -> bytes:
+        """The file at an address, downloaded where there is room for what is asked about it.
+
+        Args:
+            question: One of ``tasks.questions``.
+            url: ``http`` or ``https``.
+
+        Raises:
+            ServiceError: As ``Fetcher.fetch`` and ``ensure_room``.
         """
         self.ensure_room(*question.models)
         if (data := carried(url)) is None:
             with self.asker.expecting(*question.models), tracing.step("download"), metrics.DOWNLOAD_SECONDS.time():
                 data = await self.fetcher.fetch(url)
             log.info("downloaded", extra={"source": describe_url(url), "bytes": len(data)})
+        return data
+
+    async def answer_downloaded(self, question: Question, data: bytes) -> Answer:
+        """Answers a question about a file that was downloaded.
+
+        Raises:
+            ServiceError: As ``answer``; Unprocessable when the file cannot be read.
+        """
         try:
             return await self.answer(question, data)
         except BadRequest as error:  # the caller's request was right: it is the file at the address that is not

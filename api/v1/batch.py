@@ -36,8 +36,8 @@ class Input:
 
     Attributes:
         name: What the answer calls it.
-        content: Bytes, or text; None once it has been answered.
-        is_url: Whether the text is an address.
+        content: Bytes, or text; the bytes of what was downloaded; None once it has been answered.
+        is_url: Whether the text is an address, or was.
     """
 
     name: str
@@ -85,12 +85,15 @@ class Batch:
 
     async def _admitted(self, index: int, one: Input) -> ItemAnswer:
         """Asks; where a model has no room left for a batch that was let in, waits until its ``Retry-After``."""
-        while True:
-            try:
-                with lease_apart():  # each try gives back what it read and decoded: waiting holds nothing of it
-                    return await self._answered(index, one)
-            except TooManyRequests as error:
-                await asyncio.sleep(error.retry_after or 1.0)
+        with lease_apart():  # of what is downloaded, which is done once
+            while True:
+                try:
+                    if one.is_url and isinstance(one.content, str):
+                        one.content = await self._context.download(self._question, one.content)
+                    with lease_apart():  # each try gives back what it decoded: waiting holds nothing of it
+                        return await self._answered(index, one)
+                except TooManyRequests as error:
+                    await asyncio.sleep(error.retry_after or 1.0)
 
     async def _answered(self, index: int, one: Input) -> ItemAnswer:
         answer = await self._ask(one)
@@ -102,9 +105,8 @@ class Batch:
     async def _ask(self, one: Input) -> Answer:
         assert one.content is not None  # noqa: S101 - it has not been answered
         if isinstance(one.content, bytes):
-            return await self._context.answer(self._question, one.content)
-        if one.is_url:
-            return await self._context.answer_url(self._question, one.content)
+            context = self._context
+            return await (context.answer_downloaded if one.is_url else context.answer)(self._question, one.content)
         return await self._context.answer_base64(self._question, one.content)
 
 
