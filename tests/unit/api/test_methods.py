@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.types import Message
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from api.methods import ANSWERS, KEYED, MODELS_BY_PATH, UNIFORM, AddressBody, JsonBody, TypedMethods, VoiceBody
+from api.middleware.dispatch import SCHEMA, Dispatch
 from core.errors import BadRequest, UnsupportedMedia
 from runners import all_runners
 from tasks import names
@@ -69,3 +71,36 @@ def test_every_method_says_which_models_it_asks() -> None:
     assert MODELS_BY_PATH[KEYED] == MEMBERS
     assert {name: question.models for name, question in questions().items()} == names.MODELS_BY_QUESTION
     assert {name for names in MODELS_BY_PATH.values() for name in names} == set(all_runners())
+
+
+async def test_the_document_of_bentomls_clients_is_made_once() -> None:
+    """To make it holds up the event loop for 30 ms."""
+    made = 0
+
+    async def bentoml(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal made
+        made += 1
+        status = 200 if scope["method"] == "GET" and made > 1 else 503
+        await Response(b'{"routes": []}', status, media_type="application/json")(scope, receive, send)
+
+    app = Dispatch(bentoml, http_app=lambda: pytest.fail("it is not answered there"), methods=[])
+
+    async def ask(method: str) -> tuple[int, bytes, dict[bytes, bytes]]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await app({"type": "http", "method": method, "path": SCHEMA, "headers": []}, no_body, send)
+        return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
+
+    assert (await ask("GET"))[0] == 503  # which is not kept
+    first = await ask("GET")
+    assert first[:2] == (200, b'{"routes": []}')
+    assert (await ask("POST"))[0] == 503
+    assert [await ask("GET") for _ in range(3)] == [first] * 3
+    assert made == 3
+
+
+async def no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
