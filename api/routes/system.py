@@ -68,6 +68,7 @@ def documentation(request: Request) -> Response:
 
 
 @router.get("/docs.json", include_in_schema=False)
+@router.get("/openapi.json", include_in_schema=False)  # where generators and developers look for it
 def document(request: Request) -> Response:
     """The OpenAPI document, compressed where the client takes that."""
     return static_text(request, json.dumps(request.app.openapi()).encode(), "application/json", HEADERS)

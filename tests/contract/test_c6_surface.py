@@ -34,6 +34,12 @@ def test_everything_that_the_docs_load_is_here(client: httpx.Client) -> None:
         assert client.get(address).status_code == 200, address
 
 
+def test_the_document_is_where_generators_look_for_it(client: httpx.Client) -> None:
+    usual, ours = client.get("/openapi.json"), client.get("/docs.json")
+    assert (usual.status_code, usual.headers["content-type"]) == (200, "application/json")
+    assert usual.json() == ours.json()
+
+
 @pytest.mark.parametrize("path", ["/livez", "/healthz", "/health"])
 def test_liveness(client: httpx.Client, path: str) -> None:
     response = client.get(path)
