@@ -1,7 +1,7 @@
 """The one decoder: untrusted bytes of any audio container become mono float32 samples.
 
-libsndfile reads WAV and FLAC (several times faster than FFmpeg for short clips), FFmpeg (PyAV) everything else and
-whatever libsndfile refuses; measured, it is twice as fast on Opus. FFmpeg is held to the demuxers and decoders of
+libsndfile reads WAV, Wave64 and FLAC (several times faster than FFmpeg for short clips), FFmpeg (PyAV) everything else
+and whatever libsndfile refuses; measured, it is twice as fast on Opus. FFmpeg is held to the demuxers and decoders of
 ``media.containers``. Nothing touches the disk or the network.
 """
 

@@ -45,9 +45,10 @@ class Container:
     states_duration: bool = True
 
 
+_OF_WAV = (b"RIFF", b"RIFX", b"RF64", b"BW64")  # the last two are of more than 4 GiB, or may become so
 _OF_M4A = ("mp4", "mov", "quicktime", "3gpp", "3gpp2", "3gp")
 CONTAINERS = (
-    Container("wav", "audio/wav", ("wav",), (b"RIFF", b"RIFX", b"RF64"), "WAV", (".wav",), ("wave",), libsndfile=True),
+    Container("wav", "audio/wav", ("wav",), _OF_WAV, "WAV", (".wav",), ("wave",), libsndfile=True),
     Container("flac", "audio/flac", ("flac",), (b"fLaC",), "FLAC", (".flac",), libsndfile=True),
     Container("ogg", "audio/ogg", ("ogg",), (b"OggS",), "Ogg", (".ogg", ".opus"), ("opus", "oga", "vorbis")),
     Container("mp3", "audio/mpeg", ("mp3",), (b"ID3",), "MP3", (".mp3",), ("mpeg", "mpeg3"), states_duration=False),
@@ -57,7 +58,7 @@ CONTAINERS = (
     Container("aiff", "audio/aiff", ("aiff",), (b"FORM",), aliases=("aif",)),
     Container("au", "audio/basic", ("au",), (b".snd",), aliases=("basic",)),
     Container("caf", "audio/x-caf", ("caf",), (b"caff",)),
-    Container("w64", "audio/x-w64", ("w64",), (b"riff",)),
+    Container("w64", "audio/x-w64", ("w64",), (b"riff",), libsndfile=True),  # FFmpeg misreads lengths of MS ADPCM
     Container("amr", "audio/amr", ("amr",), (b"#!AMR",), states_duration=False),
 )
 

@@ -13,6 +13,7 @@ from core.errors import BadRequest, PayloadTooLarge
 from media import containers
 from media.audio import AudioLimits, decode
 from media.samples import MAX_PARTS, Sink, resample
+from media.signatures import recognise
 from tests.support.audio_bytes import ENCODERS, decoded, encode, film, mux, tone, wav
 
 LIMITS = AudioLimits()
@@ -49,6 +50,22 @@ def test_every_kind_of_wav(container: str, subtype: str, rate: int, channels: in
     coarse = subtype in {"PCM_U8", "ALAW", "ULAW"}
     assert (audio.sample_rate, audio.channels, audio.container) == (rate, channels, "wav")
     np.testing.assert_allclose(audio.samples, signal[:, 0], atol=0.03 if coarse else 1e-4)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT", "ULAW", "IMA_ADPCM", "MS_ADPCM", "GSM610"])
+def test_every_kind_of_w64(subtype: str) -> None:
+    """FFmpeg takes one of MS ADPCM for thousands of seconds long."""
+    audio = decoded(wav(tone(16_000, 2.0), 16_000, subtype, "W64"))
+    assert (audio.container, audio.sample_rate) == ("w64", 16_000)
+    assert audio.duration_s == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+def test_wav_files_of_long_recordings(name: bytes) -> None:
+    """Recorders write such, of short recordings too; ITU-R BS.2088 has renamed the first to the second."""
+    data = name + wav(tone(16_000), 16_000, container="RF64")[4:]
+    assert (decoded(data).container, decoded(data).duration_s) == ("wav", 1.0)
+    assert recognise(data) == "wav"  # or `/upload_audio` would take it for raw PCM
 
 
 def test_channels_are_mixed_by_their_mean() -> None:
