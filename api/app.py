@@ -21,7 +21,9 @@ from core.errors import ServiceError
 from core.settings import get_settings
 from core.version import VERSION
 
-DESCRIPTION = """Five questions about a voice, a face, a heart sound or any audio, answered by models on this machine.
+DESCRIPTION = """Is this voice male or female? Is this face male or female? What does this heart sound show? Is this
+audio speech, music, noise or silence? Did a human or an AI speak this? Models on this machine answer. Each question has
+a route of its own, and `/v1/classify/{question}` answers any of them in one form.
 
 Every error is JSON with `status: "error"`, a `message` in words and the `request_id`, which is also in the
 `x-request-id` header. The models that answered are named in the `x-model` header."""
