@@ -252,6 +252,10 @@ class Guard:
         log.debug("key", extra={"caller": key.name})
         return Visit(key.name, key, self._quotas)
 
+    async def is_ready(self) -> bool:
+        """Whether the keys have been read; before, every question is answered with 503."""
+        return await self._keys.have_been_read()
+
     async def aclose(self) -> None:
         """Closes the connections."""
         if self._redis is not None:

@@ -203,12 +203,20 @@ class KnownKeys:
         Raises:
             Unavailable: The keys have never been read. Once they were, the last ones hold while the store is down.
         """
+        if (known := await self._known()) is None:
+            raise Unavailable("the keys of callers cannot be read, try again later", retry_after=RETRY_AFTER_S)
+        return known.get(hash_key(key)) if key else None
+
+    async def have_been_read(self) -> bool:
+        """Whether a key can be looked up."""
+        return await self._known() is not None
+
+    async def _known(self) -> dict[str, CallerKey] | None:
+        """The keys by their hashes; None where they have never been read."""
         if self._by_hash is None or self._clock() >= self._fresh_until:
             self._fresh_until = self._clock() + REFRESH_S  # the others go on with what is known meanwhile
             await self._refresh()
-        if self._by_hash is None:
-            raise Unavailable("the keys of callers cannot be read, try again later", retry_after=RETRY_AFTER_S)
-        return self._by_hash.get(hash_key(key)) if key else None
+        return self._by_hash
 
     async def _refresh(self) -> None:
         try:

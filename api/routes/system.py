@@ -35,12 +35,18 @@ async def health() -> str:
 
 @router.get("/readyz", response_model=Readiness, responses=READY | errors(503), summary="Whether every model answers")
 async def readyz(request: Request) -> Response:
-    """Asks every runner; the answer names those that are not ready, within two seconds."""
-    clients = {name: model.client for name, model in answers(request).context.models.items()}
-    alive = await asyncio.gather(*(client.alive() for client in clients.values()))
-    if all(alive):
-        return JSONResponse({"status": "ready", "models": dict.fromkeys(clients, "ready")})
-    missing = [name for name, is_alive in zip(clients, alive, strict=True) if not is_alive]
+    """Asks every runner; the answer names those that are not ready, within two seconds.
+
+    Where every question needs a key, it also says when the keys could not be read yet.
+    """
+    models = answers(request).context.models
+    asked = {name: model.client.alive() for name, model in models.items()}
+    if (guard := getattr(request.app.state, "guard", None)) is not None:
+        asked["the keys of callers"] = guard.is_ready()
+    found = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+    if all(found.values()):
+        return JSONResponse({"status": "ready", "models": dict.fromkeys(models, "ready")})
+    missing = [name for name, is_ready in found.items() if not is_ready]
     return error_response(503, f"not ready: {', '.join(missing)}", retry_after=RETRY_AFTER_S)
 
 

@@ -6,11 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from api.answers import Answers
 from api.app import build_app
 from api.asked import UNDER, question_of
 from api.auth import Keys
@@ -26,6 +29,7 @@ from storage.redis_client import RedisClient, StoreUnavailable
 from tasks import names
 from tests.support.caller_keys import command
 from tests.support.redis_server import RedisServer
+from tests.unit.scheduling.test_shedding import Runner, bundle
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +111,28 @@ async def test_the_last_keys_hold_while_the_store_is_down() -> None:
     assert (await known.find("x")) == key()
     with pytest.raises(Unavailable):
         await KnownKeys(Broken([])).find("x")
+
+
+async def test_a_server_that_has_never_read_the_keys_is_not_ready(tmp_path: Path) -> None:
+    """A new one would take the place of one that knows them, and refuse every caller."""
+    store = tmp_path / "keys.json"
+    store.write_text("damaged")
+    app, guard = build_app(), Guard(Settings(key_store=str(store)))
+    app.state.answers = Answers(bundle(Runner(), None))  # type: ignore[arg-type]  # nothing is decoded
+
+    async def readiness() -> tuple[int, str]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            response = await client.get("/readyz")
+            return response.status_code, response.json().get("message", "")
+
+    assert await readiness() == (200, "")  # without a store of keys
+    app.state.guard = guard
+    assert await readiness() == (503, "not ready: the keys of callers")
+    store.write_text("[]")
+    assert await readiness() == (200, "")
+    store.write_text("damaged")
+    assert await readiness() == (200, "")  # as the last keys hold
+    await guard.aclose()
 
 
 async def ask(
