@@ -210,7 +210,8 @@ CASES: dict[str, tuple[Case, ...]] = {
             ("unit/storage/test_hostile_stores.py",),
         ),
         Case(
-            "Redis killed, hanging or empty; a cache file that is damaged or cannot be written",
+            "Redis killed, hanging, empty, full, read-only or of another password; a cache file that is damaged or "
+            "cannot be written",
             "Slower, and no request fails",
             ("unit/storage/test_cache_backends.py", "serving/test_redis.py"),
         ),

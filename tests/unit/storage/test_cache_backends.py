@@ -11,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from api.guard import Quotas
+from models.messages import HeartResult
 from storage.cache import CACHE_FILE, ResultCache, open_cache
 from storage.cache_backends import RedisStore, SqliteStore
+from storage.keys import CallerKey, hash_key
+from storage.latest import LatestResult
 from storage.redis_client import RedisClient
 from tests.support.caching import PATIENT_S, URL, Found, Work, ask
 from tests.support.redis_server import RedisServer
@@ -67,6 +71,37 @@ async def test_redis_hangs(redis_server: RedisServer) -> None:
     assert time.monotonic() - started < 8  # one time-out or two, not twenty of half a second each and more
     redis_server.thaw()
     await link.aclose()
+
+
+REFUSALS: dict[str, list[tuple[str, ...]]] = {
+    "full": [("CONFIG", "SET", "maxmemory", "1")],
+    "read-only": [("REPLICAOF", "127.0.0.1", "1")],
+    "without its master": [("CONFIG", "SET", "replica-serve-stale-data", "no"), ("REPLICAOF", "127.0.0.1", "1")],
+    "of another password": [("CONFIG", "SET", "requirepass", "other"), ("CLIENT", "KILL", "TYPE", "normal")],
+}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_redis_refuses(refusal: str, redis_server: RedisServer, tmp_path: Path) -> None:
+    """No request fails by that, neither a cached answer, nor the latest result, nor what a key uses."""
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S)
+    cache, work = ResultCache(RedisStore(link), Found, namespace="scene", ttl_s=60.0), Work()
+    latest, quotas = LatestResult(tmp_path, link), Quotas(link)
+    key = CallerKey(name="lab", sha256=hash_key("x"), requests_per_minute=9)
+    await ask(cache, work)
+    await latest.store(HeartResult.model_validate({"class": "Murmur", "confidence": 50.0}))
+    with redis_server.client as inside:
+        for command in REFUSALS[refusal]:
+            inside.execute_command(*command)
+    for number in range(3):
+        await ask(cache, work, f"{URL}{number}")
+        result = HeartResult.model_validate({"class": "Normal", "confidence": 60.0 + number})
+        await latest.store(result)
+        assert await latest.load() == result
+        assert await quotas.spend(key, "requests")
+    for one in (latest, link):
+        await one.aclose()
 
 
 async def test_redis_that_never_was() -> None:
