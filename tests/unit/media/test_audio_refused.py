@@ -208,6 +208,17 @@ def test_parts_without_sound_are_not_followed_without_end(name: str, capfd: pyte
     assert capfd.readouterr().err == ""  # which holds the log
 
 
+def test_a_deadline_while_a_file_is_opened_leaves_nothing_beside_the_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """FFmpeg reads on after an error, and PyAV printed a trace of each that followed."""
+    moments = itertools.count()
+    monkeypatch.setattr("media.samples.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with pytest.raises(TimedOut):
+        decode(PARTS["aiff"], limits=AudioLimits(deadline=3))
+    assert capfd.readouterr().err == ""
+
+
 def test_parts_without_sound_behind_some_sound_are_not_followed_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media.audio.BY_LIBSNDFILE", frozenset())
     with pytest.raises(BadRequest, match="too many parts without sound"):
