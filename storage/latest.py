@@ -169,6 +169,7 @@ class LatestResult:
         self._file = LatestFile(data_dir)
         self._redis = redis
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="latest")
+        self._seen_us = 0  # the latest moment that was stored or loaded: the clock of Redis may be ahead of ours
 
     async def store(self, result: HeartResult) -> None:
         """Keeps a result; when this returns, it survives a crash.
@@ -176,10 +177,11 @@ class LatestResult:
         Raises:
             InsufficientStorage: It could be written nowhere.
         """
-        entry = Stored(result=result, at_us=time.time_ns() // 1000)
+        entry = Stored(result=result, at_us=max(time.time_ns() // 1000, min(self._seen_us + 1, LATEST_US)))
         at_us = await self._write_redis(entry.text)
         if at_us is not None:
             entry = Stored(result=result, at_us=at_us)
+        self._seen_us = entry.at_us
         if not await self._write_file(entry) and at_us is None:
             raise InsufficientStorage(NOT_KEPT)
 
@@ -196,6 +198,7 @@ class LatestResult:
                 return None
             raise InternalError("the latest result cannot be read")
         newest = max(entries, key=lambda entry: entry.at_us)
+        self._seen_us = max(self._seen_us, newest.at_us)
         if newest is from_file and newest != from_redis:
             await self._restore_redis(newest)
         return newest.result

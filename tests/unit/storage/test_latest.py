@@ -226,6 +226,25 @@ async def test_clock_of_a_replica_may_be_wrong(
 
 
 @pytest.mark.redis
+async def test_a_redis_that_is_ahead_of_our_clock_and_away_for_a_while_hides_no_later_result(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = RedisClient(redis_server.url, timeout_s=PATIENT_S, rest_s=0.1)
+    latest = LatestResult(tmp_path, link)
+    now = time.time_ns()
+    monkeypatch.setattr("storage.latest.time.time_ns", lambda: now - 60 * 10**9)
+    await latest.store(result(1.0))
+    with redis_server.client as inside:
+        inside.config_set("maxmemory", "1")
+        await latest.store(result(2.0))
+        inside.config_set("maxmemory", "0")
+    await asyncio.sleep(0.2)
+    assert await latest.load() == result(2.0)
+    assert await LatestResult(tmp_path / "replica", link).load() == result(2.0)
+    await link.aclose()
+
+
+@pytest.mark.redis
 async def test_redis_away_and_back(redis_server: RedisServer, tmp_path: Path) -> None:
     link = RedisClient(redis_server.url, timeout_s=PATIENT_S, rest_s=0.1)
     here, there = LatestResult(tmp_path / "here", link), LatestResult(tmp_path / "there", link)
