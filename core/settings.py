@@ -246,8 +246,8 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where they run; `cuda` needs `native`.")
     precision: Literal["auto", "f32", "bf16", "f16"] = Field(
         "auto",
-        description="Arithmetic: `auto` takes bfloat16 for large networks where it is native and was measured to "
-        "agree when the model was saved; `f16` needs `DEVICE=cuda`.",
+        description="Arithmetic: `auto` takes bfloat16 for networks that gain by it where it is native and was "
+        "measured to agree when the model was saved; `f16` needs `DEVICE=cuda`.",
     )
     log_dir: Path = Field(Path("logs"), description="Folder of the rotating log file.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log level.")

@@ -1,7 +1,7 @@
 """Golden probabilities: what each bundled model says of each bundled sample, ``python -m tests.support.golden``.
 
-The command writes ``tests/data/golden.json`` from the compiled engine: run it where weights, or the work before or
-after a network, are meant to change what is answered. ``tests/unit/models/test_golden.py`` compares.
+The command writes ``tests/data/golden.json`` from the compiled engine in float32: run it where weights, or the work
+before or after a network, are meant to change what is answered. ``tests/unit/models/test_golden.py`` compares.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def main(names: Sequence[str] = ()) -> int:
     """
     golden: dict[str, dict[str, Outcome]] = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     for name in names or registry.specs():
-        found = answers_of(name, Settings(engine="compiled"))
+        found = answers_of(name, Settings(engine="compiled", precision="f32"))
         print("\n".join(moved(found, golden.get(name, {}), 0.0)), file=sys.stderr)
         golden[name] = found
     known = {name: golden[name] for name in registry.specs()}

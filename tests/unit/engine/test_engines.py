@@ -179,6 +179,18 @@ def test_the_configured_engine_is_taken(settings: Settings, engine: type, descri
 
 
 @pytest.mark.parametrize(
+    ("name", "description"),
+    [("voice_gender", f"openvino-{BF16_OR_NOT}"), ("face_gender", f"openvino-{BF16_OR_NOT}"),
+     ("deepfake_cnn", "openvino-f32"), ("deepfake_mlp", "openvino-f32")],
+)  # fmt: skip
+def test_bf16_is_taken_by_networks_that_gain_and_agree(name: str, description: str) -> None:
+    """The two smaller ones gain nothing, though the first agrees."""
+    assert (
+        select.build_engine(registry.specs()[name], entry(name), Settings(engine="compiled")).description == description
+    )
+
+
+@pytest.mark.parametrize(
     ("settings", "variable", "words"),
     [
         ({"engine": "compiled", "device": "cuda"}, "DEVICE", "ENGINE=native"),
