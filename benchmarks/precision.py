@@ -1,7 +1,7 @@
 """How far bfloat16 moves what is answered: ``python -m benchmarks.precision`` (DATASETS_DIR).
 
-Each model that is served in bfloat16 where the processor computes it (``engine.compiled``) answers all clips of the
-validation parts in both forms, the way of a request. The table goes into ``benchmarks/engines.md``.
+Each model that would gain by it (``engine.compiled``) answers all clips of the validation parts in both forms, the way
+of a request. The table goes into ``benchmarks/engines.md``.
 """
 
 from __future__ import annotations

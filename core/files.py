@@ -1,4 +1,4 @@
-"""Replacement of a file as a whole: whoever reads it meets the old one or the new one, also after a crash."""
+"""Replacement of a file as a whole: a reader meets the old one or the new one, also after a crash."""
 
 from __future__ import annotations
 

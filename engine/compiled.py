@@ -24,8 +24,8 @@ from core.resources import default_threads
 ov.Type.f32.to_dtype()
 
 LARGE_FROM_BYTES = 50 * (1 << 20)  # size of the weights from which a network has a single stream
-# Size from which a network gains by bfloat16: the face network (10 MB) and the speech encoder (13 MB) take 40 % less
-# processor time, the networks of 1 MB a millisecond.
+# Size from which a network gains by bfloat16: the speech encoder (13 MB) takes 40 % less processor time, the networks
+# of 1 MB a millisecond.
 BF16_FROM_BYTES = 5 * (1 << 20)
 
 

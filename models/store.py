@@ -28,7 +28,6 @@ MODEL_FILE = "model.yaml"  # which BentoML writes
 DIFFERENCE = "max_probability_difference"
 BF16_DIFFERENCE = "bf16_probability_difference"
 MAX_DIFFERENCE = 0.01  # largest tolerated difference of a probability, compiled against native
-MAX_BF16_DIFFERENCE = 0.02  # the same in bfloat16, which moves more on all validation clips (``benchmarks.precision``)
 
 
 class WeightsError(RuntimeError):
@@ -60,7 +59,7 @@ class Entry:
             path: The folder.
         """
         record = json.loads((path / RECORD).read_text())
-        agrees = record.get(BF16_DIFFERENCE, 1.0) <= MAX_BF16_DIFFERENCE
+        agrees = record.get(BF16_DIFFERENCE, 1.0) <= MAX_DIFFERENCE
         return cls(tag, path, Calibration.load(path), agrees)
 
     @classmethod

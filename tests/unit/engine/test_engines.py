@@ -180,11 +180,11 @@ def test_the_configured_engine_is_taken(settings: Settings, engine: type, descri
 
 @pytest.mark.parametrize(
     ("name", "description"),
-    [("voice_gender", f"openvino-{BF16_OR_NOT}"), ("face_gender", f"openvino-{BF16_OR_NOT}"),
+    [("voice_gender", f"openvino-{BF16_OR_NOT}"), ("face_gender", "openvino-f32"),
      ("deepfake_cnn", "openvino-f32"), ("deepfake_mlp", "openvino-f32")],
 )  # fmt: skip
 def test_bf16_is_taken_by_networks_that_gain_and_agree(name: str, description: str) -> None:
-    """The two smaller ones gain nothing, though the first agrees."""
+    """The face network differs by too much; the spectrogram CNN agrees, and gains nothing."""
     assert (
         select.build_engine(registry.specs()[name], entry(name), Settings(engine="compiled")).description == description
     )

@@ -8,7 +8,7 @@ import pytest
 
 from core.settings import Settings
 from models import registry
-from models.store import MAX_BF16_DIFFERENCE
+from models.store import MAX_DIFFERENCE
 from tests.support import golden
 
 TOLERANCE = 1e-3  # the compiled engine wrote the golden values; the native one differs from it by a quarter of this
@@ -16,7 +16,7 @@ FORMS: dict[str, tuple[dict[str, str], float]] = {
     "compiled": ({"engine": "compiled", "precision": "f32"}, TOLERANCE),
     "native": ({"engine": "native", "device": "cpu"}, TOLERANCE),
     # In bfloat16 where a network agrees in it and the processor computes it.
-    "as served": ({"engine": "compiled"}, MAX_BF16_DIFFERENCE),
+    "as served": ({"engine": "compiled"}, MAX_DIFFERENCE),
 }
 KNOWN: dict[str, dict[str, golden.Outcome]] = json.loads(golden.GOLDEN.read_text())
 

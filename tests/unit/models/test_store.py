@@ -104,7 +104,7 @@ def test_forms_that_disagree_are_refused(weights: Path) -> None:
 def test_bfloat16_is_trusted_where_it_was_measured(weights: Path) -> None:
     record = json.loads((weights / "export.json").read_text())
     assert not store.Entry.read("toy", weights).bf16_agrees
-    for difference, agrees in ((0.002, True), (0.02, True), (0.021, False)):
+    for difference, agrees in ((0.002, True), (0.02, False)):
         (weights / "export.json").write_text(json.dumps(record | {"bf16_probability_difference": difference}))
         assert store.Entry.read("toy", weights).bf16_agrees == agrees
         assert bentoml.models.get(store.save(SPEC, weights)).info.metadata["max_probability_difference"] == 0.001
