@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +38,7 @@ from media.containers import (
 )
 from media.downmix import BLOCK_VALUES
 from media.samples import AudioLimits, DecodedAudio, Samples, Sink
+from media.searched_file import SearchedFile
 from media.signatures import not_sound
 
 __all__ = ["AudioLimits", "DecodedAudio", "Samples", "decode"]
@@ -52,11 +52,6 @@ PROBE_BYTES = 1 << 20  # of a file before its sound is decoded: FFmpeg keeps the
 # Each packet costs some microseconds, however little is in it. QuickTime's ADPCM has 1500 a second at 96 kHz; the
 # free ones are enough for sound of any rate in packets of 4 KB.
 FREE_PACKETS, PACKETS_A_SECOND = 10_000, 2000
-# Bytes that are read in small parts before any sound, or from one sound to the next. The chunks of a WAV and the boxes
-# of an MP4 may have 8 bytes, and each takes half a microsecond. An index has about 2 MB.
-MAX_SOUNDLESS_BYTES = 1 << 23
-LARGE_READ = 1 << 15  # of FFmpeg: what it reads more of at once is one part, such as the picture of a cover
-PART_BYTES = 64  # that a read of libsndfile counts for: it reads the head of each chunk by itself
 PROBED = CODECS - {"vorbis"}  # decoders that may be opened before their headers were checked
 
 NO_SOUND = "the file holds no sound track"
@@ -82,50 +77,12 @@ def _bound_allocations() -> None:
 _bound_allocations()
 
 
-class _Memory(io.BytesIO):
-    """The bytes as a file, which ends the search for sound: at the deadline, and where too much holds none."""
-
-    def __init__(self, data: bytes, limits: AudioLimits) -> None:
-        super().__init__(data)
-        self._limits = limits
-        self._left = MAX_SOUNDLESS_BYTES
-        self._has_raised = False
-
-    def found_sound(self) -> None:
-        """Begins to count anew."""
-        self._left = MAX_SOUNDLESS_BYTES
-
-    def check(self) -> None:
-        """Raises BadRequest where too much without sound was read, and TimedOut when the deadline has passed."""
-        self._limits.check_time()
-        if self._left < 0:
-            raise BadRequest("the audio is damaged: it has too many parts without sound")
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Reads for FFmpeg, which goes on reading after an error: PyAV prints all but the first one."""
-        if self._has_raised:
-            return b""
-        data = super().read(size)
-        self._left -= min(len(data), LARGE_READ)
-        try:
-            self.check()
-        except ServiceError:
-            self._has_raised = True
-            raise
-        return data
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Reads for libsndfile, which does not hear of what is raised here: to it the file ends."""
-        self._left -= PART_BYTES
-        return super().readinto(buffer) if self._left >= 0 else 0
-
-
 def _refuse_io(url: str, flags: int, options: dict[str, str]) -> Any:
     """FFmpeg asks to open another file or address that the container names: never."""
     raise BadRequest("the audio refers to other files")
 
 
-def _open(data: bytes, memory: _Memory, demuxer: str | None) -> Any:
+def _open(data: bytes, memory: SearchedFile, demuxer: str | None) -> Any:
     memory.seek(0)
     options = {
         "format_whitelist": ",".join(DEMUXERS),
@@ -144,7 +101,7 @@ def _open(data: bytes, memory: _Memory, demuxer: str | None) -> Any:
     )
 
 
-def _open_any(data: bytes, memory: _Memory, declared: str | None) -> Any:
+def _open_any(data: bytes, memory: SearchedFile, declared: str | None) -> Any:
     """Opens what FFmpeg recognises; the raw streams, which it may not, by what the caller says they are."""
     name = (declared or "").strip().lower()
     for demuxer in (None, name) if name in {"mp3", "aac"} else (None,):
@@ -160,7 +117,7 @@ def _open_any(data: bytes, memory: _Memory, declared: str | None) -> Any:
 def _read_ffmpeg(data: bytes, sink: Sink, declared: str | None) -> str:
     """Feeds the sink by FFmpeg, and names the container."""
     check_container(data)
-    memory = _Memory(data, sink.limits)
+    memory = SearchedFile(data, sink.limits)
     with _open_any(data, memory, declared) as container:
         stream = container.streams.best("audio")
         found = DEMUXERS.get(container.format.name.split(",")[0])
@@ -182,7 +139,7 @@ def _claimed_seconds(container: Any, stream: Any) -> float:
     return float(container.duration) / av.time_base if container.duration else 0.0
 
 
-def _feed(container: Any, stream: Any, sink: Sink, memory: _Memory, *, claims_length: bool) -> None:
+def _feed(container: Any, stream: Any, sink: Sink, memory: SearchedFile, *, claims_length: bool) -> None:
     part: tuple[int, int] | None = None
     for frame in _frames(container, stream, sink.limits, memory):
         found = (frame.sample_rate, frame.layout.nb_channels)
@@ -205,7 +162,7 @@ def _feed(container: Any, stream: Any, sink: Sink, memory: _Memory, *, claims_le
         raise BadRequest(DAMAGED)
 
 
-def _frames(container: Any, stream: Any, limits: AudioLimits, memory: _Memory) -> Iterator[av.AudioFrame]:
+def _frames(container: Any, stream: Any, limits: AudioLimits, memory: SearchedFile) -> Iterator[av.AudioFrame]:
     """Yields decoded frames; damaged packets are skipped, and a file of which most is damaged ends with an error."""
     good = bad = 0
     packets_left = float(FREE_PACKETS)
@@ -346,7 +303,7 @@ def _read_links(data: bytes, sink: Sink, declared: str | None) -> str:
 
 def _read_sndfile(data: bytes, sink: Sink) -> bool:
     """Feeds the sink by libsndfile; False when it cannot read the file at all."""
-    memory = _Memory(data, sink.limits)
+    memory = SearchedFile(data, sink.limits)
     try:
         file = soundfile.SoundFile(memory)
     except (soundfile.SoundFileError, ValueError, TypeError):
