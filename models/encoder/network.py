@@ -183,7 +183,9 @@ class Classifier(nn.Module):
         """Logits and seconds of speech, [batch, classes + 1]."""
         speech, whole, seconds = self.encoder(pictures, lengths)
         features = torch.cat([speech if self.speech_only else whole, levels], dim=1)
-        return torch.cat([self.head(features), seconds], dim=1)
+        with torch.autocast(features.device.type, enabled=False):  # of products in bfloat16: the head needs the digits
+            logits = self.head(features.float())
+        return torch.cat([logits, seconds], dim=1)
 
 
 def load_native(weights: Path) -> Classifier:
