@@ -20,12 +20,12 @@ from api.middleware.cors import Cors
 from api.middleware.dispatch import Dispatch
 from api.middleware.limits import Limits
 from api.middleware.observe import Observe
-from core import left_out, logs, metrics, supervisor, tracing
+from core import fork_server, left_out, logs, metrics, supervisor, tracing
 from core.memory import Budget
 from core.settings import get_settings
 from core.version import VERSION
 from runners import places
-from runners.configuration import check, try_data_dir
+from runners.configuration import check, preloaded, try_data_dir
 from runners.lifetime import API
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ supervisor.hand_on()
 settings = get_settings()
 check(settings)
 supervisor.look_often()
+fork_server.install(preloaded(settings))
 logs.configure(settings.log_dir, settings.log_level)
 supervisor.warn_of_misspelt()
 # The supervisor imports this file, and its processes inherit what is set here before they load NumPy. In each of them

@@ -106,7 +106,8 @@ def look_often() -> None:
         """BentoML's supervisor, which looks more often and waits after a process that died young."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs | {"check_delay": LOOK_EVERY_S})
+            title = " ".join(sys.orig_argv)  # circus would call it ``circusd``
+            super().__init__(*args, **kwargs | {"check_delay": LOOK_EVERY_S, "proc_name": title})
             self._rests_until = 0.0
             self._told: set[int] = set()
 

@@ -13,11 +13,38 @@ from collections.abc import Iterable
 
 from core import tracing
 from core.settings import Settings
-from engine.select import problem
+from engine.select import is_native, problem
 from media.addresses import AllowedHosts
 from models import registry
 
 log = logging.getLogger("bundle.start")
+
+# What every process of the server needs. Nothing of ours that counts: metrics belong to one process.
+LIBRARIES = (
+    "_bentoml_impl.client.proxy2",
+    "_bentoml_impl.loader",
+    "_bentoml_impl.server.app",
+    "bentoml._internal.server.http.traffic",
+    "bentoml._internal.utils.analytics",
+    "bentoml.container",
+    "concurrent_log_handler",
+    "opentelemetry.instrumentation.asgi",
+    "opentelemetry.sdk.trace.export",
+    "prometheus_client.multiprocess",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "api.v1.schemas",
+    "dsp.mel",
+    "engine.select",
+    "models.published.processing",
+)
+
+
+def preloaded(settings: Settings) -> tuple[str, ...]:
+    """Modules that every process loads, whatever it serves; not the frameworks of native networks."""
+    return LIBRARIES if is_native(settings) else (*LIBRARIES, "engine.compiled")
 
 
 def check(settings: Settings) -> None:

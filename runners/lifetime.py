@@ -21,6 +21,7 @@ from typing import NoReturn
 import bentoml
 
 from core import tracing
+from core.logs import service_of
 from core.settings import get_settings
 
 API = "MediaClassifier"  # name of the service that asks the runners (``service.py``)
@@ -63,8 +64,10 @@ def api_is_alive(supervisor: int) -> bool:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
             parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            arguments = (process / "cmdline").read_text().split("\0")
-            if parent == supervisor and arguments[arguments.index("--service-name") + 1] == API:
+            arguments = (
+                (process / "cmdline").read_text().replace("\0", " ").split()
+            )  # a copy has spaces (``core.fork_server``)
+            if parent == supervisor and service_of(arguments) == API:
                 return True
     return False
 

@@ -20,7 +20,7 @@ import pytest
 from models import registry
 from tests.support.audio_bytes import speech, wav
 from tests.support.heart_bytes import heartbeat, pcm
-from tests.support.served import KEY, Bundle, wait_for
+from tests.support.served import KEY, Bundle, command_line, descendants, wait_for
 from tests.support.shapes import assert_error
 from tests.support.site_thread import LocalSite
 
@@ -53,11 +53,49 @@ def _ready_again(bundle: Bundle) -> Iterator[None]:
     bundle.wait_until_ready()
 
 
-@pytest.mark.parametrize("service", ["MediaClassifier", *(spec.runner for spec in registry.specs().values())])
-def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle, service: str) -> None:
+SHARED_KB = 15_000  # of some 25,000 that a copy begins with; a process that was started anew has none
+
+
+def fork_server(bundle: Bundle) -> int:
+    """The process that all workers are copies of."""
+    (found,) = [pid for pid in descendants(bundle.process.pid) if "core.fork_server" in command_line(pid)]
+    return found
+
+
+def status(pid: int) -> dict[str, str]:
+    """What the kernel says of a process."""
+    return dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle) -> None:
     """What OpenBLAS read when NumPy was loaded; its threads otherwise cost twice the processor time of the features."""
+    origin = fork_server(bundle)
+    assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{origin}/environ").read_bytes().split(b"\0")
+    assert status(origin)["Threads"] == "1"
+
+
+@pytest.mark.parametrize("service", ["MediaClassifier", *(spec.runner for spec in registry.specs().values())])
+def test_every_worker_is_a_copy_that_the_supervisor_owns(bundle: Bundle, service: str) -> None:
+    """Pages that it has not written are those of the other copies."""
     for pid in bundle.workers(service):
-        assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert status(pid)["PPid"] == str(bundle.process.pid)
+        shared = re.search(r"Shared_Dirty: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text())
+        assert shared
+        assert int(shared[1]) > SHARED_KB
+
+
+def test_without_the_fork_server_answers_go_on_and_a_killed_runner_comes_back(
+    bundle: Bundle, routes: dict[str, Ask]
+) -> None:
+    origin, (old,) = fork_server(bundle), bundle.workers("VoiceGender")
+    os.kill(origin, signal.SIGKILL)
+    with bundle.client() as client:
+        assert all(ask(client).status_code == 200 for ask in routes.values())
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: bundle.workers("VoiceGender") not in ([], [old]), 60)
+        bundle.wait_until_ready()
+        assert routes["VoiceGender"](client).status_code == 200
+    assert fork_server(bundle) != origin
 
 
 def has_zeromq(pid: int) -> bool:

@@ -183,9 +183,9 @@ def serve(store: Path, settings: dict[str, str], target: str | None = None, *, s
 
 
 def command_line(pid: int) -> list[str]:
-    """A process's arguments; none when it has gone."""
+    """A process's arguments, cut at spaces too: a copy of the fork server has them so; none when it has gone."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").split()
     return []
 
 
