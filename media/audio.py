@@ -28,7 +28,6 @@ from media.containers import (
     NOT_AUDIO,
     SELF_DESCRIBED,
     UNKNOWN,
-    check_container,
     check_vorbis,
     is_declared,
     most_tracks,
@@ -37,6 +36,7 @@ from media.containers import (
     without_tags,
 )
 from media.downmix import BLOCK_VALUES
+from media.matroska import check_matroska
 from media.samples import AudioLimits, DecodedAudio, Samples, Sink
 from media.searched_file import SearchedFile
 from media.signatures import not_sound
@@ -116,7 +116,8 @@ def _open_any(data: bytes, memory: SearchedFile, declared: str | None) -> Any:
 
 def _read_ffmpeg(data: bytes, sink: Sink, declared: str | None) -> str:
     """Feeds the sink by FFmpeg, and names the container."""
-    check_container(data)
+    if sniff(data) == "webm":
+        check_matroska(data)
     memory = SearchedFile(data, sink.limits)
     with _open_any(data, memory, declared) as container:
         stream = container.streams.best("audio")

@@ -6,9 +6,8 @@ hundreds of megabytes, or gigabytes; no honest file needs them.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.errors import BadRequest
@@ -174,18 +173,12 @@ def is_declared(container: str, declared: str) -> bool:
 
 
 DAMAGED = "no sound could be decoded from the audio: it is empty or damaged"
-MAX_ELEMENTS = 10_000  # of all lists of tracks; a film with fifty tracks has about a thousand
 MAX_DIMENSIONS, MAX_ENTRIES = 16, 1 << 16  # of a codebook; FFmpeg refuses more before it makes anything
 MAX_CODEBOOK_VALUES = 1 << 20  # of a Vorbis stream, 4 bytes each; encoders make about 63,000
 
 MAX_TRACKS = 32  # in a container
 FEW_TRACKS = 8  # where the tracks state endless indices; FFmpeg bounds each (``media.audio.MAX_ALLOCATION``)
 MAX_INDEX = 1 << 21  # samples of all tracks, about 50 bytes each; ten minutes of film with ten sounds have 0.7 million
-
-# Matroska elements on the way to the algorithm by which a track's packets are compressed (RFC 9559, 5.1.4).
-_TRACKS = b"\x16\x54\xae\x6b"
-_TRACK, _ENCODINGS, _ENCODING, _COMPRESSION, _ALGORITHM = b"\xae", b"\x6d\x80", b"\x62\x40", b"\x50\x34", b"\x42\x54"
-_HEADER_STRIPPING = 3  # the only one that does not expand: it puts some fixed bytes before each packet
 
 _ID3 = (b"ID3\2", b"ID3\3", b"ID3\4")
 _ID3_HEADER = 10  # bytes
@@ -217,27 +210,6 @@ def without_tags(data: bytes) -> bytes:
     for tag in _ID3:
         data = data.replace(tag, bytes(len(tag)))  # which takes no memory for each
     return data
-
-
-def check_container(data: bytes) -> None:
-    """Refuses Matroska files with compressed tracks.
-
-    One block may hold 256 packets, each of which FFmpeg would unpack to any size before it gives out the first.
-
-    Raises:
-        BadRequest: A track is compressed.
-    """
-    if sniff(data) != "webm":
-        return
-    elements = _Elements(data)
-    place = data.find(_TRACKS)
-    while place >= 0:
-        for tracks in itertools.islice(elements.named(_TRACKS, place, len(data)), 1):
-            for track in elements.named(_TRACK, *tracks):
-                for encodings in elements.named(_ENCODINGS, *track):
-                    for encoding in elements.named(_ENCODING, *encodings):
-                        _check_encoding(elements, *encoding)
-        place = data.find(_TRACKS, place + 1)
 
 
 def most_tracks(data: bytes) -> int:
@@ -281,41 +253,6 @@ def check_vorbis(header: bytes) -> None:
             place = aligned.find(b"BCV", place + 1)
     if values > MAX_CODEBOOK_VALUES:
         raise BadRequest("the audio is damaged: its Vorbis codebooks are too large")
-
-
-def _check_encoding(elements: _Elements, start: int, end: int) -> None:
-    algorithms = {
-        int.from_bytes(elements.data[slice(*algorithm)])
-        for compression in elements.named(_COMPRESSION, start, end)
-        for algorithm in elements.named(_ALGORITHM, *compression)
-    }
-    if algorithms != {_HEADER_STRIPPING}:  # none stated is zlib
-        raise BadRequest("the audio has compressed or encrypted tracks, which are not read")
-
-
-class _Elements:
-    """The elements of a Matroska file, of which a bounded number is looked at."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._left = MAX_ELEMENTS
-
-    def named(self, name: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yields where the contents of the elements of one name begin and end, as far as there are elements."""
-        data = self.data
-        while start + 1 < end and data[start]:
-            self._left -= 1
-            if self._left < 0:
-                raise BadRequest(DAMAGED)
-            size_at = start + 9 - data[start].bit_length()
-            if size_at >= end or not data[size_at]:
-                return
-            length = 9 - data[size_at].bit_length()
-            begin = size_at + length
-            size = int.from_bytes(data[size_at:begin]) & ((1 << 7 * length) - 1)
-            if data[start:size_at] == name:
-                yield begin, min(begin + size, end)
-            start = begin + size
 
 
 _FIRST_PAGE = re.compile(rb"OggS\0[\x02\x03\x06\x07]")  # of a stream; random bytes look like it once in 2^46

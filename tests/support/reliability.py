@@ -259,6 +259,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             ),
         ),
         Case(
+            "`kill -9` of the process that workers are copies of",
+            "No request notices; another takes its place when a worker is needed",
+            (
+                "serving/test_resilience.py::test_without_the_fork_server_answers_go_on_and_a_killed_runner_comes_back",
+                "unit/core/test_fork_server.py",
+            ),
+        ),
+        Case(
             "A runner that hangs",
             "Named by `/readyz`; 503 within seconds for its own route",
             ("serving/test_resilience.py::test_a_runner_that_hangs_is_named_and_given_up",),
