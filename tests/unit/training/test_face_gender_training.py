@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -87,6 +88,14 @@ def test_as_many_women_as_men_are_drawn() -> None:
     assert (
         abs(int(drawn.sum()) - len(drawn) / 2) < 3
     )  # 3 of 15 pictures show men, so 3 of 15 would be drawn as they come
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_block_a_level() -> Iterator[None]:
+    """TensorFlow takes a minute to trace all blocks while training, and they are alike."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "LEVELS", [(name, width, 1) for name, width, _ in network.LEVELS])
+        yield
 
 
 @pytest.fixture(scope="module")
