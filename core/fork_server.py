@@ -38,6 +38,9 @@ SUBREAPER = 36  # ``PR_SET_CHILD_SUBREAPER`` of Linux
 ANSWER_S = 60.0  # before the first answer all libraries are loaded
 ENDS_S = 1.0  # when it sees that nobody is there to ask
 TRIES = 2  # one that was killed is replaced
+# Of setproctitle: the arguments of a copy may be as long as those of the fork server. What ``/proc`` shows as its
+# environment lies behind them, and stays: it is that of the first copy.
+TITLES = {"SPT_NOENV": "1"}
 LARGEST_REQUEST = 1 << 20  # bytes; arguments and environment are some 10 KB
 STANDARD_INPUT = 0
 SOCKET_ARGUMENT = "--fd"  # of BentoML's worker: the number of the socket that it listens on
@@ -114,11 +117,12 @@ class ForkServer:
         ours.settimeout(ANSWER_S)
         self._line = ours
         command = [sys.executable, "-m", __name__, str(theirs.fileno()), *self._preloaded]
+        variables = {**environment, **TITLES}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing is given
                 command,
                 cwd=Path(__file__).parents[1],
-                env=environment,
+                env=variables,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

@@ -99,6 +99,7 @@ def look_often() -> None:
     if "bentoml_cli" not in sys.modules:
         return
     from bentoml._internal.utils import circus
+    from circus import arbiter  # type: ignore[import-untyped]
     from circus.exc import ConflictError  # type: ignore[import-untyped]
     from circus.process import DEAD_OR_ZOMBIE, UNEXISTING  # type: ignore[import-untyped]
 
@@ -106,8 +107,7 @@ def look_often() -> None:
         """BentoML's supervisor, which looks more often and waits after a process that died young."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            title = " ".join(sys.orig_argv)  # circus would call it ``circusd``
-            super().__init__(*args, **kwargs | {"check_delay": LOOK_EVERY_S, "proc_name": title})
+            super().__init__(*args, **kwargs | {"check_delay": LOOK_EVERY_S})
             self._rests_until = 0.0
             self._told: set[int] = set()
 
@@ -147,4 +147,5 @@ def look_often() -> None:
         def _died_young(self, process: Any) -> bool:
             return self._is_dead(process) and process.age() < YOUNG_S
 
+    arbiter._setproctitle = lambda title: None  # noqa: SLF001 - it would call this process ``circusd``
     circus.Arbiter = Attentive  # type: ignore[misc]  # a class is replaced

@@ -18,8 +18,8 @@ import yaml
 
 from tests.support.served import DATA, ROOT, Bundle, serve, wait_for
 
-# Python runs a module of this name when it starts. In the process of the API it notes every function of ours that is
-# called, in every thread, from one signal to the next.
+# Python runs a module of this name when it starts. In the fork server, and so in its copies, it notes every function
+# of ours that is called, in every thread. The API's process, which is sent the signals, tells what it noted between.
 TRACER = """
 import json, os, signal, sys, threading
 
@@ -39,7 +39,7 @@ def write(*_):
     os.replace(OUT + ".part", OUT)
 
 
-if "MediaClassifier" in sys.orig_argv:
+if "core.fork_server" in sys.orig_argv:
     signal.signal(signal.SIGUSR1, lambda *_: seen.clear())
     signal.signal(signal.SIGUSR2, write)
     threading.setprofile(note)
