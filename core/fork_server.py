@@ -138,7 +138,7 @@ def install(preloaded: Sequence[str]) -> None:
     """Has the supervisor that this process is about to become start its workers so; does nothing in its workers.
 
     Args:
-        preloaded: Modules that every worker needs. None may start a thread, or open what workers must not share.
+        preloaded: Libraries that every worker needs. None may start a thread, or open what workers must not share.
     """
     if "bentoml_cli" not in sys.modules or not adopt():
         return

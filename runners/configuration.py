@@ -19,7 +19,8 @@ from models import registry
 
 log = logging.getLogger("bundle.start")
 
-# What every process of the server needs. Nothing of ours that counts: metrics belong to one process.
+# What every process of the server loads. No code of ours: a worker that is started again is to have that of the disk, as
+# `bentoml serve --reload` promises.
 LIBRARIES = (
     "_bentoml_impl.client.proxy2",
     "_bentoml_impl.loader",
@@ -31,20 +32,17 @@ LIBRARIES = (
     "opentelemetry.instrumentation.asgi",
     "opentelemetry.sdk.trace.export",
     "prometheus_client.multiprocess",
+    "pydantic_settings",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
-    "api.v1.schemas",
-    "dsp.mel",
-    "engine.select",
-    "models.published.processing",
 )
 
 
 def preloaded(settings: Settings) -> tuple[str, ...]:
     """Modules that every process loads, whatever it serves; not the frameworks of native networks."""
-    return LIBRARIES if is_native(settings) else (*LIBRARIES, "engine.compiled")
+    return LIBRARIES if is_native(settings) else (*LIBRARIES, "openvino")
 
 
 def check(settings: Settings) -> None:
