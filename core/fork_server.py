@@ -38,8 +38,9 @@ SUBREAPER = 36  # ``PR_SET_CHILD_SUBREAPER`` of Linux
 ANSWER_S = 60.0  # before the first answer all libraries are loaded
 ENDS_S = 1.0  # when it sees that nobody is there to ask
 TRIES = 2  # one that was killed is replaced
-# Of setproctitle: the arguments of a copy may be as long as those of the fork server. What ``/proc`` shows as its
-# environment lies behind them, and stays: it is that of the first copy.
+# What ``/proc`` shows as the arguments of a copy takes the place of the fork server's, and may be as long. With this
+# variable setproctitle leaves what lies behind them, the environment; it is that of the first copy.
+LONGEST_TITLE = 2000  # bytes
 TITLES = {"SPT_NOENV": "1"}
 LARGEST_REQUEST = 1 << 20  # bytes; arguments and environment are some 10 KB
 STANDARD_INPUT = 0
@@ -88,7 +89,7 @@ class ForkServer:
             try:
                 return Copy(self._ask(arguments, options["cwd"], options["env"]))
             except (OSError, ValueError) as error:
-                log.warning("the fork server does not answer (%s)", error or type(error).__name__)
+                log.warning("the fork server does not answer: %s", error)
                 self.close()
         return self._usual(arguments, **options)
 
@@ -109,14 +110,16 @@ class ForkServer:
         line = self._line or self._begin(environment)
         request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
         socket.send_fds(line, [json.dumps(request).encode()], [int(arguments[_place_of_socket(arguments)])])
-        return int(line.recv(LARGEST_REQUEST))
+        if not (answer := line.recv(LARGEST_REQUEST)):
+            raise ConnectionError("it has ended")
+        return int(answer)
 
     def _begin(self, environment: Mapping[str, str]) -> socket.socket:
         """Begins it in the environment of its first copy: some libraries read theirs while they are loaded."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(ANSWER_S)
         self._line = ours
-        command = [sys.executable, "-m", __name__, str(theirs.fileno()), *self._preloaded]
+        command = [sys.executable, "-m", __name__, str(theirs.fileno()), " ".join(self._preloaded).ljust(LONGEST_TITLE)]
         variables = {**environment, **TITLES}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing is given
@@ -216,4 +219,4 @@ def _place_of_socket(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    become(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]))
+    become(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2].split()))

@@ -19,8 +19,8 @@ from models import registry
 
 log = logging.getLogger("bundle.start")
 
-# What every process of the server loads. No code of ours: a worker that is started again is to have that of the disk, as
-# `bentoml serve --reload` promises.
+# What every process of the server loads. No code of ours: a worker that is started again is to have that of the disk,
+# as `bentoml serve --reload` promises.
 LIBRARIES = (
     "_bentoml_impl.client.proxy2",
     "_bentoml_impl.loader",
@@ -29,6 +29,10 @@ LIBRARIES = (
     "bentoml._internal.utils.analytics",
     "bentoml.container",
     "concurrent_log_handler",
+    "cv2",
+    "numpy.fft",
+    "numpy.ma",
+    "numpy.random",
     "opentelemetry.instrumentation.asgi",
     "opentelemetry.sdk.trace.export",
     "prometheus_client.multiprocess",
