@@ -64,9 +64,8 @@ def api_is_alive(supervisor: int) -> bool:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):  # it has just ended
             parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            arguments = (
-                (process / "cmdline").read_text().replace("\0", " ").split()
-            )  # a copy has spaces (``core.fork_server``)
+            # Of a copy they are one string, with spaces (``core.fork_server``).
+            arguments = (process / "cmdline").read_text().replace("\0", " ").split()
             if parent == supervisor and service_of(arguments) == API:
                 return True
     return False
