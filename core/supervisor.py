@@ -137,7 +137,7 @@ def look_often() -> None:
             """Logs each process that has ended since it last looked."""
             ended = {p.pid: w for w in self.iter_watchers() for p in w.processes.values() if self._is_dead(p)}
             for pid in ended.keys() - self._told:
-                service = service_of(ended[pid].args) or ended[pid].name
+                service = service_of(ended[pid].args or ()) or ended[pid].name  # what reloads has no arguments
                 log.warning("%s has ended", service, extra={"service": service, "pid": pid, **_how_it_ended(pid)})
             self._told = set(ended)
 

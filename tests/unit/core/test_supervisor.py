@@ -38,6 +38,14 @@ arbiter.start(cb=lambda _: arbiter.loop.call_later(PAUSE_S, arbiter.loop.stop))
 """
 
 
+# As circus starts a plugin, such as what reloads: a command without arguments beside it.
+PLUGIN = SUPERVISOR.replace(
+    "arbiter.start(",
+    "(one,) = arbiter.watchers\n"
+    "one.cmd, one.args = __import__('shlex').join([sys.executable, *child]), None\n"
+    "arbiter.start(",
+)
+
 STARTING = """
 import os, signal, threading
 import bentoml_cli
@@ -58,6 +66,7 @@ BEFORE_BENTOML_S = PAUSE_S - 1  # BentoML's own would look again later
 COMMANDS = {  # life of the child, and how long one is young (s)
     "lives for a second": [SUPERVISOR.replace("PAUSE_S", str(BEFORE_BENTOML_S)), "1.0", "0.0"],
     "ends at once": [SUPERVISOR.replace("PAUSE_S", str(BEFORE_BENTOML_S)), "0.0", "60.0"],
+    "has no arguments": [PLUGIN.replace("PAUSE_S", "2"), "0.0", "60.0"],
     "a signal comes": [STARTING],
 }
 Ended = Mapping[str, Future[subprocess.CompletedProcess[str]]]
@@ -88,9 +97,10 @@ def test_what_ends_at_once_is_left_alone_for_a_while(ended: Ended) -> None:
     assert starts(ended["ends at once"].result()) == 1
 
 
-def test_how_a_process_ended_is_logged_once(ended: Ended) -> None:
+@pytest.mark.parametrize("kind", ["ends at once", "has no arguments"])
+def test_how_a_process_ended_is_logged_once(ended: Ended, kind: str) -> None:
     """Also while it is left alone."""
-    done = ended["ends at once"].result()
+    done = ended[kind].result()
     (line,) = [json.loads(line) for line in done.stderr.splitlines() if "has ended" in line]
     assert (line["level"], line["service"], line["exit_code"]) == ("WARNING", "child", 0)
     assert str(line["pid"]) in done.stdout
