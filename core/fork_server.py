@@ -1,6 +1,6 @@
-"""The process that the server's workers are copies of: they share its memory, and start in a third of the time.
+"""The process that the server's workers are copies of: they share its memory, and start sooner.
 
-BentoML's supervisor starts every worker anew, and each loads the same libraries: most of what a start takes, and 50 MB
+BentoML's supervisor starts every worker anew, and each loads the same libraries: most of what a start takes, and memory
 that no other process can use. Here one process loads them once, has no threads and opens nothing. It becomes two
 (``fork``) whenever the supervisor wants one more, and the copy runs the program that the supervisor would have started.
 The supervisor is the parent of the copies all the same, so it waits for them and ends them as ever.
@@ -11,7 +11,6 @@ started as BentoML starts them.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -100,9 +99,10 @@ class ForkServer:
             self._line = None
         if self._process:
             with self._process as process:  # waits
-                with contextlib.suppress(subprocess.TimeoutExpired):
+                try:
                     process.wait(ENDS_S)
-                process.kill()
+                except subprocess.TimeoutExpired:
+                    process.kill()
             self._process = None
 
     def _ask(self, arguments: Sequence[str], cwd: str, environment: Mapping[str, str]) -> int:
@@ -120,12 +120,11 @@ class ForkServer:
         ours.settimeout(ANSWER_S)
         self._line = ours
         command = [sys.executable, "-m", __name__, str(theirs.fileno()), " ".join(self._preloaded).ljust(LONGEST_TITLE)]
-        variables = {**environment, **TITLES}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing is given
                 command,
                 cwd=Path(__file__).parents[1],
-                env=variables,
+                env={**environment, **TITLES},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

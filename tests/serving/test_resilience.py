@@ -67,11 +67,13 @@ def status(pid: int) -> dict[str, str]:
     return dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
 
 
-def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle) -> None:
+@pytest.mark.parametrize("service", ["MediaClassifier", *(spec.runner for spec in registry.specs().values())])
+def test_no_process_takes_all_cores_for_small_matrices(bundle: Bundle, service: str) -> None:
     """What OpenBLAS read when NumPy was loaded; its threads otherwise cost twice the processor time of the features."""
     origin = fork_server(bundle)
-    assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{origin}/environ").read_bytes().split(b"\0")
     assert status(origin)["Threads"] == "1"
+    for pid in (origin, *bundle.workers(service)):
+        assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 @pytest.mark.parametrize("service", ["MediaClassifier", *(spec.runner for spec in registry.specs().values())])

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,9 +108,12 @@ def test_copies_have_one_origin_and_a_killed_one_is_replaced(
     assert not usual
 
 
-def test_it_ends_with_who_began_it(
-    serving: Callable[..., ForkServer], listening: socket.socket, tmp_path: Path
+def test_it_ends_by_itself_with_who_began_it(
+    serving: Callable[..., ForkServer], listening: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its copies hold no end of the line on which it waits."""
+    monkeypatch.setattr(fork_server, "ENDS_S", 20.0)
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda process: pytest.fail(f"{process.args} had to be killed"))
     server = serving()
     copy, _ = start(server, listening, tmp_path, "wait")
     (origin,) = _origins()
